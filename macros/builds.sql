@@ -1,0 +1,30 @@
+{#
+The ledger of builds. Any dbt command that changes tables opens an entry; only one that built and tested
+everything closes it as passed. Publication asks for the last entry, whoever ran dbt.
+#}
+{% macro record_build_start() %}
+    {% if execute and flags.WHICH in ('build', 'run', 'seed') %}
+        insert into raw.builds (build_id, started_at, outcome, last_load_id)
+        select
+            '{{ invocation_id }}',
+            get_current_timestamp(),
+            'running',
+            (select max(load_id) from raw.loads)
+    {% endif %}
+{% endmacro %}
+
+{% macro record_build_end(results) %}
+    {% if execute and flags.WHICH in ('build', 'run', 'seed') %}
+        {% set passed = [] %}
+        {% for result in results if result.status in ('success', 'pass', 'warn') %}
+            {% do passed.append(result.node.unique_id) %}
+        {% endfor %}
+        {% set missing = [] %}
+        {% for node in graph.nodes.values() if node.resource_type in ('model', 'seed', 'test') and node.config.enabled and node.unique_id not in passed %}
+            {% do missing.append(node.unique_id) %}
+        {% endfor %}
+        update raw.builds
+        set finished_at = get_current_timestamp(), outcome = '{{ 'failed' if missing else 'passed' }}'
+        where build_id = '{{ invocation_id }}'
+    {% endif %}
+{% endmacro %}

@@ -1,0 +1,86 @@
+{#
+How delivered text becomes a value: null where it can't be read. The loader judges deliveries (R25) with the
+same macros with which the staging models read them, so this file holds plain Jinja: `var` and arguments only.
+#}
+
+{# Unicode white space trimmed, an empty text is no value. Trimming by a set of characters is slow, so only texts that need it pay. #}
+{% macro clean_text(column) -%}
+    {%- set white_space = "'\t\n\u000b\u000c\r \u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000'" -%}
+    case
+        when {{ column }} = '' then null
+        when contains({{ white_space }}, left({{ column }}, 1)) or contains({{ white_space }}, right({{ column }}, 1))
+            then nullif(trim({{ column }}, {{ white_space }}), '')
+        else {{ column }}
+    end
+{%- endmacro %}
+
+{# An ISO 8601 date and time as an instant; without an offset it is in the report's time zone (R10). #}
+{% macro instant(column) -%}
+    {%- set date_and_time = "\\d{4}-\\d{2}-\\d{2}[T ]([01]\\d|2[0-3]):[0-5]\\d(:[0-5]\\d(\\.\\d+)?)?" -%}
+    case
+        when regexp_full_match({{ column }}, '{{ date_and_time }}(Z|[+-](0\d|1[0-5])(:?[0-5]\d)?)')
+            then try_cast({{ column }} as timestamptz)
+        when regexp_full_match({{ column }}, '{{ date_and_time }}')
+            then {{ local_instant("try_cast(" ~ column ~ " as timestamp)") }}
+    end
+{%- endmacro %}
+
+{# A local time of the report's time zone as an instant. Of the two instants of an hour that a clock change repeats, the
+earlier: a local time minus the offset in force a day before is right for the first of the two, and only for it. #}
+{% macro local_instant(local_time) -%}
+    {%- set later = "timezone('" ~ var('report_timezone') ~ "', " ~ local_time ~ ")" -%}
+    {%- set day_before = "(" ~ later ~ " - interval 24 hours)" -%}
+    {%- set earlier -%}
+        timezone('UTC', {{ local_time }}) - (timezone('UTC', timezone('{{ var('report_timezone') }}', {{ day_before }})) - {{ day_before }})
+    {%- endset -%}
+    case
+        when timezone('{{ var('report_timezone') }}', {{ earlier }}) = {{ local_time }} then {{ earlier }}
+        else {{ later }}
+    end
+{%- endmacro %}
+
+{# Whole seconds, not negative. #}
+{% macro seconds(column) -%}
+    case
+        when regexp_full_match({{ column }}, '\d+(\.0+)?') then try_cast(split_part({{ column }}, '.', 1) as bigint)
+    end
+{%- endmacro %}
+
+{% macro boolean(column) -%}
+    case
+        when lower({{ column }}) in ('true', 't', '1', 'yes', 'y', 'да') then true
+        when lower({{ column }}) in ('false', 'f', '0', 'no', 'n', 'нет') then false
+    end
+{%- endmacro %}
+
+{# An amount in the report's currency. #}
+{% macro money(column) -%}
+    try_cast({{ column }} as decimal(18, 2))
+{%- endmacro %}
+
+{# A JSON list of text. #}
+{% macro text_list(column) -%}
+    case
+        when json_valid({{ column }}) and json_type({{ column }}) = 'ARRAY'
+            then try_cast(cast({{ column }} as json) as varchar[])
+    end
+{%- endmacro %}
+
+{% macro text(column) -%}
+    {{ column }}
+{%- endmacro %}
+
+{# One word out of a fixed list, in any letter case. #}
+{% macro word(column) -%}
+    lower({{ column }})
+{%- endmacro %}
+
+{# The day of a report that an instant belongs to (R10). #}
+{% macro report_date(instant) -%}
+    cast(timezone('{{ var('report_timezone') }}', {{ instant }}) as date)
+{%- endmacro %}
+
+{# The first instant of a report's day. #}
+{% macro day_start(day) -%}
+    {{ local_instant("cast(" ~ day ~ " as timestamp)") }}
+{%- endmacro %}

@@ -1,0 +1,142 @@
+{# The business words of the models, a line or two each, and the engine-specific SQL behind them. #}
+
+{# The query of a URL: between its first question mark and its hash. #}
+{% macro url_query(url) -%}
+    regexp_extract({{ url }}, '^[^?#]*\?([^#]*)', 1)
+{%- endmacro %}
+
+{# The host of a URL with a scheme, lower-cased, without user, port and trailing dot. #}
+{% macro url_host(url) -%}
+    nullif(rtrim(lower(regexp_extract({{ url }}, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#]*@)?(\[[^\]/?#]*\]|[^/?#:]*)', 1)), '.'), '')
+{%- endmacro %}
+
+{# A host by which a site knows itself: `www.` is not another site. #}
+{% macro site_host(host) -%}
+    regexp_replace({{ host }}, '^www\.', '')
+{%- endmacro %}
+
+{# R11: the first value of a parameter that isn't empty, decoded, or as written where it doesn't decode. #}
+{% macro query_parameter(query, name) -%}
+    list_filter(
+        list_transform(
+            regexp_extract_all({{ query }}, '(?i)(?:^|&){{ name }}=([^&]*)', 1),
+            lambda value: {{ clean_text("coalesce(try(url_decode(replace(value, '+', ' '))), value)") }}
+        ),
+        lambda value: value is not null
+    )[1]
+{%- endmacro %}
+
+{# The names, lower-cased, of the parameters of a query that have a value. #}
+{% macro query_parameter_names(query) -%}
+    list_transform(regexp_extract_all({{ query }}, '(?:^|&)([^=&]+)=[^&]', 1), lambda name: lower(name))
+{%- endmacro %}
+
+{# Rows of two columns as one map; and the entry of the longest suffix of a host that the map knows. #}
+{% macro map_of(key, value) -%}
+    map_from_entries(list((cast({{ key }} as varchar), {{ value }})))
+{%- endmacro %}
+
+{% macro entry_of_host(entries, host) -%}
+    list_filter(
+        list_transform(
+            range(1, len(string_split({{ host }}, '.')) + 1),
+            lambda start: {{ entries }}[array_to_string(string_split({{ host }}, '.')[start:], '.')]
+        ),
+        lambda entry: entry is not null
+    )[1]
+{%- endmacro %}
+
+{# Rows as one ordered list; and its first entry whose parameter is among the names. #}
+{% macro list_in_order(value, order) -%}
+    list({{ value }} order by {{ order }})
+{%- endmacro %}
+
+{% macro first_with_parameter(entries, names) -%}
+    list_filter({{ entries }}, lambda entry: list_contains({{ names }}, entry.parameter))[1]
+{%- endmacro %}
+
+{# R11: whole words, bounded by anything but letters and digits of any alphabet. #}
+{% macro has_words(text, words) -%}
+    regexp_matches({{ text }}, '(^|[^\p{L}\p{N}])' || regexp_escape({{ words }}) || '($|[^\p{L}\p{N}])')
+{%- endmacro %}
+
+{# R11: how a touch's channel is displayed, and so what tells channels apart. #}
+{% macro channel(channel_name, source, medium, campaign) -%}
+    {%- set displayed = {
+        'source_medium': source ~ " || ' / ' || " ~ medium,
+        'medium': medium,
+        'source': source,
+        'source_medium_campaign': source ~ " || ' / ' || " ~ medium ~ " || ' / ' || coalesce(" ~ campaign ~ ", '(not set)')",
+    } -%}
+    coalesce({{ channel_name }}, {{ displayed[var('channel_grain')] }})
+{%- endmacro %}
+
+{# R12 #}
+{% macro is_direct(source, medium) -%}
+    ({{ source }} = '(direct)' and {{ medium }} = '(none)')
+{%- endmacro %}
+
+{% macro is_counted(source, medium) -%}
+    {% if var('count_direct_touches') %}true{% else %}not {{ is_direct(source, medium) }}{% endif %}
+{%- endmacro %}
+
+{# R14 #}
+{% macro valid_email(email) -%}
+    case when regexp_full_match({{ email }}, '[^@\s\p{Z}]+@[^@\s\p{Z}]+') then lower({{ email }}) end
+{%- endmacro %}
+
+{# R2: touches count that are strictly before this instant. #}
+{% macro counting_ends_at(contacted_at) -%}
+    {{ contacted_at }} + to_seconds({{ var('contact_grace_seconds') }})
+{%- endmacro %}
+
+{# R7, R8: touches count from this instant on; null: from the first. #}
+{% macro counting_starts_at(contacted_at, previous_contact_at) -%}
+    {%- set bounds = [] -%}
+    {%- if var('lookback_days') is not none -%}
+        {%- do bounds.append(contacted_at ~ " - to_microseconds(cast(" ~ var('lookback_days') ~ " * 86400000000 as bigint))") -%}
+    {%- endif -%}
+    {%- if var('history_scope') == 'since_previous_contact' -%}
+        {%- do bounds.append(previous_contact_at) -%}
+    {%- endif -%}
+    greatest({{ (bounds or ['cast(null as timestamptz)']) | join(', ') }})
+{%- endmacro %}
+
+{# A row for each whole number from first to last, both included. #}
+{% macro each_number(first, last) -%}
+    unnest(range({{ first }}, {{ last }} + 1))
+{%- endmacro %}
+
+{# R13: one row per record and identifier that it carries. #}
+{% macro identifiers_of(records, record_kind, record_id, identifiers) -%}
+    {%- for identifier_kind, column in identifiers.items() %}
+    select
+        '{{ record_kind }}' as record_kind,
+        {{ record_id }} as record_id,
+        brand_id,
+        '{{ identifier_kind }}' as identifier_kind,
+        {{ column }} as identifier
+    from {{ records }}
+    where {{ column }} is not null
+    {% if not loop.last %}union all{% endif %}
+    {%- endfor -%}
+{%- endmacro %}
+
+{# Distinct values as a sorted list, null when there are none. #}
+{% macro sorted_list(value) -%}
+    list_sort(list(distinct {{ value }}) filter (where {{ value }} is not null))
+{%- endmacro %}
+
+{# Texts joined in order. #}
+{% macro joined_in_order(value, separator, order) -%}
+    string_agg({{ value }}, '{{ separator }}' order by {{ order }})
+{%- endmacro %}
+
+{# R19: what is shown where nothing is known. #}
+{% macro client_name(name) -%}
+    coalesce({{ name }}, 'неизвестно')
+{%- endmacro %}
+
+{% macro client_location(location) -%}
+    coalesce({{ location }}, '(undefined)')
+{%- endmacro %}

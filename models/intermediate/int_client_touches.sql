@@ -1,0 +1,42 @@
+-- One row per touch of a client, that is of somebody who made contact (R16).
+with
+
+touches as (
+
+    select * from {{ ref('int_touches') }}
+
+),
+
+record_groups as (
+
+    select * from {{ ref('int_record_groups') }}
+
+),
+
+client_groups as (
+
+    select distinct
+        client_id,
+        identifier_group
+    from {{ ref('int_contact_clients') }}
+    where identifier_group is not null
+
+)
+
+select
+    client_groups.client_id,
+    touches.touch_id,
+    touches.touched_at,
+    touches.channel,
+    touches.is_counted,
+    -- R5: the touches that count, in order. Left-out ones have a number of no meaning, so none.
+    case when touches.is_counted then row_number() over (
+        partition by client_groups.client_id, touches.is_counted
+        order by touches.touched_at, touches.touch_id
+    ) end as touch_number
+from touches
+inner join record_groups
+    on touches.touch_id = record_groups.record_id
+    and record_groups.record_kind = 'touch'
+inner join client_groups
+    on record_groups.identifier_group = client_groups.identifier_group

@@ -1,0 +1,59 @@
+-- One row per contact: what counts for it, and whether that makes it multichannel.
+with
+
+ranges as (
+
+    select * from {{ ref('int_contact_touch_ranges') }}
+
+),
+
+touches as (
+
+    select * from {{ ref('int_client_touches') }}
+    where is_counted
+
+),
+
+channels as (
+
+    select
+        contact_id,
+        count(*) as channel_count,
+        {{ sorted_list('channel') }} as channels
+    from {{ ref('int_contact_channels') }}
+    group by contact_id
+
+),
+
+chains as (
+
+    select
+        contact_id,
+        min(touch_rank) as first_kept_rank,
+        {{ joined_in_order('channel', ' > ', 'touch_rank') }} as kept_chain
+    from {{ ref('int_contact_touches') }}
+    group by contact_id
+
+)
+
+select
+    ranges.contact_id,
+    ranges.client_id,
+    ranges.touch_count,
+    coalesce(channels.channel_count, 0) as channel_count,
+    channels.channels,
+    case when chains.first_kept_rank > 1 then '… > ' || chains.kept_chain else chains.kept_chain end as touch_chain,
+    first_touches.touched_at as first_touch_at,
+    last_touches.touched_at as last_touch_at,
+    ranges.touch_count >= 2 and coalesce(channels.channel_count, 0) >= 2 as is_multichannel
+from ranges
+left join channels on ranges.contact_id = channels.contact_id
+left join chains on ranges.contact_id = chains.contact_id
+left join touches as first_touches
+    on ranges.touch_count > 0
+    and ranges.client_id = first_touches.client_id
+    and ranges.first_touch_number = first_touches.touch_number
+left join touches as last_touches
+    on ranges.touch_count > 0
+    and ranges.client_id = last_touches.client_id
+    and ranges.last_touch_number = last_touches.touch_number

@@ -1,0 +1,89 @@
+-- One row per contact: which of its client's touches, by number, count for it.
+-- A range of numbers says it all, so that nothing here grows with touches times contacts.
+with
+
+contacts as (
+
+    select
+        contact_id,
+        client_id,
+        {{ counting_starts_at('contacted_at', 'previous_contact_at') }} as counting_starts_at,
+        {{ counting_ends_at('contacted_at') }} as counting_ends_at
+    from {{ ref('int_contact_clients') }}
+
+),
+
+touches as (
+
+    select * from {{ ref('int_client_touches') }}
+    where is_counted
+
+),
+
+-- In one instant bounds come before touches: what is counted is strictly before the bound.
+timeline as (
+
+    select
+        client_id,
+        counting_starts_at as happened_at,
+        0 as touch_count,
+        contact_id,
+        'start' as bound,
+        contact_id as event_id
+    from contacts
+    where counting_starts_at is not null
+    union all
+    select
+        client_id,
+        counting_ends_at as happened_at,
+        0 as touch_count,
+        contact_id,
+        'end' as bound,
+        contact_id as event_id
+    from contacts
+    union all
+    select
+        client_id,
+        touched_at as happened_at,
+        1 as touch_count,
+        null as contact_id,
+        'touch' as bound,
+        touch_id as event_id
+    from touches
+
+),
+
+counted_timeline as (
+
+    select
+        contact_id,
+        bound,
+        sum(touch_count) over (
+            partition by client_id
+            order by happened_at, touch_count, bound, event_id
+            rows between unbounded preceding and current row
+        ) as touches_before
+    from timeline
+
+),
+
+bounds as (
+
+    select
+        contact_id,
+        coalesce(max(case when bound = 'start' then touches_before end), 0) as touches_before_start,
+        max(case when bound = 'end' then touches_before end) as touches_before_end
+    from counted_timeline
+    where bound <> 'touch'
+    group by contact_id
+
+)
+
+select
+    contacts.contact_id,
+    contacts.client_id,
+    cast(bounds.touches_before_start + 1 as bigint) as first_touch_number,
+    cast(bounds.touches_before_end as bigint) as last_touch_number,
+    cast(bounds.touches_before_end - bounds.touches_before_start as bigint) as touch_count
+from contacts
+inner join bounds on contacts.contact_id = bounds.contact_id

@@ -1,0 +1,42 @@
+-- One row per contact and touch that counts for it, the latest `history_touch_limit` of them.
+with
+
+ranges as (
+
+    select * from {{ ref('int_contact_touch_ranges') }}
+    where touch_count > 0
+
+),
+
+touches as (
+
+    select * from {{ ref('int_client_touches') }}
+    where is_counted
+
+),
+
+kept_numbers as (
+
+    select
+        contact_id,
+        client_id,
+        first_touch_number,
+        {{ each_number(
+            "greatest(first_touch_number, last_touch_number - " ~ var('history_touch_limit') ~ " + 1)",
+            "last_touch_number"
+        ) }} as touch_number
+    from ranges
+
+)
+
+select
+    kept_numbers.contact_id,
+    kept_numbers.client_id,
+    kept_numbers.touch_number - kept_numbers.first_touch_number + 1 as touch_rank,
+    touches.touch_id,
+    touches.touched_at,
+    touches.channel
+from kept_numbers
+inner join touches
+    on kept_numbers.client_id = touches.client_id
+    and kept_numbers.touch_number = touches.touch_number

@@ -1,0 +1,93 @@
+-- One row per client.
+with
+
+contacts as (
+
+    select
+        contacts.*,
+        journal.client_id,
+        journal.contact_number,
+        journal.is_multichannel,
+        -- R17: a call's number before any other contact's, then the earliest.
+        case when contacts.valid_phone is not null then row_number() over (
+            partition by journal.client_id
+            order by
+                contacts.valid_phone is null,
+                contacts.contact_type <> 'call',
+                journal.contact_number
+        ) end as phone_rank
+    from {{ ref('int_contacts') }} as contacts
+    inner join {{ ref('journal') }} as journal on contacts.contact_id = journal.contact_id
+
+),
+
+touches as (
+
+    select * from {{ ref('int_client_touches') }}
+
+),
+
+clients as (
+
+    select
+        client_id,
+        min(brand_id) as brand_id,
+        max(case when phone_rank = 1 then valid_phone end) as phone,
+        {{ sorted_list('valid_phone') }} as phones,
+        {{ sorted_list('valid_email') }} as emails,
+        max(case when contact_number = 1 then client_name end) as client_name,
+        max(case when contact_number = 1 then location end) as location,
+        max(case when contact_number = 1 then contact_id end) as first_contact_id,
+        min(contacted_at) as first_contact_at,
+        max(contacted_at) as last_contact_at,
+        count(*) as contact_count,
+        sum(case when is_multichannel then 1 else 0 end) as multichannel_contact_count
+    from contacts
+    group by client_id
+
+),
+
+first_touches as (
+
+    select
+        client_id,
+        min(touched_at) as first_touch_at
+    from touches
+    group by client_id
+
+),
+
+client_identifiers as (
+
+    select
+        contact_clients.client_id,
+        {{ sorted_list("case when identifier_groups.identifier_kind = 'visitor_id' then identifier_groups.identifier end") }} as visitor_ids,
+        {{ sorted_list("case when identifier_groups.identifier_kind = 'crm_client_id' then identifier_groups.identifier end") }} as crm_client_ids
+    from {{ ref('int_identifier_groups') }} as identifier_groups
+    inner join {{ ref('int_contact_clients') }} as contact_clients
+        on identifier_groups.identifier_group = contact_clients.identifier_group
+        and contact_clients.contact_number = 1
+    group by contact_clients.client_id
+
+)
+
+select
+    clients.client_id,
+    clients.brand_id,
+    clients.phone,
+    clients.phones,
+    clients.emails,
+    client_identifiers.visitor_ids,
+    client_identifiers.crm_client_ids,
+    {{ client_name('clients.client_name') }} as client_name,
+    {{ client_location('clients.location') }} as location,
+    first_touches.first_touch_at,
+    clients.first_contact_id,
+    clients.first_contact_at,
+    clients.last_contact_at,
+    clients.contact_count,
+    cast(clients.multichannel_contact_count as bigint) as multichannel_contact_count
+from clients
+left join first_touches on clients.client_id = first_touches.client_id
+left join client_identifiers on clients.client_id = client_identifiers.client_id
+order by clients.client_id

@@ -1,0 +1,47 @@
+-- One row per contact, with its phone and e-mail address judged.
+with
+
+contacts as (
+
+    select * from {{ ref('stg_contact_versions') }}
+
+),
+
+phones as (
+
+    select * from {{ ref('stg_phones') }}
+
+),
+
+widgets as (
+
+    select * from {{ ref('widgets') }}
+
+)
+
+select
+    contacts.contact_id,
+    contacts.widget_id,
+    coalesce(widgets.widget_name, contacts.widget_id) as widget_name,
+    coalesce(widgets.brand_id, 'default') as brand_id,
+    contacts.contacted_at,
+    {{ report_date('contacts.contacted_at') }} as contact_date,
+    contacts.contact_type,
+    contacts.visitor_id,
+    contacts.yandex_client_id,
+    contacts.google_client_id,
+    contacts.crm_client_id,
+    coalesce(phones.number, contacts.phone) as phone,
+    phones.number as valid_phone,
+    {{ valid_email('contacts.email') }} as valid_email,
+    contacts.client_name,
+    contacts.location,
+    contacts.final_group,
+    contacts.is_unique,
+    contacts.call_page,
+    contacts.duration,
+    contacts.value,
+    contacts.attributes
+from contacts
+left join phones on contacts.phone = phones.phone
+left join widgets on contacts.widget_id = widgets.widget_id

@@ -1,0 +1,15 @@
+-- One row per live load: an accepted delivery that no later one has replaced.
+with
+
+loads as (
+
+    select * from {{ source('raw', 'loads') }}
+
+)
+
+select
+    load_id,
+    table_name,
+    load_day
+from loads
+where outcome = 'loaded' and superseded_by is null

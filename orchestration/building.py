@@ -1,0 +1,128 @@
+"""Builds and tests everything from raw, by dbt in this process, and says with what it was built."""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.cli.main import dbtRunner, dbtRunnerResult
+from dbt.contracts.results import RunResult
+from dbt_common.events.base_types import EventMsg
+
+from orchestration.settings import PROJECT_DIR, Rules
+from orchestration.warehouse import Warehouse
+
+# What a build depends on besides the data: all that dbt reads, and the packages that decide values.
+BUILT_FROM = ("dbt_project.yml", "models", "macros", "seeds", "tests/generic")
+DECIDING_PACKAGES = ("duckdb", "phonenumbers", "scipy", "dbt-duckdb")
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """One dbt model, seed or test and how it went."""
+
+    unique_id: str
+    resource_type: str
+    schema: str
+    name: str
+    is_passed: bool
+    message: str
+    failures: int
+    execution_seconds: float
+
+
+@dataclass(frozen=True)
+class Build:
+    is_passed: bool
+    nodes: tuple[NodeResult, ...]
+    error: str | None = None
+
+    def failed_nodes(self) -> list[NodeResult]:
+        return [node for node in self.nodes if not node.is_passed]
+
+    def explain(self) -> str:
+        """What failed, a line each."""
+        lines = [f"{node.resource_type} {node.name}: {node.message}" for node in self.failed_nodes()]
+        return "\n".join(([self.error] if self.error else []) + lines)
+
+
+def fingerprint(rules: Rules) -> str:
+    """Changes whenever the same raw rows could give other marts."""
+    digest = hashlib.sha256()
+    for place in BUILT_FROM:
+        root = PROJECT_DIR / place
+        files = [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.is_file())
+        for file in files:
+            if file.suffix in (".sql", ".py", ".yml", ".csv"):
+                digest.update(file.relative_to(PROJECT_DIR).as_posix().encode() + b"\0")
+                digest.update(hashlib.sha256(file.read_bytes()).digest())
+    versions = {package: importlib.metadata.version(package) for package in DECIDING_PACKAGES}
+    digest.update(json.dumps([rules.as_vars(), versions], sort_keys=True).encode())
+    return digest.hexdigest()[:16]
+
+
+def run_dbt(
+    warehouse_dir: Path, arguments: Sequence[str], rules: Rules, on_event: Callable[[EventMsg], None] | None = None
+) -> dbtRunnerResult:
+    """One dbt command on the private file, which is let go of afterwards. Needs the lock."""
+    os.environ["WAREHOUSE_DIR"] = str(warehouse_dir)
+    try:
+        return dbtRunner(callbacks=[on_event] if on_event else []).invoke(
+            [
+                *arguments,
+                "--project-dir", str(PROJECT_DIR),
+                "--profiles-dir", str(PROJECT_DIR),
+                "--target-path", str(warehouse_dir / "dbt"),
+                "--log-path", str(warehouse_dir / "dbt"),
+                "--vars", json.dumps(rules.as_vars()),
+                "--log-level", "none",
+                "--no-use-colors-file",
+                "--no-version-check",
+            ]
+        )  # fmt: skip
+    finally:
+        DuckDBConnectionManager.close_all_connections()
+
+
+def build(warehouse: Warehouse, rules: Rules, say: Callable[[str], None] = lambda text: None) -> Build:
+    """Rebuilds and tests all seeds, models and marts from raw. Needs the lock. `say` hears of every model."""
+
+    def on_event(event: EventMsg) -> None:
+        if event.info.name == "LogStartLine":
+            say(event.info.msg)
+
+    with warehouse.connected():
+        pass  # the raw tables exist
+    outcome = run_dbt(
+        warehouse.folder, ["build", "--exclude-resource-type", "unit_test"], rules, on_event
+    )
+    results = getattr(outcome.result, "results", None) or []
+    nodes = tuple(_node_result(result) for result in results)
+    error = str(outcome.exception) if outcome.exception else None
+    with warehouse.connected() as connection:
+        connection.execute(
+            """
+            update raw.builds set settings = ?, fingerprint = ?
+            where started_at = (select max(started_at) from raw.builds)
+            """,
+            [json.dumps(rules.as_vars()), fingerprint(rules)],
+        )
+    return Build(outcome.success and error is None, nodes, error)
+
+
+def _node_result(result: RunResult) -> NodeResult:
+    node = result.node
+    return NodeResult(
+        unique_id=node.unique_id,
+        resource_type=str(node.resource_type),
+        schema=node.schema,
+        name=node.name,
+        is_passed=str(result.status) in ("success", "pass", "warn"),
+        message=str(result.message or result.status),
+        failures=int(result.failures or 0),
+        execution_seconds=result.execution_time,
+    )

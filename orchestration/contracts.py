@@ -1,0 +1,85 @@
+"""What deliveries of each raw table look like, as models/staging/_sources.yml says it."""
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+import jinja2
+import yaml
+
+from orchestration.settings import PROJECT_DIR, Rules
+
+
+@dataclass(frozen=True)
+class Column:
+    name: str
+    type: str
+    is_required: bool
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    name: str
+    key: str
+    columns: tuple[Column, ...]
+
+    @cached_property
+    def column_names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def required_columns(self) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if column.is_required)
+
+
+@cache
+def _raw_source() -> dict[str, dict]:
+    source = yaml.safe_load((PROJECT_DIR / "models/staging/_sources.yml").read_text("utf-8"))
+    return {table["name"]: table for table in source["sources"][0]["tables"]}
+
+
+@cache
+def delivered_tables() -> dict[str, Table]:
+    """The tables that deliveries fill, by name."""
+    return {
+        name: Table(name, table["config"]["meta"]["key"], tuple(_delivered_columns(table)))
+        for name, table in _raw_source().items()
+        if table.get("config", {}).get("meta", {}).get("is_delivered")
+    }
+
+
+def _delivered_columns(table: dict) -> list[Column]:
+    described = [(column["name"], column.get("config", {}).get("meta")) for column in table["columns"]]
+    return [
+        Column(name, meta["type"], meta.get("required", False), tuple(meta.get("words", ())))
+        for name, meta in described
+        if meta is not None
+    ]
+
+
+@cache
+def raw_columns() -> dict[str, dict[str, str]]:
+    """Physical columns and types of every raw table, by table."""
+    return {
+        name: {column["name"]: column["data_type"] for column in table["columns"]}
+        for name, table in _raw_source().items()
+    }
+
+
+class ReadingMacros:
+    """The macros of macros/reading.sql as functions that give SQL: the models' own way of reading text."""
+
+    def __init__(self, rules: Rules) -> None:
+        environment = jinja2.Environment(extensions=["jinja2.ext.do"], undefined=jinja2.StrictUndefined)
+        template = environment.from_string(
+            (PROJECT_DIR / "macros/reading.sql").read_text("utf-8"),
+            globals={"var": rules.as_vars().__getitem__},
+        )
+        self._macros = template.module
+
+    def __getattr__(self, name: str) -> jinja2.runtime.Macro:
+        macro: jinja2.runtime.Macro = getattr(self._macros, name)
+        return macro
+
+    def read(self, column: Column) -> str:
+        return str(getattr(self, column.type)(column.name))

@@ -1,0 +1,100 @@
+"""What lies in the landing folder: LANDING_DIR/TABLE/DAY/files."""
+
+import os
+import re
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+FORMATS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
+
+# Name, size in bytes and modification time in nanoseconds of each file: changes when a delivery does.
+Signature = tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True, order=True)
+class Delivery:
+    """The files of one table and load day, at least one, in the order of their names."""
+
+    table: str
+    day: date
+    files: tuple[Path, ...]
+
+    def signature(self) -> Signature:
+        return tuple(file_signature(file) for file in self.files)
+
+
+def file_signature(file: Path) -> tuple[str, int, int]:
+    try:
+        facts = file.stat()
+    except OSError:
+        facts = file.lstat()
+    return file.name, facts.st_size, facts.st_mtime_ns
+
+
+@dataclass(frozen=True)
+class Landing:
+    deliveries: tuple[Delivery, ...]
+    warnings: tuple[str, ...]
+
+    def find(self, table: str, day: date) -> Delivery | None:
+        return next((found for found in self.deliveries if (found.table, found.day) == (table, day)), None)
+
+
+def is_complete(name: str) -> bool:
+    """Whether a file with this name is part of a delivery, rather than still being written."""
+    return not name.startswith((".", "_")) and not name.endswith((".part", ".tmp"))
+
+
+def scan(landing_dir: Path, tables: list[str], first_day: date, last_day: date) -> Landing:
+    """All deliveries of the tables between two days, both included, and what else lies there.
+
+    Folders of later days wait for their day (R9) without a warning.
+    """
+    deliveries: list[Delivery] = []
+    warnings: list[str] = []
+    for table in tables:
+        folder = landing_dir / table
+        try:
+            names = sorted(os.listdir(folder))
+        except FileNotFoundError:
+            warnings.append(f"{folder} does not exist: no {table} are delivered")
+            continue
+        except OSError as error:
+            warnings.append(f"{folder} can't be listed ({error.strerror}): no {table} are read")
+            continue
+        for name in filter(is_complete, names):
+            day = _day_of(name)
+            if day is None or not (folder / name).is_dir():
+                warnings.append(f"{folder / name} is not read: deliveries lie in folders named by day, as 2026-01-31")
+            elif day < first_day:
+                warnings.append(f"{folder / name} is not read: it is before first_load_day {first_day}")
+            elif day <= last_day:
+                files = _files_of(folder / name, warnings)
+                if files:
+                    deliveries.append(Delivery(table, day, files))
+    return Landing(tuple(sorted(deliveries, key=lambda delivery: (delivery.day, delivery.table))), tuple(warnings))
+
+
+def _day_of(name: str) -> date | None:
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", name, re.ASCII):
+        return None
+    try:
+        return date.fromisoformat(name)
+    except ValueError:
+        return None
+
+
+def _files_of(folder: Path, warnings: list[str]) -> tuple[Path, ...]:
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        warnings.append(f"{folder} can't be listed ({error.strerror}): its delivery is not read")
+        return ()
+    files = []
+    for name in filter(is_complete, names):
+        if (folder / name).is_dir() and not name.lower().endswith(FORMATS):
+            warnings.append(f"{folder / name} is a folder inside a delivery: it is not read")
+        else:
+            files.append(folder / name)
+    return tuple(files)

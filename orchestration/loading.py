@@ -1,0 +1,336 @@
+"""Loads deliveries into raw: one transaction per table and day, judged by R25 and R26."""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+from orchestration.contracts import Column, ReadingMacros, Table, delivered_tables
+from orchestration.landing import Delivery, Signature, file_signature
+from orchestration.reading import UnreadableFileError, hash_file, read_file
+from orchestration.settings import Rules
+from orchestration.warehouse import transaction
+
+SMALLEST_JUDGED_FILE = 20  # R26: fewer rows than these are not too many to set aside
+
+
+@dataclass(frozen=True)
+class FileCounts:
+    file_name: str
+    size_bytes: int
+    modified_ns: int
+    sha256: str
+    delivered_count: int = 0
+    loaded_count: int = 0
+    rejected_count: int = 0
+
+
+@dataclass(frozen=True)
+class Load:
+    """What became of one delivery. `outcome` is loaded, failed, or unchanged (nothing to do)."""
+
+    table: str
+    day: date
+    outcome: str
+    load_id: int | None = None
+    message: str | None = None
+    files: tuple[FileCounts, ...] = ()
+    rejected_by_reason: dict[str, int] = field(default_factory=dict)
+    unreadable_values: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def delivered_count(self) -> int:
+        return sum(file.delivered_count for file in self.files)
+
+    @property
+    def loaded_count(self) -> int:
+        return sum(file.loaded_count for file in self.files)
+
+    @property
+    def rejected_count(self) -> int:
+        return sum(file.rejected_count for file in self.files)
+
+
+class DeliveryFailedError(Exception):
+    """A delivery that fails its day (R26); the message names the file, what is wrong and what to do."""
+
+
+def known_signatures(connection: duckdb.DuckDBPyConnection, loads: str = "raw.loads") -> dict[tuple[str, date], tuple[str, Signature]]:
+    """The latest attempt's outcome and files, per table and day."""
+    rows = connection.execute(
+        f"""
+        select table_name, load_day, outcome, list_transform(files, lambda file: (file.file_name, file.size_bytes, file.modified_ns))
+        from {loads}
+        qualify row_number() over (partition by table_name, load_day order by load_id desc) = 1
+        """
+    ).fetchall()
+    return {(table, day): (outcome, tuple(tuple(file) for file in files)) for table, day, outcome, files in rows}
+
+
+def pending(
+    deliveries: Iterable[Delivery],
+    known: dict[tuple[str, date], tuple[str, Signature]],
+    is_failed_pending: bool = True,
+) -> list[Delivery]:
+    """Deliveries that are new, changed since their last load, or failed then."""
+    waiting = []
+    for delivery in deliveries:
+        outcome, signature = known.get((delivery.table, delivery.day), (None, None))
+        if signature != delivery.signature() or (outcome == "failed" and is_failed_pending):
+            waiting.append(delivery)
+    return waiting
+
+
+def load_delivery(
+    connection: duckdb.DuckDBPyConnection,
+    delivery: Delivery,
+    rules: Rules,
+    landing_dir: Path,
+    reload: bool = False,
+    say: Callable[[str], None] = lambda text: None,
+) -> Load:
+    """Loads a delivery; never raises for what is wrong with its data.
+
+    What it held before is superseded. A failed attempt is written to the ledger and changes nothing else; a
+    delivery with the same bytes as the live load is not loaded again unless `reload`.
+    """
+    table = delivered_tables()[delivery.table]
+    try:
+        files = _hash_files(delivery, landing_dir)
+        live = _live_load(connection, delivery)
+        if live and not reload and _contents(live[1]) == _contents(files):
+            return _note_unchanged(connection, delivery, *live, files)
+        with tempfile.TemporaryDirectory(prefix="delivery-") as scratch, transaction(connection):
+            return _load_files(connection, table, delivery, files, rules, Path(scratch))
+    except DeliveryFailedError as error:
+        return _note_failure(connection, delivery, str(error))
+
+
+def _hash_files(delivery: Delivery, landing_dir: Path) -> list[FileCounts]:
+    hashed = []
+    for file in delivery.files:
+        try:
+            sha256 = hash_file(file, landing_dir)
+        except UnreadableFileError as error:
+            raise _failed(delivery, file, error) from None
+        hashed.append(FileCounts(*file_signature(file), sha256))
+    return hashed
+
+
+def _failed(delivery: Delivery, file: Path, error: Exception | str) -> DeliveryFailedError:
+    return DeliveryFailedError(f"{delivery.table}/{delivery.day}/{file.name} {error}")
+
+
+def _contents(files: Iterable[FileCounts]) -> list[tuple[str, str]]:
+    return sorted((file.file_name, file.sha256) for file in files)
+
+
+def _live_load(
+    connection: duckdb.DuckDBPyConnection, delivery: Delivery
+) -> tuple[int, list[FileCounts]] | None:
+    row = connection.execute(
+        """
+        select load_id, files from raw.loads
+        where table_name = ? and load_day = ? and outcome = 'loaded' and superseded_by is null
+        """,
+        [delivery.table, delivery.day],
+    ).fetchone()
+    return (row[0], [FileCounts(**file) for file in row[1]]) if row else None
+
+
+def _note_unchanged(
+    connection: duckdb.DuckDBPyConnection,
+    delivery: Delivery,
+    load_id: int,
+    live_files: list[FileCounts],
+    files: list[FileCounts],
+) -> Load:
+    """The same bytes under new modification times: the ledger learns these, so that they don't look changed again."""
+    modified = {file.file_name: file.modified_ns for file in files}
+    with transaction(connection):
+        # An attempt at other bytes may have failed since; these are loaded, so it has nothing more to say.
+        connection.execute(
+            "delete from raw.loads where table_name = ? and load_day = ? and outcome = 'failed' and load_id > ?",
+            [delivery.table, delivery.day, load_id],
+        )
+        connection.execute(
+            "update raw.loads set files = ? where load_id = ?",
+            [[vars(file) | {"modified_ns": modified[file.file_name]} for file in live_files], load_id],
+        )
+    return Load(delivery.table, delivery.day, "unchanged", load_id)
+
+
+def _load_files(
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    delivery: Delivery,
+    files: list[FileCounts],
+    rules: Rules,
+    scratch: Path,
+) -> Load:
+    load_id = _next_load_id(connection)
+    macros = ReadingMacros(rules)
+    loaded_files: list[FileCounts] = []
+    unreadable: dict[str, int] = {}
+    by_reason: dict[str, int] = {}
+    for path, facts in zip(delivery.files, files, strict=True):
+        try:
+            read_file(connection, table, macros, path, scratch)
+        except UnreadableFileError as error:
+            raise _failed(delivery, path, error) from None
+        reasons = _judge_rows(connection, table, macros, delivery.day)
+        rejected_count = sum(reasons.values())
+        delivered_count = _count(connection, "select count(*) from judged")
+        _check_share(delivery, path, delivered_count, rejected_count, reasons, rules)
+        _keep_rows(connection, table, load_id, facts.file_name)
+        for column, count in _unreadable_values(connection, table, macros).items():
+            unreadable[column] = unreadable.get(column, 0) + count
+        for reason, count in reasons.items():
+            by_reason[reason] = by_reason.get(reason, 0) + count
+        if file_signature(path) != (facts.file_name, facts.size_bytes, facts.modified_ns):
+            raise _failed(delivery, path, "changed while it was read; it is read again by the next load")
+        loaded_files.append(
+            FileCounts(
+                facts.file_name, facts.size_bytes, facts.modified_ns, facts.sha256,
+                delivered_count, delivered_count - rejected_count, rejected_count,
+            )
+        )  # fmt: skip
+    load = Load(
+        delivery.table, delivery.day, "loaded", load_id, None, tuple(loaded_files), by_reason, unreadable
+    )
+    connection.execute(
+        """
+        update raw.loads set superseded_by = ?
+        where table_name = ? and load_day = ? and outcome = 'loaded' and superseded_by is null
+        """,
+        [load_id, delivery.table, delivery.day],
+    )
+    _write_ledger(connection, load)
+    connection.execute("drop table if exists delivered; drop table if exists judged")
+    return load
+
+
+def _judge_rows(
+    connection: duckdb.DuckDBPyConnection, table: Table, macros: ReadingMacros, day: date
+) -> dict[str, int]:
+    """Creates the temporary table `judged`: delivered rows with R25's reason, null for good rows. Counts by reason."""
+    reasons = ["when not is_parsable then 'unparsable_row'"]
+    reasons += [
+        f"when {column.name} is null and not list_contains(nested_columns, '{column.name}') then 'missing_{column.name}'"
+        for column in table.required_columns
+    ]
+    reasons += [f"when {_is_unreadable(column, macros)} then 'unreadable_{column.name}'" for column in table.required_columns]
+    earliest = macros.day_start("date '2000-01-01'")
+    day_after = f"(date '{day}' + 1)"
+    latest = f"{macros.day_start(day_after)} + interval 24 hours"
+    reasons += [
+        f"when {macros.read(column)} < {earliest} or {macros.read(column)} > {latest} "
+        f"then 'impossible_{column.name}'"
+        for column in table.required_columns
+        if column.type == "instant"
+    ]
+    reasons += [
+        f"when {macros.read(column)} not in {column.words} then 'unknown_{column.name}'"
+        for column in table.required_columns
+        if column.words
+    ]
+    connection.execute(
+        f"create or replace temporary table judged as select *, case {' '.join(reasons)} end as reason from delivered"
+    )
+    counts = connection.execute(
+        "select reason, count(*) from judged where reason is not null group by reason order by reason"
+    ).fetchall()
+    return dict(counts)
+
+
+def _is_unreadable(column: Column, macros: ReadingMacros) -> str:
+    return (
+        f"list_contains(nested_columns, '{column.name}') "
+        f"or ({column.name} is not null and {macros.read(column)} is null)"
+    )
+
+
+def _unreadable_values(
+    connection: duckdb.DuckDBPyConnection, table: Table, macros: ReadingMacros
+) -> dict[str, int]:
+    """How many optional values of good rows can't be read, per column that has any."""
+    columns = [column for column in table.columns if not column.is_required]
+    counts = ", ".join(f"count(*) filter (where {_is_unreadable(column, macros)})" for column in columns)
+    row = connection.execute(f"select {counts} from judged where reason is null").fetchone() or ()
+    return {column.name: count for column, count in zip(columns, row, strict=True) if count}
+
+
+def _check_share(
+    delivery: Delivery, path: Path, delivered_count: int, rejected_count: int, reasons: dict[str, int], rules: Rules
+) -> None:
+    if delivered_count < SMALLEST_JUDGED_FILE or rejected_count <= rules.max_rejected_share * delivered_count:
+        return
+    listed = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items(), key=lambda item: -item[1]))
+    raise _failed(
+        delivery,
+        path,
+        f"would have {rejected_count:,} of its {delivered_count:,} rows set aside ({listed}), a larger share than "
+        f"max_rejected_share {rules.max_rejected_share}; mend the file, or raise the setting",
+    )
+
+
+def _keep_rows(connection: duckdb.DuckDBPyConnection, table: Table, load_id: int, file_name: str) -> None:
+    columns = ", ".join(table.column_names)
+    connection.execute(
+        f"""
+        insert into raw.{table.name} (load_id, file_name, row_number, {columns}, attributes)
+        select ?, ?, row_number, {columns}, attributes from judged where reason is null
+        """,
+        [load_id, file_name],
+    )
+    parsed = ", ".join(f"'{name}', {name}" for name in table.column_names)
+    connection.execute(
+        f"""
+        insert into raw.rejected_rows (load_id, file_name, row_number, row_text, reason)
+        select
+            ?,
+            ?,
+            row_number,
+            coalesce(line, cast(json_merge_patch(coalesce(attributes, '{{}}'), json_object({parsed})) as varchar)),
+            reason
+        from judged where reason is not null
+        """,
+        [load_id, file_name],
+    )
+
+
+def _note_failure(connection: duckdb.DuckDBPyConnection, delivery: Delivery, message: str) -> Load:
+    files = tuple(FileCounts(*file_signature(file), "") for file in delivery.files)
+    with transaction(connection):
+        load = Load(delivery.table, delivery.day, "failed", _next_load_id(connection), message, files)
+        _write_ledger(connection, load)
+    return load
+
+
+def _next_load_id(connection: duckdb.DuckDBPyConnection) -> int:
+    return _count(connection, "select coalesce(max(load_id), 0) + 1 from raw.loads")
+
+
+def _count(connection: duckdb.DuckDBPyConnection, query: str) -> int:
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _write_ledger(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
+    connection.execute(
+        """
+        insert into raw.loads
+            (load_id, table_name, load_day, outcome, message, files, delivered_count, loaded_count, rejected_count,
+            unreadable_values, loaded_at, superseded_by)
+        values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, get_current_timestamp(), null)
+        """,
+        [
+            load.load_id, load.table, load.day, load.outcome, load.message, [vars(file) for file in load.files],
+            load.delivered_count, load.loaded_count, load.rejected_count, json.dumps(load.unreadable_values),
+        ],
+    )  # fmt: skip

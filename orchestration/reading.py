@@ -1,0 +1,516 @@
+"""Reads one delivered file of any format into the temporary table `delivered`, in bulk, by DuckDB.
+
+`delivered` has a row per record of the file: `row_number` (from 1), `line` (the record's text where the format has
+lines and it didn't parse), `is_parsable`, a cleaned text per column of the table's contract, `nested_columns` (those
+that held a structure where a value belongs) and `attributes` (JSON of the columns that the contract doesn't know).
+"""
+
+import codecs
+import csv
+import gzip
+import hashlib
+import itertools
+import os
+import shutil
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import IO, cast
+
+import duckdb
+import pyarrow
+import pyarrow.parquet
+
+from orchestration.contracts import ReadingMacros, Table
+from orchestration.landing import FORMATS
+
+CHUNK_BYTES = 16 * 2**20
+LONGEST_LINE_BYTES = 8 * 2**20
+
+
+class UnreadableFileError(Exception):
+    """A file that can't be read at all (R26); the message says what is wrong and what to do."""
+
+
+def hash_file(file: Path, landing_dir: Path) -> str:
+    """SHA-256 of a regular file that really lies in the landing folder. Raises UnreadableFileError."""
+    try:
+        target = file.resolve(strict=True)
+        if not target.is_relative_to(landing_dir.resolve()):
+            raise UnreadableFileError("is a link out of the landing folder; put the file itself there")
+        if not target.is_file():
+            raise UnreadableFileError("is not a regular file")
+        if target.stat().st_size == 0:
+            raise UnreadableFileError("is empty (0 bytes); a delivery without rows has at least a header")
+        with open(target, "rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise UnreadableFileError("is a link to nothing, or was removed while it was read") from None
+    except OSError as error:
+        raise UnreadableFileError(f"can't be opened ({error.strerror})") from None
+
+
+def read_file(
+    connection: duckdb.DuckDBPyConnection, table: Table, macros: ReadingMacros, file: Path, scratch: Path
+) -> None:
+    """Creates the temporary table `delivered` from a file. `scratch` is an empty folder, emptied again afterwards.
+
+    Raises UnreadableFileError.
+    """
+    name = file.name.lower()
+    file_format = next((ending for ending in FORMATS if name.endswith(ending)), None)
+    try:
+        if file_format is None:
+            raise UnreadableFileError(
+                f"is in no format that is read ({', '.join(FORMATS)}); convert it, "
+                "or begin its name with _ to leave it out"
+            )
+        if file_format == ".parquet":
+            _read_parquet(connection, table, macros, file, scratch)
+        elif file_format.startswith(".csv"):
+            _read_csv(connection, table, macros, file, scratch)
+        else:
+            _read_json_lines(connection, table, macros, file, scratch)
+    finally:
+        for leftover in scratch.iterdir():
+            leftover.unlink()
+
+
+def _create_delivered(
+    connection: duckdb.DuckDBPyConnection, table: Table, macros: ReadingMacros, records: str
+) -> None:
+    """From a query of row_number, line, is_parsable, nested_columns, attributes and the contract's columns, not cleaned."""
+    cleaned = ", ".join(f"{macros.clean_text(name)} as {name}" for name in table.column_names)
+    connection.execute(
+        f"""
+        create or replace temporary table delivered as
+        select row_number, line, is_parsable, nested_columns, {cleaned}, nullif(attributes, '{{}}') as attributes
+        from ({records})
+        """
+    )
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _check_columns(table: Table, names: Sequence[str]) -> None:
+    doubled = sorted(name for name, count in Counter(names).items() if count > 1)
+    if doubled:
+        raise UnreadableFileError(f"has more than one column called {', '.join(map(repr, doubled))}; rename or drop one")
+    missing = [column.name for column in table.required_columns if column.name not in names]
+    if missing:
+        hint = ""
+        if len(names) == 1 and any(separator in names[0] for separator in ";\t|"):
+            hint = " (its fields are not separated by commas: write it with commas)"
+        raise UnreadableFileError(
+            f"has no column {', '.join(missing)}; its columns are {', '.join(map(repr, names))[:500]}{hint}"
+        )
+
+
+def _attributes(unknown: Iterable[tuple[str, str]]) -> str:
+    """JSON of the columns that the contract doesn't know; those without a value are left out."""
+    members = ", ".join(f"{_text(name)}, {value}" for name, value in unknown)
+    return f"json_merge_patch('{{}}', json_object({members}))" if members else "cast(null as json)"
+
+
+# Text files
+
+
+def _open_bytes(file: Path) -> IO[bytes]:
+    if file.name.lower().endswith(".gz"):
+        return cast(IO[bytes], gzip.open(file, "rb"))
+    return open(file, "rb")
+
+
+def _check_text(file: Path, copy: Path | None = None) -> None:
+    """Streams a text file: is all of it there, UTF-8 and without NUL bytes? Optionally copies it, unpacked."""
+    decoder = codecs.getincrementaldecoder("utf-8")("strict")
+    line_number = 1
+    is_empty = True
+    target = open(copy, "wb") if copy else None  # noqa: SIM115
+    try:
+        with _open_bytes(file) as content:
+            while chunk := content.read(CHUNK_BYTES):
+                is_empty = False
+                if b"\0" in chunk:
+                    line_number += chunk[: chunk.index(b"\0")].count(b"\n")
+                    raise UnreadableFileError(
+                        f"has a NUL byte in line {line_number}: it is damaged, or not UTF-8; write it again as UTF-8 text"
+                    )
+                try:
+                    decoder.decode(chunk)
+                except UnicodeDecodeError as error:
+                    line_number += error.object[: error.start].count(b"\n")
+                    raise _not_utf8(line_number) from None
+                line_number += chunk.count(b"\n")
+                if target:
+                    target.write(chunk)
+            try:
+                decoder.decode(b"", final=True)
+            except UnicodeDecodeError:
+                raise _not_utf8(line_number) from None
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise UnreadableFileError("is a truncated or damaged gzip file; deliver it again") from None
+    except OSError as error:
+        raise UnreadableFileError(f"can't be read ({error.strerror or error})") from None
+    finally:
+        if target:
+            target.close()
+    if is_empty:
+        raise UnreadableFileError("is empty once unpacked; a delivery without rows has at least a header")
+
+
+def _not_utf8(line_number: int) -> UnreadableFileError:
+    return UnreadableFileError(
+        f"is not UTF-8 in line {line_number} (Windows-1251, perhaps?); write it again as UTF-8"
+    )
+
+
+def _plain_file(file: Path, scratch: Path) -> Path:
+    """A checked, unpacked file under a name without meaning to DuckDB: delivered names may hold any character."""
+    plain = scratch / "delivered.txt"
+    if file.name.lower().endswith(".gz"):
+        _check_text(file, copy=plain)
+    else:
+        _check_text(file)
+        plain.symlink_to(file.resolve())
+    return plain
+
+
+def _create_lines(connection: duckdb.DuckDBPyConnection, plain: Path, scratch: Path) -> None:
+    """Creates the temporary view `lines` (line_number, line) of a text file, split at line feeds and nowhere else.
+
+    DuckDB's CSV reader can't do that: it loses text where line ends are mixed. So the file is cut, at line feeds,
+    into chunks that fit into memory, and DuckDB splits these.
+    """
+    with open(plain, "rb") as content:
+        if content.read(3) != codecs.BOM_UTF8:
+            content.seek(0)
+        for number in itertools.count():
+            chunk = content.read(CHUNK_BYTES)
+            if not chunk:
+                break
+            chunk += content.readline()
+            (scratch / f"chunk-{number:06}.txt").write_bytes(chunk.removesuffix(b"\n"))
+    chunks = ", ".join(_text(str(chunk)) for chunk in sorted(scratch.glob("chunk-*.txt")))
+    connection.execute(
+        f"""
+        create or replace temporary table lines as
+        with chunk_lines as (
+            select filename, unnest(string_split(content, chr(10))) as line,
+                generate_subscripts(string_split(content, chr(10)), 1) as line_in_chunk
+            from read_text([{chunks}])
+        )
+        select row_number() over (order by filename, line_in_chunk) as line_number, line
+        from chunk_lines
+        """
+        if chunks
+        else "create or replace temporary table lines as select 1::bigint as line_number, ''::varchar as line where false"
+    )
+
+
+# CSV. A field: in quotes, quotes doubled, spaces around them; or without quotes at its beginning.
+_QUOTED = ' *"(?:[^"]|"")*" *'
+_PLAIN = ' *(?:[^", ][^,]*)?'
+_FIELD = f"(?:{_QUOTED}|{_PLAIN})"
+# The same, forgiving what follows a closing quote: for telling where records end, not whether they are right.
+_ANY_FIELD = f'(?: *"(?:[^"]|"")*"(?:[^",][^,]*)?|{_PLAIN})'
+_OPEN_FIELD = ' *"(?:[^"]|"")*'
+
+
+def _read_csv(
+    connection: duckdb.DuckDBPyConnection, table: Table, macros: ReadingMacros, file: Path, scratch: Path
+) -> None:
+    plain = _plain_file(file, scratch)
+    header, header_lines = _csv_header(plain)
+    _check_columns(table, header)
+    try:
+        _read_clean_csv(connection, table, macros, plain, header, header_lines)
+    except duckdb.InvalidInputException:
+        # Something in it isn't CSV. DuckDB can't say which records, so they are told apart one by one.
+        _read_faulty_csv(connection, table, macros, plain, header, header_lines, scratch)
+
+
+def _csv_header(plain: Path) -> tuple[list[str], int]:
+    """The names of the columns, and how many lines they and blank lines before them take."""
+    with open(plain, encoding="utf-8-sig", newline="") as content:
+        reader = csv.reader(itertools.islice(content, 1000), strict=True)
+        try:
+            for names in reader:
+                if any(name.strip() for name in names):
+                    return names, reader.line_num
+        except csv.Error as error:
+            raise UnreadableFileError(f"has a header that can't be read ({error})") from None
+    raise UnreadableFileError("has no header: its first line must name its columns")
+
+
+def _csv_records(table: Table, header: Sequence[str], fields: Sequence[str], rest: str, source: str) -> str:
+    values = dict(zip(header, fields, strict=True))
+    known = ", ".join(f"{values.get(name, 'cast(null as varchar)')} as {name}" for name in table.column_names)
+    unknown = [(name, f"nullif({value}, '')") for name, value in values.items() if name not in table.column_names]
+    return f"""
+        select {rest}, cast([] as varchar[]) as nested_columns, {_attributes(unknown)} as attributes, {known}
+        from {source}
+    """
+
+
+def _read_clean_csv(
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    macros: ReadingMacros,
+    plain: Path,
+    header: Sequence[str],
+    header_lines: int,
+) -> None:
+    fields = [f"field_{number}" for number in range(len(header))]
+    columns = ", ".join(f"'{field}': 'varchar'" for field in fields)
+    source = f"""read_csv(
+        {_text(str(plain))}, delim = ',', quote = '"', escape = '"', comment = '', header = false, skip = {header_lines},
+        auto_detect = false, max_line_size = {LONGEST_LINE_BYTES}, columns = {{{columns}}}
+    )"""
+    rest = "row_number() over () as row_number, cast(null as varchar) as line, true as is_parsable"
+    _create_delivered(connection, table, macros, _csv_records(table, header, fields, rest, source))
+
+
+def _read_faulty_csv(
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    macros: ReadingMacros,
+    plain: Path,
+    header: Sequence[str],
+    header_lines: int,
+    scratch: Path,
+) -> None:
+    """Records one by one: each line maps "inside quotes?" before it to the same after it; composed, they tell records."""
+    _create_lines(connection, plain, scratch)
+    bare = "regexp_replace(line, '\\r$', '')"
+    connection.execute(
+        f"""
+        create or replace temporary table record_lines as
+        with line_states as (
+            select
+                line_number,
+                line,
+                contains(line, '"') and regexp_full_match({bare}, '(?:{_ANY_FIELD},)*{_OPEN_FIELD}') as opens,
+                not contains(line, '"') or regexp_full_match(
+                    {bare}, '(?:[^"]|"")*(?:"(?:[^",][^,]*)?,(?:{_ANY_FIELD},)*{_OPEN_FIELD})?'
+                ) as stays_open
+            from lines
+            where line_number > {header_lines}
+        ),
+        toggles as (
+            select
+                *,
+                sum(case when opens and not stays_open then 1 else 0 end) over (
+                    order by line_number rows between unbounded preceding and current row
+                ) as toggle_count
+            from line_states
+        ),
+        -- The latest line after which the state is the same whatever it was before; toggles since then turn it over.
+        settled as (
+            select
+                *,
+                max(case when opens = stays_open then {{'at': line_number, 'is_open': opens, 'toggle_count': toggle_count}} end) over (
+                    order by line_number rows between unbounded preceding and current row
+                ) as latest
+            from toggles
+        ),
+        states as (
+            select
+                line_number,
+                line,
+                coalesce(latest.is_open, false)
+                    <> ((toggle_count - coalesce(latest.toggle_count, 0)) % 2 = 1) as is_open_after
+            from settled
+        )
+        select
+            line_number,
+            line,
+            is_open_after,
+            sum(case when is_open_before then 0 else 1 end) over (
+                order by line_number rows between unbounded preceding and current row
+            ) as record_number
+        from (
+            select *, lag(is_open_after, 1, false) over (order by line_number) as is_open_before
+            from states
+        )
+        """
+    )
+    connection.execute(
+        f"""
+        create or replace temporary table records as
+        with joined_lines as (
+            select
+                record_number,
+                regexp_replace(string_agg(line, chr(10) order by line_number), '\\r$', '') as line,
+                bool_or(is_open_after) and arg_max(is_open_after, line_number) as is_unclosed
+            from record_lines
+            group by record_number
+        )
+        select row_number() over (order by record_number) as row_number, line, is_unclosed
+        from joined_lines
+        where {macros.clean_text("line")} is not null
+        """
+    )
+    unclosed = connection.execute("select row_number from records where is_unclosed").fetchone()
+    if unclosed:
+        raise UnreadableFileError(f"has a quote that is opened in row {unclosed[0]} and never closed; close or double it")
+    longest = connection.execute("select coalesce(max(strlen(line)), 0) from records").fetchone()
+    if longest and longest[0] > LONGEST_LINE_BYTES:
+        raise UnreadableFileError(f"has a row longer than {LONGEST_LINE_BYTES:,} bytes; is a quote missing?")
+    inner = "trim(field)[2:-2]"
+    source = f"""(
+        select
+            row_number,
+            line,
+            list_transform(
+                case when regexp_full_match(line, '{_FIELD}(?:,{_FIELD})*')
+                    then regexp_extract_all(',' || line, ',({_FIELD})', 1)
+                end,
+                lambda field: case
+                    when starts_with(ltrim(field), '"') then replace({inner}, '""', '"')
+                    else field
+                end
+            ) as fields
+        from records
+    )"""
+    is_parsable = f"coalesce(len(fields), 0) = {len(header)}"
+    rest = f"row_number, case when not ({is_parsable}) then line end as line, {is_parsable} as is_parsable"
+    fields = [f"case when {is_parsable} then fields[{number + 1}] end" for number in range(len(header))]
+    _create_delivered(connection, table, macros, _csv_records(table, header, fields, rest, source))
+    for leftover in ("lines", "record_lines", "records"):
+        connection.execute(f"drop table {leftover}")
+
+
+# JSON lines
+
+
+def _read_json_lines(
+    connection: duckdb.DuckDBPyConnection, table: Table, macros: ReadingMacros, file: Path, scratch: Path
+) -> None:
+    _create_lines(connection, _plain_file(file, scratch), scratch)
+    nested_kinds = {
+        column.name: "('OBJECT')" if column.type == "text_list" else "('OBJECT', 'ARRAY')" for column in table.columns
+    }
+    values = ", ".join(
+        f"case when json_type(record, '$.{name}') not in {kinds} then record ->> '$.{name}' end as {name}"
+        for name, kinds in nested_kinds.items()
+    )
+    nested = ", ".join(
+        f"case when json_type(record, '$.{name}') in {kinds} then '{name}' end" for name, kinds in nested_kinds.items()
+    )
+    known = "{" + ", ".join(f'"{name}": null' for name in table.column_names) + "}"
+    _create_delivered(
+        connection,
+        table,
+        macros,
+        f"""
+        with numbered_lines as (
+            select row_number() over (order by line_number) as row_number, line
+            from lines
+            where {macros.clean_text("line")} is not null
+        ),
+        records as (
+            select
+                row_number,
+                line,
+                case when json_valid(line) and json_type(line) = 'OBJECT' then cast(line as json) end as record
+            from numbered_lines
+        )
+        select
+            row_number,
+            line,
+            record is not null as is_parsable,
+            list_filter([{nested}], lambda name: name is not null) as nested_columns,
+            json_merge_patch(record, '{known}') as attributes,
+            {values}
+        from records
+        """,
+    )
+    connection.execute("drop table lines")
+
+
+# Parquet
+
+
+def _read_parquet(
+    connection: duckdb.DuckDBPyConnection, table: Table, macros: ReadingMacros, file: Path, scratch: Path
+) -> None:
+    plain = scratch / "delivered.parquet"
+    plain.symlink_to(file.resolve())
+    try:
+        _check_columns(table, pyarrow.parquet.read_schema(plain).names)
+        source = f"read_parquet({_text(str(plain))})"
+        types = {
+            name: data_type
+            for name, data_type, *_ in connection.execute(f"describe select * from {source}").fetchall()
+        }
+        nested = [
+            column.name
+            for column in table.columns
+            if (data_type := types.get(column.name))
+            and _is_nested(data_type)
+            and not (column.type == "text_list" and data_type.endswith("]"))
+        ]
+        values = ", ".join(
+            "cast(null as varchar) as " + name
+            if name not in types or name in nested
+            else f"{_parquet_text(_identifier(name), types[name])} as {name}"
+            for name in table.column_names
+        )
+        held = ", ".join(f"case when {_identifier(name)} is not null then '{name}' end" for name in nested)
+        unknown = [
+            (name, _identifier(name) if _is_nested(data_type) else _parquet_text(_identifier(name), data_type))
+            for name, data_type in types.items()
+            if name not in table.column_names
+        ]
+        _create_delivered(
+            connection,
+            table,
+            macros,
+            f"""
+            select
+                row_number() over () as row_number,
+                cast(null as varchar) as line,
+                true as is_parsable,
+                cast(list_filter([{held}], lambda name: name is not null) as varchar[]) as nested_columns,
+                {_attributes(unknown)} as attributes,
+                {values}
+            from {source}
+            """,
+        )
+    except (pyarrow.ArrowException, duckdb.InvalidInputException, duckdb.IOException, duckdb.SerializationException, OSError):
+        raise UnreadableFileError("is not a whole Parquet file: truncated or damaged; deliver it again") from None
+
+
+def _is_nested(data_type: str) -> bool:
+    return data_type.endswith("]") or data_type.startswith(("STRUCT", "MAP", "UNION"))
+
+
+def _parquet_text(column: str, data_type: str) -> str:
+    """A typed value as a CSV would have it."""
+    if _is_nested(data_type):
+        return f"cast(to_json({column}) as varchar)"
+    if data_type == "BLOB":
+        return f"try(decode({column}))"
+    if data_type == "TIMESTAMP WITH TIME ZONE":
+        return f"strftime(timezone('UTC', {column}), '%Y-%m-%dT%H:%M:%S.%fZ')"
+    if data_type.startswith("TIMESTAMP"):
+        return f"strftime(cast({column} as timestamp), '%Y-%m-%dT%H:%M:%S.%f')"
+    if data_type in ("FLOAT", "DOUBLE"):
+        whole = f"{column} = trunc({column}) and abs({column}) < 1e15"
+        return f"case when {whole} then cast(cast({column} as bigint) as varchar) when isfinite({column}) then cast({column} as varchar) end"
+    return f"cast({column} as varchar)"
+
+
+def make_scratch(folder: Path) -> Path:
+    """A new empty folder for read_file, without characters that DuckDB would take for a pattern."""
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    return folder

@@ -1,0 +1,81 @@
+{# A key made of several columns. #}
+{% test unique_together(model, columns) %}
+select {{ columns | join(', ') }}
+from {{ model }}
+group by {{ columns | join(', ') }}
+having count(*) > 1
+{% endtest %}
+
+{# Nothing got lost or doubled between two layers. #}
+{% test same_row_count(model, to) %}
+select counts.*
+from (
+    select
+        (select count(*) from {{ model }}) as row_count,
+        (select count(*) from {{ to }}) as expected_row_count
+) as counts
+where counts.row_count <> counts.expected_row_count
+{% endtest %}
+
+{# R4, R6: icon, verdict, counts, channels, chain and instants of a contact say the same. #}
+{% test multichannel_verdicts_follow_the_counts(model) %}
+select *
+from {{ model }}
+where is_multichannel <> (touch_count >= 2 and channel_count >= 2)
+    or icon <> case when is_multichannel then 'multichannel' when touch_count > 0 then 'single_channel' else 'no_touches' end
+    or channel_count <> coalesce(len(channels), 0)
+    or channel_count > touch_count
+    or (touch_count > 0) <> (touch_chain is not null)
+    or (touch_count > 0) <> (first_touch_at is not null)
+    or first_touch_at > last_touch_at
+    or (touch_count > 0) <> (last_touch_at is not null)
+    or last_touch_at >= {{ counting_ends_at('contacted_at') }}
+{% endtest %}
+
+{# A history is as long as the journal says, its ranks without a gap, all its touches before the contact. #}
+{% test histories_follow_the_journal(model) %}
+with histories as (
+    select
+        contact_id,
+        count(*) as kept_count,
+        min(touch_rank) as first_rank,
+        max(touch_rank) as last_rank,
+        max(touched_at) as last_touch_at
+    from {{ model }}
+    group by contact_id
+)
+select journal.contact_id
+from {{ ref('journal') }} as journal
+full outer join histories on journal.contact_id = histories.contact_id
+where (journal.is_multichannel is distinct from (histories.contact_id is not null))
+    or histories.kept_count <> least(journal.touch_count, {{ var('history_touch_limit') }})
+    or histories.last_rank <> journal.touch_count
+    or histories.first_rank <> journal.touch_count - histories.kept_count + 1
+    or histories.last_touch_at <> journal.last_touch_at
+{% endtest %}
+
+{# The card's counts are the journal's. #}
+{% test client_counts_follow_the_journal(model) %}
+with journal as (
+    select
+        client_id,
+        count(*) as contact_count,
+        sum(case when is_multichannel then 1 else 0 end) as multichannel_contact_count
+    from {{ ref('journal') }}
+    group by client_id
+)
+select model.client_id
+from {{ model }} as model
+full outer join journal on model.client_id = journal.client_id
+where (model.contact_count is distinct from journal.contact_count)
+    or (model.multichannel_contact_count is distinct from journal.multichannel_contact_count)
+{% endtest %}
+
+{# Every delivered row was either loaded or set aside (R25). #}
+{% test delivered_is_loaded_plus_set_aside(model) %}
+select load_id
+from {{ model }}
+where delivered_count <> loaded_count + rejected_count
+    or delivered_count <> coalesce(list_sum(list_transform(files, lambda file: file.delivered_count)), 0)
+    or len(list_filter(files, lambda file: file.delivered_count <> file.loaded_count + file.rejected_count)) > 0
+{% endtest %}

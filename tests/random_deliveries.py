@@ -1,0 +1,562 @@
+"""Random small histories of deliveries, as nasty as the rules allow, and their files.
+
+What the rules leave open is left out: half seconds, seconds below zero, a third decimal of money,
+sites under a search engine's own domain, clock changes.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote, quote_plus
+from zoneinfo import ZoneInfo
+
+import pyarrow  # type: ignore[import-untyped]
+import pyarrow.parquet  # type: ignore[import-untyped]
+from reference import (
+    COLUMNS,
+    CONTACT_TYPES,
+    COOKIE_KINDS,
+    ID_COLUMN,
+    IDENTIFIER_KINDS,
+    REQUIRED,
+    TAGS,
+    TIME_COLUMN,
+    ChannelRule,
+    ClickId,
+    Delivery,
+    Referrer,
+    Row,
+    Seeds,
+    Widget,
+    start_of_day,
+)
+
+FileFormat = Literal["csv", "csv.gz", "jsonl", "jsonl.gz", "parquet"]
+FILE_FORMATS: tuple[FileFormat, ...] = ("csv", "csv.gz", "jsonl", "jsonl.gz", "parquet")
+
+# Their order by code point is neither that of their numbers nor that of the alphabet.
+FILE_NAMES = (
+    *("part-1.csv", "part-10.csv", "part-2.csv", "Part-1.csv", "a.csv", "a-1.csv"),
+    *("выгрузка.csv", "part [1].csv", "it's.csv"),
+)
+PHONES = ("+79001234567", "+79001234568", "+74991234567", "+84991234567", "+79161112233")
+INVALID_PHONES = ("12345", "+7 000 000-00-00", "перезвоните", "+7(900)123-45-6")
+INVALID_EMAILS = ("no-at-sign.example", "@example.com", "anna@", "a b@example.com")
+UNKNOWN_WIDGET = "w-unknown"
+
+
+def example_seeds() -> Seeds:
+    """Seeds with something of every kind."""
+    return Seeds(
+        widgets={
+            "w1": Widget("Окна", "okna", "okna.example"),
+            "w2": Widget("Окна, акция", "okna", "www.okna-sale.example"),
+            "w3": Widget("Двери", "dveri", ""),
+        },
+        channel_rules=[
+            ChannelRule("exact", "qr", "listovka", "QR-листовка"),
+            ChannelRule("words", "яндекс директ", "", "Яндекс Директ"),
+            ChannelRule("words", "vk", "ads", "Реклама VK"),
+            ChannelRule("exact", "", "email", "Рассылка"),
+            ChannelRule("words", "", "рассылка", "Рассылка"),
+            ChannelRule("exact", "yandex.direct", "", "Яндекс Директ"),
+        ],
+        click_ids=[
+            ClickId("yclid", "yandex", "cpc"),
+            ClickId("gclid", "google", "cpc"),
+            ClickId("rb_clickid", "vk", "cpc"),
+        ],
+        referrers={
+            "yandex.ru": Referrer("search", "yandex"),
+            "pay.yandex.ru": Referrer("ignored", ""),
+            "google.com": Referrer("search", "google"),
+            "vk.com": Referrer("social", "vk"),
+            "t.me": Referrer("social", "telegram"),
+        },
+        ignored_identifiers=frozenset(
+            {
+                ("visitor_id", "callcenter-1"),
+                ("phone", "8 (900) 765-43-21"),
+                ("email", "Test@Example.com"),
+                ("", "robot"),
+            }
+        ),
+        placeholders=frozenset({"-", "0", "нет", "undefined", "null", "anonymous", "<не указано>"}),
+    )
+
+
+def random_deliveries(
+    seed: int,
+    seeds: Seeds | None = None,
+    *,
+    report_timezone: str = "Europe/Moscow",
+    first_day: date = date(2026, 3, 1),
+    days: int = 4,
+    rows_per_day: int = 10,
+) -> list[Delivery]:
+    """Deliveries in the order of their arrival, the same for the same arguments."""
+    dice = random.Random(seed)
+    maker = RowMaker(dice, seeds or example_seeds(), ZoneInfo(report_timezone))
+    deliveries: list[Delivery] = []
+    for table in ("touches", "contacts"):
+        for load_day in (first_day + timedelta(days=number) for number in range(days)):
+            if dice.random() < 0.1:
+                continue  # the day never arrives
+            rows = [maker.row(table, load_day) for _ in range(dice.randint(1, 2 * rows_per_day))]
+            deliveries.append(Delivery(table, load_day, maker.files(rows)))
+            while dice.random() < 0.35:
+                deliveries.append(maker.redelivery(table, load_day, rows))
+    dice.shuffle(deliveries)
+    return deliveries
+
+
+@dataclass
+class Person:
+    """What one person may be known by; only some of it is on each row."""
+
+    identifiers: dict[str, list[str]]
+
+
+@dataclass
+class RowMaker:
+    dice: random.Random
+    seeds: Seeds
+    zone: ZoneInfo
+    people: list[Person] = field(default_factory=list)
+    delivered: dict[str, list[Row]] = field(default_factory=lambda: {"touches": [], "contacts": []})
+
+    def __post_init__(self) -> None:
+        # Sorted, as the order of a set changes from one run of Python to the next.
+        self.widget_ids = [*sorted(self.seeds.widgets), UNKNOWN_WIDGET]
+        self.placeholders = sorted(self.seeds.placeholders) or [""]
+        self.ignored = sorted(self.seeds.ignored_identifiers)
+        self.hosts = sorted(self.seeds.referrers)
+        self.people = [self.person(number) for number in range(self.dice.randint(2, 7))]
+
+    def chance(self, probability: float) -> bool:
+        return self.dice.random() < probability
+
+    def widget_id(self) -> str:
+        # Half of all on one widget, or too few rows would be of one brand to meet.
+        return self.dice.choice((self.widget_ids[0], self.dice.choice(self.widget_ids)))
+
+    # Who
+
+    def person(self, number: int) -> Person:
+        # The bare number is the same in every kind, which must tie nothing.
+        return Person(
+            {
+                "visitor_id": [f"v-{number}-home", f"V-{number}-home", f"{number + 1}"],
+                "yandex_client_id": [f"{number + 1}", f"16670000{number}"],
+                "google_client_id": [f"{number + 1}", f"55.{number}"],
+                "crm_client_id": [f"{number + 1}", f"crm-{number}"],
+                "phone": [PHONES[number % len(PHONES)], PHONES[(number + 1) % len(PHONES)]],
+                "email": [f"anna{number}@example.com", f"вера.{number}@окна.example"],
+            }
+        )
+
+    def identifiers(self, kinds: Sequence[str]) -> dict[str, str | None]:
+        person = self.dice.choice(self.people)
+        share = self.dice.choice((0.15, 0.4, 0.4, 0.7))
+        found: dict[str, str | None] = {}
+        for kind in kinds:
+            found[kind] = None
+            if not self.chance(share):
+                continue
+            owner = self.dice.choice(self.people) if self.chance(0.07) else person
+            value = self.dice.choice(owner.identifiers[kind][: 1 + self.chance(0.35) * 2])
+            ignored = [each for of_kind, each in self.ignored if of_kind in ("", kind)]
+            if self.chance(0.06):
+                value = self.any_case(self.dice.choice(self.placeholders))
+            elif ignored and self.chance(0.08):
+                value = self.dice.choice(ignored)
+            if kind == "phone":
+                value = self.dice.choice(INVALID_PHONES) if self.chance(0.1) else self.phone(value)
+            elif kind == "email":
+                invalid = self.chance(0.1)
+                value = self.dice.choice(INVALID_EMAILS) if invalid else self.any_case(value)
+            found[kind] = value
+        return found
+
+    def phone(self, number: str) -> str:
+        spellings = [number]
+        if number.startswith("+7") and len(number) == 12:
+            area, three, two, last = number[2:5], number[5:8], number[8:10], number[10:]
+            spellings += [
+                f"8 ({area}) {three}-{two}-{last}",
+                f"+7 {area} {three} {two} {last}",
+                f"7{number[2:]}",
+                number[2:],
+                f"8-{area}-{three}-{two}-{last} доб. 12",
+                f"{number} ext. 7",
+            ]
+        elif number.startswith("+84"):
+            spellings += [f"+84 {number[3:5]} {number[5:8]} {number[8:]}", f"810{number[1:]}"]
+        return self.dice.choice(spellings)
+
+    def any_case(self, text: str) -> str:
+        return self.dice.choice((text, text, text.upper(), text.title(), text.lower()))
+
+    # When
+
+    def instant(self, load_day: date) -> datetime:
+        """An instant that others share: days, ten minutes and a few edges are all there is."""
+        day = load_day - timedelta(days=self.dice.choice((0, 0, 0, 0, 0, 1, 1, 2, 5)))
+        start = start_of_day(day, self.zone)
+        next_start = start_of_day(load_day + timedelta(days=1), self.zone)
+        smallest = timedelta(microseconds=1)
+        dense = start + timedelta(hours=10, minutes=10 * self.dice.randrange(6))
+        instants = [
+            *[dense] * 10,
+            *[dense + timedelta(seconds=self.dice.choice((0, 1, 30)))] * 2,
+            dense + smallest,
+            dense + timedelta(microseconds=self.dice.randrange(10**6)),
+            start + timedelta(minutes=self.dice.randrange(24 * 60)),
+            start,
+            start - smallest,
+            start + timedelta(hours=24) - smallest,
+            # Its day hasn't come with this delivery (R9), at most as far ahead as R25 allows.
+            next_start,
+            next_start + timedelta(hours=10, minutes=10),
+            next_start + timedelta(hours=24),
+        ]
+        if self.chance(0.01):
+            return datetime(2000, 1, 1, 12, tzinfo=UTC)
+        return self.dice.choice(instants)
+
+    def written_instant(self, instant: datetime) -> str:
+        local = instant.astimezone(self.zone)
+        offset = local.utcoffset()
+        if self.chance(0.4) or offset is None:
+            offset = timedelta(minutes=self.dice.choice((0, 180, 180, 330, -480, 600)))
+        shown = instant.astimezone(timezone(offset))
+        minutes = abs(int(offset.total_seconds()) // 60)
+        sign = "-" if offset < timedelta(0) else "+"
+        suffixes = [
+            f"{sign}{minutes // 60:02}:{minutes % 60:02}",
+            f"{sign}{minutes // 60:02}{minutes % 60:02}",
+        ]
+        if minutes % 60 == 0:
+            suffixes.append(f"{sign}{minutes // 60:02}")
+        if not offset:
+            suffixes += ["Z"] * 3
+        suffix = self.dice.choice(suffixes)
+        clock_changes = local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
+        if self.chance(0.2) and not clock_changes:
+            shown, suffix = local, ""
+        text = shown.strftime("%Y-%m-%d") + self.dice.choice("TTT ") + shown.strftime("%H:%M")
+        if shown.microsecond:
+            # Digits beyond microseconds are cut, not rounded.
+            text += shown.strftime(":%S.%f") + self.dice.choice(("", "", "000", "999"))
+        elif shown.second or self.chance(0.7):
+            text += shown.strftime(":%S") + self.dice.choice(("", "", "", ".0", ".000"))
+        return text + suffix
+
+    # From where
+
+    def channel(self, widget_id: str) -> dict[str, str | None]:
+        """The columns that tell a touch's channel, in one of the ways there are."""
+        widget = self.seeds.widgets.get(widget_id)
+        site = (widget.site_host if widget else "") or "shop.example"
+        found: dict[str, str | None] = dict.fromkeys((*TAGS, "landing_page", "referrer"))
+        query: list[str] = []
+        source, medium = self.source_and_medium()
+        in_columns = {"utm_source": source, "utm_medium": medium}
+        way = self.dice.choice(
+            ("columns", "columns", "url", "url", "both", "half", "click id", "referrer", "direct")
+        )
+        if way == "columns":
+            found |= in_columns
+        elif way == "url":
+            query += [self.parameter(name, value) for name, value in in_columns.items()]
+        elif way == "both":
+            found["utm_source"] = source
+            query += [self.parameter("utm_source", "other"), self.parameter("utm_medium", medium)]
+        elif way == "half":
+            half = self.dice.choice(list(in_columns))
+            if self.chance(0.5):
+                found[half] = in_columns[half]
+            else:
+                query.append(self.parameter(half, in_columns[half]))
+        if way in ("click id", "half") or self.chance(0.1):
+            query += [self.click_id() for _ in range(self.dice.randint(1, 2))]
+        if way in ("click id", "half", "referrer") or self.chance(0.1):
+            found["referrer"] = self.referrer(site)
+        for tag in ("utm_campaign", "utm_term", "utm_content"):
+            if self.chance(0.25):
+                value = self.dice.choice(("весна 2026", "Весна 2026", "окна+двери", "sale", "50%"))
+                if self.chance(0.5):
+                    found[tag] = value
+                else:
+                    query.append(self.parameter(tag, value))
+        if self.chance(0.1):
+            query.insert(0, self.dice.choice(("utm_source=", "utm_source", "utm_source=%20")))
+        if self.chance(0.1):
+            query.append(self.parameter("utm_source", "second"))  # of two, the first counts
+        if self.chance(0.1):
+            # Not a tag's name, and not text that decodes.
+            query.append(self.dice.choice(("xutm_source=x", "utm_content=%FF", "utm_term=%D0")))
+        if query or self.chance(0.5):
+            host = self.dice.choice((site, site, f"www.{site}", site.upper(), f"{site}.:443"))
+            page = self.dice.choice(("", "/", "/price", "/цены"))
+            fragment = self.dice.choice(("", "", "#top", "#?utm_source=fragment&gclid=1"))
+            question = "?" + "&".join(query) if query else ""
+            found["landing_page"] = f"https://{host}{page}{question}{fragment}"
+        return found
+
+    def source_and_medium(self) -> tuple[str, str]:
+        source = self.dice.choice(("yandex", "vk", " Google ", "Яндекс", "telegram", "mail"))
+        medium = self.dice.choice(("cpc", "CPC", "social", "Email", "ads"))
+        if self.seeds.channel_rules and self.chance(0.35):
+            rule = self.dice.choice(self.seeds.channel_rules)
+            source = self.around(rule.source) or source
+            medium = self.around(rule.medium) or medium
+        elif self.chance(0.05):
+            source, medium = "(Direct)", self.dice.choice(("(none)", "cpc"))
+        return source, medium
+
+    def around(self, word: str) -> str:
+        """A rule's word, alone or within a text, where it is a whole word or isn't."""
+        patterns = ("{}", "{}", "{}", "{}_2", "my-{}", "{}2", "x{}", "{}ы", "x{}.{}", " {} ")
+        text = self.dice.choice(patterns).replace("{}", word) if word else ""
+        return self.any_case(text)
+
+    def parameter(self, name: str, value: str | None) -> str:
+        encode = self.dice.choice((quote, quote_plus, quote_plus))
+        return f"{self.any_case(name)}={encode(value or '')}"
+
+    def click_id(self) -> str:
+        names = [click_id.parameter for click_id in self.seeds.click_ids] or ["yclid"]
+        name = self.any_case(self.dice.choice(names))
+        return f"{name}={self.dice.choice(('CjwK-1', '42', '42', '', '%20'))}"
+
+    def referrer(self, site: str) -> str:
+        bare_site = site.removeprefix("www.")
+        host = self.dice.choice(self.hosts or ["search.example"])
+        hosts = [
+            *[host, f"m.{host}"] * 3,
+            f"not{host}",
+            f"{host}.evil.example",
+            "forum.example",
+            bare_site,
+            f"www.{bare_site}",
+            f"blog.{bare_site}",
+            f"not{bare_site}",
+        ]
+        host = self.dice.choice(hosts)
+        spellings: list[Callable[[str], str]] = [
+            lambda host: f"https://{host}/",
+            lambda host: f"https://{host}",
+            lambda host: f"http://{host.upper()}:8080/path?q=https://other.example/",
+            lambda host: f"https://user:secret@{host}./?a@b",
+            lambda host: f"android-app://{host}/",
+            lambda host: f"https://{host}?from=ads#part",
+            lambda host: host,  # no scheme, no host
+        ]
+        return self.dice.choice(spellings)(host)
+
+    # Rows
+
+    def row(self, table: str, load_day: date) -> Row:
+        """A new row, or one that was delivered before, as it was or corrected."""
+        earlier = self.delivered[table]
+        if earlier and self.chance(0.25):
+            row = dict(self.dice.choice(earlier))
+            new = self.good_row(table, load_day)
+            for columns in (
+                (TIME_COLUMN[table],),
+                ("widget_id",),
+                IDENTIFIER_KINDS if table == "contacts" else COOKIE_KINDS,
+                ("contact_type",) if table == "contacts" else (*TAGS, "landing_page", "referrer"),
+            ):
+                if self.chance(0.3):
+                    row |= {column: new[column] for column in columns}
+        else:
+            row = self.good_row(table, load_day)
+        if self.chance(0.05):
+            row = self.spoilt(table, load_day, row)
+        self.delivered[table].append(row)
+        return row
+
+    def good_row(self, table: str, load_day: date) -> dict[str, str | None]:
+        row = self.touch(load_day) if table == "touches" else self.contact(load_day)
+        for column, value in row.items():
+            if self.chance(0.03):
+                row[column] = f"\u00a0{value or ''} "
+        return row
+
+    def touch(self, load_day: date) -> dict[str, str | None]:
+        pick = self.dice.choice
+        widget_id = self.widget_id()
+        return {
+            "touch_id": pick(("t", "t", "T", "т")) + str(self.dice.randrange(60)),
+            "widget_id": widget_id,
+            "touched_at": self.written_instant(self.instant(load_day)),
+            "action_type": pick((None, "click", "Click", "VISIT", "scroll")),
+            **self.identifiers(COOKIE_KINDS),
+            **self.channel(widget_id),
+            "location": pick((None, None, "Казань", "Нижний, Новгород")),
+            "device_type": pick((None, "mobile", "desktop")),
+            "visited_pages": pick(
+                (None, '["/", "/цены"]', '["/a, \\"b\\""]', "[]", "/", '{"a": 1}')
+            ),
+            "time_on_site": pick((None, "0", "95", "девяносто")),
+            "visit_duration": pick((None, "120", "3600", "-")),
+            "page_hash": pick((None, "a1b2")),
+        }
+
+    def contact(self, load_day: date) -> dict[str, str | None]:
+        pick = self.dice.choice
+        row = {
+            "contact_id": pick(("c", "c", "C", "с")) + str(self.dice.randrange(40)),
+            "widget_id": self.widget_id(),
+            "contacted_at": self.written_instant(self.instant(load_day)),
+            "contact_type": self.any_case(pick(CONTACT_TYPES)),
+            **self.identifiers(IDENTIFIER_KINDS),
+            "client_name": pick((None, None, "Анна", 'ООО "Окна, двери"', "Анна\nи Борис")),
+            "location": pick((None, None, "Казань", "Уфа")),
+            "final_group": pick((None, "Продажи")),
+            "is_unique": pick((None, "true", "FALSE", "True", "может быть")),
+            "call_page": pick((None, "https://okna.example/price?a=1,2")),
+            "duration": pick((None, "0", "61", "минута")),
+            "value": pick((None, "1500", "1500.50", "-10.5", "тысяча", "1 500")),
+        }
+        if self.chance(0.3):
+            row["crm_stage"] = pick((None, "новый", '"в работе"'))
+            row["Contact_ID"] = pick((None, "another column"))
+        return row
+
+    def spoilt(self, table: str, load_day: date, row: Row) -> dict[str, str | None]:
+        """The row, so that R25 sets it aside; sometimes for more than one reason."""
+        spoilt = dict(row)
+        next_start = start_of_day(load_day + timedelta(days=1), self.zone)
+        too_late = next_start + timedelta(hours=24, microseconds=1)
+        times = (
+            *("вчера", "2026-03-01", "2026-02-30T10:00:00Z", "2026-03-01T25:00:00Z"),
+            *("01.03.2026 10:00", "1772348400", "2026-03-01T10:00:00 MSK"),
+            *("1970-01-01T00:00:00Z", "1999-12-31T09:00:00Z", "2031-01-01 00:00"),
+            *("9999-12-31T23:59:59-03:00", too_late.isoformat(), too_late.isoformat()),
+        )
+        faults: list[dict[str, str | None]] = []
+        faults += [{column: self.dice.choice((None, "", " "))} for column in REQUIRED[table]]
+        faults += [{TIME_COLUMN[table]: text} for text in times]
+        if table == "contacts":
+            faults += [{"contact_type": text} for text in ("visit", "звонок", "calls", "0")]
+        for fault in self.dice.sample(faults, self.dice.choice((1, 1, 2, 3))):
+            spoilt |= fault
+        return spoilt
+
+    # Files
+
+    def files(self, rows: Sequence[Row]) -> dict[str, list[Row]]:
+        names = self.dice.sample(FILE_NAMES, self.dice.choice((1, 1, 2, 3)))
+        files: dict[str, list[Row]] = {name: [] for name in names}
+        for row in rows:
+            files[self.dice.choice(names)].append(row)
+        return files
+
+    def redelivery(self, table: str, load_day: date, rows: Sequence[Row]) -> Delivery:
+        """The day once more: corrected, shrunk, emptied, without a file, or one that fails."""
+        some = [row for row in rows if self.chance(0.7)]
+        way = self.dice.choice(
+            ("same", "fewer", "corrected", "corrected", "emptied", "no file", "half", "failing")
+        )
+        if way == "no file":
+            return Delivery(table, load_day, {})
+        if way == "emptied":
+            return Delivery(table, load_day, self.files([]))
+        if way in ("half", "failing"):
+            # Of 20 rows and more, half set aside is still good and one more is not; of 19, all is.
+            count = self.dice.choice((20, 24))
+            set_aside = count // 2 + (way == "failing")
+            if way == "half" and self.chance(0.3):
+                count = set_aside = 19
+            mixed: list[Row] = [self.good_row(table, load_day) for _ in range(count - set_aside)]
+            mixed += [
+                self.spoilt(table, load_day, self.good_row(table, load_day))
+                for _ in range(set_aside)
+            ]
+            self.dice.shuffle(mixed)
+            return Delivery(table, load_day, {"b.csv": some, "c.csv": mixed})
+        if way == "same":
+            return Delivery(table, load_day, self.files(rows))
+        new = [self.row(table, load_day) for _ in range(3)] if way == "corrected" else []
+        return Delivery(table, load_day, self.files([*some, *new]))
+
+
+# Folders
+
+
+def write_delivery(delivery: Delivery, landing: Path, file_format: FileFormat) -> Delivery:
+    """Write the delivery's folder anew; returns the delivery under the names its files now have."""
+    folder = landing / delivery.table / delivery.load_day.isoformat()
+    folder.mkdir(parents=True, exist_ok=True)
+    for former in folder.iterdir():
+        former.unlink()
+    files: dict[str, Sequence[Row]] = {}
+    for name, rows in delivery.files.items():
+        written_name = f"{without_extension(name)}.{file_format}"
+        (folder / written_name).write_bytes(file_content(delivery.table, rows, file_format))
+        files[written_name] = rows
+    return Delivery(delivery.table, delivery.load_day, files)
+
+
+def without_extension(name: str) -> str:
+    for file_format in FILE_FORMATS:
+        if name.endswith(f".{file_format}"):
+            return name.removesuffix(f".{file_format}")
+    return name
+
+
+def file_content(table: str, rows: Sequence[Row], file_format: FileFormat) -> bytes:
+    columns = list(dict.fromkeys(column for row in rows for column in row)) or list(COLUMNS[table])
+    if file_format == "parquet":
+        return parquet_content(rows, columns)
+    text = io.StringIO(newline="")
+    if file_format in ("csv", "csv.gz"):
+        writer = csv.DictWriter(text, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+    else:
+        for row in rows:
+            text.write(json.dumps(row, ensure_ascii=False) + "\n")
+    content = text.getvalue().encode()
+    return gzip.compress(content, mtime=0) if file_format.endswith(".gz") else content
+
+
+def parquet_content(rows: Iterable[Row], columns: Sequence[str]) -> bytes:
+    schema = pyarrow.schema([(column, pyarrow.string()) for column in columns])
+    content = pyarrow.BufferOutputStream()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(rows), schema=schema), content)
+    return bytes(content.getvalue().to_pybytes())
+
+
+def read_deliveries(landing: Path) -> list[Delivery]:
+    """The deliveries of a landing folder that holds CSV files only."""
+    deliveries = []
+    for table in ID_COLUMN:
+        for folder in sorted((landing / table).glob("*")):
+            files = {
+                path.name: read_csv(path)
+                for path in sorted(folder.iterdir())
+                if not path.name.startswith((".", "_")) and path.suffix not in (".part", ".tmp")
+            }
+            deliveries.append(Delivery(table, date.fromisoformat(folder.name), files))
+    return deliveries
+
+
+def read_csv(path: Path) -> list[Row]:
+    if path.suffix != ".csv":
+        raise ValueError(f"{path} is not a CSV file")
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        header, *records = [record for record in csv.reader(file) if record]
+    return [dict(zip(header, record, strict=True)) for record in records]

@@ -1,0 +1,814 @@
+"""The rules once more, in plain Python, for tests only.
+
+It shares no code with the project, so that the two can be wrong only in different ways. It favours
+being read over being fast, and knows deliveries only after parsing: files that can't be read at all
+and lines that don't parse (parts of R25 and R26) are beyond it.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from decimal import ROUND_HALF_UP, Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote_to_bytes
+from zoneinfo import ZoneInfo
+
+import phonenumbers
+
+Row = Mapping[str, str | None]
+MartRow = dict[str, Any]
+Identifier = tuple[str, str]  # kind, value
+
+COOKIE_KINDS = ("visitor_id", "yandex_client_id", "google_client_id", "crm_client_id")
+IDENTIFIER_KINDS = (*COOKIE_KINDS, "phone", "email")
+TAGS = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
+CONTACT_TYPES = ("call", "form", "callback", "email", "chat")
+
+COLUMNS = {
+    "touches": (
+        *("touch_id", "widget_id", "touched_at", "action_type"),
+        *COOKIE_KINDS,
+        *("landing_page", "referrer"),
+        *TAGS,
+        *("location", "device_type", "visited_pages", "time_on_site", "visit_duration"),
+        "page_hash",
+    ),
+    "contacts": (
+        *("contact_id", "widget_id", "contacted_at", "contact_type"),
+        *IDENTIFIER_KINDS,
+        *("client_name", "location", "final_group", "is_unique", "call_page", "duration", "value"),
+    ),
+}
+REQUIRED = {
+    "touches": ("touch_id", "widget_id", "touched_at"),
+    "contacts": ("contact_id", "widget_id", "contacted_at", "contact_type"),
+}
+ID_COLUMN = {"touches": "touch_id", "contacts": "contact_id"}
+TIME_COLUMN = {"touches": "touched_at", "contacts": "contacted_at"}
+
+UNKNOWN_NAME = "неизвестно"
+UNKNOWN_LOCATION = "(undefined)"
+NOT_SET = "(not set)"
+DIRECT = ("(direct)", "(none)")
+
+# The Unicode property White_Space. str.strip() would also take U+001C to U+001F.
+WHITE_SPACE = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+
+
+# What goes in
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One arrival of a table's load day; file names carry their extension."""
+
+    table: str
+    load_day: date
+    files: Mapping[str, Sequence[Row]]
+
+
+@dataclass(frozen=True)
+class Settings:
+    report_timezone: str = "Europe/Moscow"
+    contact_grace_seconds: int = 0
+    history_scope: str = "all_prior"
+    lookback_days: int | None = None
+    channel_grain: str = "source_medium"
+    count_direct_touches: bool = True
+    default_phone_region: str = "RU"
+    max_rejected_share: float = 0.5
+    history_touch_limit: int = 200
+
+    def __post_init__(self) -> None:
+        if self.history_scope not in ("all_prior", "since_previous_contact"):
+            raise ValueError(f"history_scope: {self.history_scope}")
+        if self.channel_grain not in (
+            "source_medium",
+            "medium",
+            "source",
+            "source_medium_campaign",
+        ):
+            raise ValueError(f"channel_grain: {self.channel_grain}")
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.report_timezone)
+
+
+@dataclass(frozen=True)
+class Widget:
+    name: str
+    brand: str
+    site_host: str = ""
+
+
+@dataclass(frozen=True)
+class ChannelRule:
+    match: str
+    source: str
+    medium: str
+    channel: str
+
+
+@dataclass(frozen=True)
+class ClickId:
+    parameter: str
+    source: str
+    medium: str
+
+
+@dataclass(frozen=True)
+class Referrer:
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Seeds:
+    widgets: Mapping[str, Widget] = field(default_factory=dict)
+    channel_rules: Sequence[ChannelRule] = ()
+    click_ids: Sequence[ClickId] = ()
+    referrers: Mapping[str, Referrer] = field(default_factory=dict)
+    ignored_identifiers: frozenset[Identifier] = frozenset()
+    placeholders: frozenset[str] = frozenset()
+
+    @staticmethod
+    def read(folder: Path) -> Seeds:
+        """Read the project's seed files."""
+
+        def rows(name: str) -> list[dict[str, str]]:
+            with open(folder / f"{name}.csv", encoding="utf-8-sig", newline="") as file:
+                return [
+                    {column: trim(value) for column, value in row.items()}
+                    for row in csv.DictReader(file)
+                ]
+
+        return Seeds(
+            widgets={
+                row["widget_id"]: Widget(row["widget_name"], row["brand_id"], row["site_host"])
+                for row in rows("widgets")
+            },
+            channel_rules=[
+                ChannelRule(row["match"], row["source"], row["medium"], row["channel"])
+                for row in sorted(rows("channel_rules"), key=lambda row: int(row["rule_order"]))
+                if read_boolean(row["is_enabled"])
+            ],
+            click_ids=[
+                ClickId(row["parameter"], row["source"], row["medium"])
+                for row in sorted(rows("click_ids"), key=lambda row: int(row["click_id_order"]))
+            ],
+            referrers={
+                row["host"]: Referrer(row["kind"], row["name"]) for row in rows("referrers")
+            },
+            ignored_identifiers=frozenset(
+                (row["identifier_kind"], row["identifier"]) for row in rows("ignored_identifiers")
+            ),
+            placeholders=frozenset(row["placeholder"] for row in rows("placeholders")),
+        )
+
+
+# What comes out
+
+
+@dataclass(frozen=True)
+class Marts:
+    journal: list[MartRow]
+    client_card: list[MartRow]
+    interaction_history: list[MartRow]
+    client_history: list[MartRow]
+    rejected: list[MartRow]
+    failed: set[tuple[str, date]]
+    """The tables' days whose latest delivery failed."""
+
+
+# In between
+
+
+@dataclass(frozen=True)
+class Touch:
+    touch_id: str
+    brand_id: str
+    touched_at: datetime
+    identifiers: frozenset[Identifier]
+    channel: str
+    is_direct: bool
+    history_columns: MartRow
+
+
+@dataclass(frozen=True)
+class Contact:
+    contact_id: str
+    brand_id: str
+    contacted_at: datetime
+    identifiers: frozenset[Identifier]
+    contact_type: str
+    client_name: str
+    location: str
+    valid_phone: str | None
+    valid_email: str | None
+    journal_columns: MartRow
+    history_columns: MartRow
+
+
+@dataclass(eq=False)  # a client is itself, whatever else looks the same
+class Client:
+    touches: list[Touch] = field(default_factory=list)
+    contacts: list[Contact] = field(default_factory=list)
+
+
+def expected_marts(deliveries: Iterable[Delivery], settings: Settings, seeds: Seeds) -> Marts:
+    """What the marts hold after these deliveries arrived in this order."""
+    accepted, failed = accept(deliveries, settings)
+    rejected: list[MartRow] = []
+    for (table, load_day), files in sorted(accepted.items()):
+        for file_name, rows in sorted(files.items()):
+            for number, row in enumerate(rows, start=1):
+                reason = rejection_reason(table, load_day, row, settings)
+                if reason is not None:
+                    rejected.append(
+                        {
+                            "table": table,
+                            "load_day": load_day,
+                            "file": file_name,
+                            "row": number,
+                            "reason": reason,
+                        }
+                    )
+
+    touches = [
+        read_touch(row, settings, seeds)
+        for row in newest_versions("touches", accepted, settings)
+        if day_has_come("touches", row, accepted, settings)
+    ]
+    contacts = [
+        read_contact(row, settings, seeds)
+        for row in newest_versions("contacts", accepted, settings)
+        if day_has_come("contacts", row, accepted, settings)
+    ]
+    marts = Marts([], [], [], [], rejected, failed)
+    for client in find_clients(touches, contacts):
+        if client.contacts:  # R16
+            add_client(client, marts, settings)
+    marts.journal.sort(key=lambda row: row["contact_id"])
+    marts.client_card.sort(key=lambda row: row["first_contact_id"])
+    marts.interaction_history.sort(key=lambda row: (row["contact_id"], row["touch_rank"]))
+    marts.client_history.sort(key=lambda row: (row["client_id"], row["contact_number"]))
+    return marts
+
+
+# Deliveries: R3, R9, R25, R26, R27
+
+Accepted = dict[tuple[str, date], Mapping[str, Sequence[Row]]]
+
+
+def accept(
+    deliveries: Iterable[Delivery], settings: Settings
+) -> tuple[Accepted, set[tuple[str, date]]]:
+    """The last accepted delivery of every table and day, and the days whose latest one failed."""
+    accepted: Accepted = {}
+    failed: set[tuple[str, date]] = set()
+    for delivery in deliveries:
+        key = (delivery.table, delivery.load_day)
+        if not delivery.files:
+            continue
+        if any(
+            is_mostly_rejected(delivery.table, delivery.load_day, rows, settings)
+            for rows in delivery.files.values()
+        ):
+            failed.add(key)
+        else:
+            accepted[key] = delivery.files
+            failed.discard(key)
+    return accepted, failed
+
+
+def is_mostly_rejected(table: str, load_day: date, rows: Sequence[Row], settings: Settings) -> bool:
+    rejected = sum(rejection_reason(table, load_day, row, settings) is not None for row in rows)
+    return len(rows) >= 20 and rejected / len(rows) > settings.max_rejected_share
+
+
+def rejection_reason(table: str, load_day: date, row: Row, settings: Settings) -> str | None:
+    values = trimmed(row)
+    for column in REQUIRED[table]:
+        if column not in values:
+            return f"missing_{column}"
+    time_column = TIME_COLUMN[table]
+    instant = read_instant(values[time_column], settings.zone)
+    if instant is None:
+        return f"unreadable_{time_column}"
+    earliest = start_of_day(date(2000, 1, 1), settings.zone)
+    latest = start_of_day(load_day + timedelta(days=1), settings.zone) + timedelta(hours=24)
+    if not earliest <= instant <= latest:
+        return f"impossible_{time_column}"
+    if table == "contacts" and values["contact_type"].lower() not in CONTACT_TYPES:
+        return "unknown_contact_type"
+    return None
+
+
+def newest_versions(table: str, accepted: Accepted, settings: Settings) -> list[dict[str, str]]:
+    """Every id's newest row (R3), trimmed; a row that was set aside is no version."""
+    newest: dict[str, tuple[tuple[date, str, int], dict[str, str]]] = {}
+    for (of_table, load_day), files in accepted.items():
+        if of_table != table:
+            continue
+        for file_name, rows in files.items():
+            for number, row in enumerate(rows, start=1):
+                if rejection_reason(table, load_day, row, settings) is not None:
+                    continue
+                values = trimmed(row)
+                row_id = values[ID_COLUMN[table]]
+                version = (load_day, file_name, number)
+                if row_id not in newest or newest[row_id][0] < version:
+                    newest[row_id] = (version, values)
+    return [values for _, values in newest.values()]
+
+
+def day_has_come(
+    table: str, values: Mapping[str, str], accepted: Accepted, settings: Settings
+) -> bool:
+    last_loaded_day = max(load_day for _, load_day in accepted)
+    instant = readable_instant(values[TIME_COLUMN[table]], settings)
+    return instant.astimezone(settings.zone).date() <= last_loaded_day
+
+
+# Values
+
+
+def trim(value: str | None) -> str:
+    return (value or "").strip(WHITE_SPACE)
+
+
+def trimmed(row: Row) -> dict[str, str]:
+    """The row's values; an empty field is none."""
+    return {column: trim(value) for column, value in row.items() if trim(value)}
+
+
+def start_of_day(day: date, zone: ZoneInfo) -> datetime:
+    return datetime.combine(day, time(), zone).astimezone(UTC)
+
+
+def read_instant(text: str, zone: ZoneInfo) -> datetime | None:
+    match = re.fullmatch(
+        r"([0-9]{4})-([0-9]{2})-([0-9]{2})[T ]([0-9]{2}):([0-9]{2})"
+        r"(?::([0-9]{2})(?:\.([0-9]+))?)?"
+        r"(Z|([+-])([0-9]{2})(?::?([0-9]{2}))?)?",
+        text,
+    )
+    if match is None:
+        return None
+    year, month, day, hour, minute = (int(part) for part in match.groups()[:5])
+    second, fraction, offset, sign, hours, minutes = match.groups()[5:]
+    microsecond = int((fraction or "")[:6].ljust(6, "0"))
+    try:
+        local = datetime(year, month, day, hour, minute, int(second or "0"), microsecond)
+        if offset is None:
+            aware = local.replace(tzinfo=zone)
+        elif offset == "Z":
+            aware = local.replace(tzinfo=UTC)
+        else:
+            if int(minutes or "0") > 59:
+                return None
+            shift = timedelta(hours=int(hours), minutes=int(minutes or "0"))
+            aware = local.replace(tzinfo=timezone(shift if sign == "+" else -shift))
+    except ValueError:
+        return None
+    try:
+        return aware.astimezone(UTC)
+    except OverflowError:
+        # Readable, yet beyond what a datetime holds in UTC: impossible either way.
+        edge = datetime.min if aware.year < 5000 else datetime.max
+        return edge.replace(tzinfo=UTC)
+
+
+def readable_instant(text: str, settings: Settings) -> datetime:
+    instant = read_instant(text, settings.zone)
+    if instant is None:
+        raise AssertionError(f"{text} should have been set aside")
+    return instant
+
+
+def read_boolean(text: str | None) -> bool | None:
+    return {
+        **{"true": True, "1": True, "yes": True},
+        **{"false": False, "0": False, "no": False},
+    }.get((text or "").lower())
+
+
+def read_seconds(text: str | None) -> int | None:
+    if text is None or not re.fullmatch(r"[0-9]+", text) or int(text) >= 2**63:
+        return None
+    return int(text)
+
+
+def read_money(text: str | None) -> Decimal | None:
+    if text is None or not re.fullmatch(r"[+-]?[0-9]{1,20}(\.[0-9]*)?", text):
+        return None
+    amount = Decimal(text).quantize(Decimal("0.01"), ROUND_HALF_UP)
+    return amount if abs(amount) < Decimal(10) ** 16 else None
+
+
+def read_pages(text: str | None) -> list[str] | None:
+    try:
+        pages = json.loads(text or "")
+    except ValueError:
+        return None
+    if not isinstance(pages, list) or not all(isinstance(page, str) for page in pages):
+        return None
+    return pages or None
+
+
+@cache
+def valid_phone(text: str | None, region: str) -> str | None:
+    try:
+        number = phonenumbers.parse(text or "", region)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_valid_number(number):
+        return None
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def valid_email(text: str | None) -> str | None:
+    email = trim(text).lower()
+    return email if re.fullmatch(r"[^@\s]+@[^@\s]+", email) else None
+
+
+# Who is who: R13 to R16
+
+
+def comparable(kind: str, value: str, settings: Settings) -> str | None:
+    """The form in which identifiers of this kind are compared; none if it can't identify."""
+    if kind == "phone":
+        return valid_phone(value, settings.default_phone_region)
+    if kind == "email":
+        return valid_email(value)
+    return value
+
+
+def identifiers_of(
+    values: Mapping[str, str], kinds: Iterable[str], settings: Settings, seeds: Seeds
+) -> frozenset[Identifier]:
+    placeholders = {trim(placeholder).lower() for placeholder in seeds.placeholders}
+    found = set()
+    for kind in kinds:
+        if kind not in values or values[kind].lower() in placeholders:
+            continue
+        value = comparable(kind, values[kind], settings)
+        ignored = {
+            comparable(kind, trim(ignored_value), settings)
+            for ignored_kind, ignored_value in seeds.ignored_identifiers
+            if ignored_kind in ("", kind)
+        }
+        if value is not None and value not in ignored:
+            found.add((kind, value))
+    return frozenset(found)
+
+
+def find_clients(touches: Iterable[Touch], contacts: Iterable[Contact]) -> list[Client]:
+    """Put together what is tied, directly or through others, within a brand."""
+    clients: list[Client] = []
+    client_of: dict[tuple[str, Identifier], Client] = {}
+    rows: list[Touch | Contact] = [*touches, *contacts]
+    for row in rows:
+        keys = {(row.brand_id, identifier) for identifier in row.identifiers}
+        tied = {client_of[key] for key in keys if key in client_of}
+        client = Client(
+            touches=[touch for other in tied for touch in other.touches],
+            contacts=[contact for other in tied for contact in other.contacts],
+        )
+        if isinstance(row, Touch):
+            client.touches.append(row)
+        else:
+            client.contacts.append(row)
+        for key, owner in client_of.items():
+            if owner in tied:
+                client_of[key] = client
+        client_of.update(dict.fromkeys(keys, client))
+        clients = [*(other for other in clients if other not in tied), client]
+    for client in clients:
+        client.touches.sort(key=lambda touch: (touch.touched_at, touch.touch_id))
+        client.contacts.sort(key=lambda contact: (contact.contacted_at, contact.contact_id))
+    return clients
+
+
+def brand_of(widget_id: str, seeds: Seeds) -> str:
+    return seeds.widgets[widget_id].brand if widget_id in seeds.widgets else "default"
+
+
+# What brought a touch: R11, R12
+
+
+def query_values(url: str, parameter: str) -> list[str]:
+    """The parameter's decoded and trimmed values in the URL's query, as they come."""
+    _, _, query = url.partition("#")[0].partition("?")
+    pairs = [pair.partition("=") for pair in query.split("&")]
+    return [trim(decode(value)) for name, _, value in pairs if name.lower() == parameter.lower()]
+
+
+def decode(value: str) -> str:
+    if re.search(r"%(?![0-9A-Fa-f]{2})", value):
+        return value
+    try:
+        return unquote_to_bytes(value.replace("+", " ")).decode("utf-8")
+    except UnicodeDecodeError:
+        return value
+
+
+def tag_of(values: Mapping[str, str], tag: str) -> str | None:
+    candidates = [values.get(tag, ""), *query_values(values.get("landing_page", ""), tag)]
+    return next((candidate for candidate in candidates if candidate), None)
+
+
+def host_of(url: str | None) -> str | None:
+    match = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)", url or "")
+    if match is None:
+        return None
+    host_and_port = match[1].rpartition("@")[2]
+    return re.sub(r":[0-9]*$", "", host_and_port).lower().removesuffix(".") or None
+
+
+def is_within(host: str, domain: str) -> bool:
+    return host == domain or host.endswith(f".{domain}")
+
+
+def own_host(values: Mapping[str, str], seeds: Seeds) -> str | None:
+    widget = seeds.widgets.get(values["widget_id"])
+    known = trim(widget.site_host).lower() if widget else ""
+    host = known or host_of(values.get("landing_page")) or ""
+    return host.removeprefix("www.") or None
+
+
+def referrer_pair(values: Mapping[str, str], seeds: Seeds) -> tuple[str, str] | None:
+    host = host_of(values.get("referrer"))
+    if host is None:
+        return None
+    own = own_host(values, seeds)
+    if own is not None and is_within(host, own):
+        return None
+    for seed_host in sorted(seeds.referrers, key=len, reverse=True):
+        if is_within(host, seed_host.lower()):
+            referrer = seeds.referrers[seed_host]
+            if referrer.kind == "ignored":
+                return None
+            return referrer.name, {"search": "organic", "social": "social"}[referrer.kind]
+    return host, "referral"
+
+
+def source_and_medium(values: Mapping[str, str], seeds: Seeds) -> tuple[str, str]:
+    source, medium = tag_of(values, "utm_source"), tag_of(values, "utm_medium")
+    if source is not None or medium is not None:
+        pair = (source or NOT_SET, medium or NOT_SET)
+    else:
+        pair = (
+            next(
+                (
+                    (click_id.source, click_id.medium)
+                    for click_id in seeds.click_ids
+                    if any(query_values(values.get("landing_page", ""), click_id.parameter))
+                ),
+                None,
+            )
+            or referrer_pair(values, seeds)
+            or DIRECT
+        )
+    return trim(pair[0]).lower(), trim(pair[1]).lower()
+
+
+def channel_of(
+    source: str, medium: str, campaign: str | None, settings: Settings, seeds: Seeds
+) -> str:
+    for rule in seeds.channel_rules:
+        matches = {"exact": matches_exactly, "words": matches_words}[rule.match]
+        if matches(rule.source.lower(), source) and matches(rule.medium.lower(), medium):
+            return rule.channel
+    return {
+        "source_medium": f"{source} / {medium}",
+        "medium": medium,
+        "source": source,
+        "source_medium_campaign": f"{source} / {medium} / {campaign or NOT_SET}",
+    }[settings.channel_grain]
+
+
+def matches_exactly(wanted: str, text: str) -> bool:
+    return wanted in ("", text)
+
+
+def matches_words(words: str, text: str) -> bool:
+    if not words:
+        return True
+    for start in range(len(text) - len(words) + 1):
+        end = start + len(words)
+        if (
+            text[start:end] == words
+            and not (start > 0 and is_letter_or_digit(text[start - 1]))
+            and not (end < len(text) and is_letter_or_digit(text[end]))
+        ):
+            return True
+    return False
+
+
+def is_letter_or_digit(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category.startswith("L") or category == "Nd"
+
+
+# Rows into touches and contacts
+
+
+def read_touch(values: Mapping[str, str], settings: Settings, seeds: Seeds) -> Touch:
+    touched_at = readable_instant(values["touched_at"], settings)
+    tags = {tag: tag_of(values, tag) for tag in TAGS}
+    source, medium = source_and_medium(values, seeds)
+    channel = channel_of(source, medium, tags["utm_campaign"], settings, seeds)
+    return Touch(
+        touch_id=values["touch_id"],
+        brand_id=brand_of(values["widget_id"], seeds),
+        touched_at=touched_at,
+        identifiers=identifiers_of(values, COOKIE_KINDS, settings, seeds),
+        channel=channel,
+        is_direct=(source, medium) == DIRECT,
+        history_columns={
+            "touch_id": values["touch_id"],
+            "touched_at": touched_at,
+            "action_type": "click" if values.get("action_type", "").lower() == "click" else "visit",
+            "location": values.get("location"),
+            **tags,
+            "source": source,
+            "medium": medium,
+            "channel": channel,
+            "landing_page": values.get("landing_page"),
+            "device_type": values.get("device_type"),
+            "visited_pages": read_pages(values.get("visited_pages")),
+            "time_on_site": read_seconds(values.get("time_on_site")),
+            "visit_duration": read_seconds(values.get("visit_duration")),
+            "page_hash": values.get("page_hash"),
+        },
+    )
+
+
+def read_contact(values: Mapping[str, str], settings: Settings, seeds: Seeds) -> Contact:
+    contacted_at = readable_instant(values["contacted_at"], settings)
+    widget_id = values["widget_id"]
+    widget = seeds.widgets.get(widget_id)
+    brand_id = brand_of(widget_id, seeds)
+    contact_type = values["contact_type"].lower()
+    client_name = values.get("client_name", UNKNOWN_NAME)
+    location = values.get("location", UNKNOWN_LOCATION)
+    phone = valid_phone(values.get("phone"), settings.default_phone_region)
+    unknown = {
+        column: values[column] for column in sorted(values) if column not in COLUMNS["contacts"]
+    }
+    history_columns: MartRow = {
+        "is_unique": read_boolean(values.get("is_unique")),
+        "final_group": values.get("final_group"),
+        "call_page": values.get("call_page"),
+        "phone": phone or values.get("phone"),
+    }
+    return Contact(
+        contact_id=values["contact_id"],
+        brand_id=brand_id,
+        contacted_at=contacted_at,
+        identifiers=identifiers_of(values, IDENTIFIER_KINDS, settings, seeds),
+        contact_type=contact_type,
+        client_name=client_name,
+        location=location,
+        valid_phone=phone,
+        valid_email=valid_email(values.get("email")),
+        journal_columns={
+            "contact_id": values["contact_id"],
+            "widget_id": widget_id,
+            "widget_name": widget.name if widget else widget_id,
+            "brand_id": brand_id,
+            "contact_type": contact_type,
+            "contacted_at": contacted_at,
+            "contact_date": contacted_at.astimezone(settings.zone).date(),
+            "client_name": client_name,
+            "location": location,
+            **history_columns,
+            "duration": read_seconds(values.get("duration")),
+            "value": read_money(values.get("value")),
+            "attributes": json.dumps(unknown, ensure_ascii=False) if unknown else None,
+        },
+        history_columns=history_columns,
+    )
+
+
+# The marts
+
+
+def counted_touches(client: Client, contact: Contact, settings: Settings) -> list[Touch]:
+    """The touches that count for a contact, oldest first: R2, R5, R7, R8, R12."""
+    before = contact.contacted_at + timedelta(seconds=settings.contact_grace_seconds)
+    touches = [touch for touch in client.touches if touch.touched_at < before]
+    if settings.lookback_days is not None:
+        since = contact.contacted_at - timedelta(hours=24 * settings.lookback_days)
+        touches = [touch for touch in touches if touch.touched_at >= since]
+    if settings.history_scope == "since_previous_contact":
+        earlier = [
+            other.contacted_at
+            for other in client.contacts
+            if other.contacted_at < contact.contacted_at
+        ]
+        touches = [touch for touch in touches if not earlier or touch.touched_at >= max(earlier)]
+    if not settings.count_direct_touches:
+        touches = [touch for touch in touches if not touch.is_direct]
+    return touches
+
+
+def add_client(client: Client, marts: Marts, settings: Settings) -> None:
+    first_contact = client.contacts[0]
+    client_id = f"client-{first_contact.contact_id}"
+    limit = settings.history_touch_limit
+    multichannel_contact_count = 0
+    for contact_number, contact in enumerate(client.contacts, start=1):
+        touches = counted_touches(client, contact, settings)
+        channels = sorted({touch.channel for touch in touches})
+        is_multichannel = len(channels) >= 2  # R4: two channels are never of one touch
+        multichannel_contact_count += is_multichannel
+        icon = "multichannel" if is_multichannel else "single_channel" if touches else "no_touches"
+        chain = (["…"] if len(touches) > limit else []) + [
+            touch.channel for touch in touches[-limit:]
+        ]
+        marts.journal.append(
+            {
+                **contact.journal_columns,
+                "client_id": client_id,
+                "contact_number": contact_number,
+                "is_multichannel": is_multichannel,
+                "icon": icon,
+                "touch_count": len(touches),
+                "channel_count": len(channels),
+                "channels": channels or None,
+                "touch_chain": " > ".join(chain) if touches else None,
+                "first_touch_at": touches[0].touched_at if touches else None,
+                "last_touch_at": touches[-1].touched_at if touches else None,
+            }
+        )
+        marts.client_history.append(
+            {
+                "client_id": client_id,
+                "contact_number": contact_number,
+                "contact_id": contact.contact_id,
+                "contact_type": contact.contact_type,
+                "contacted_at": contact.contacted_at,
+                "location": contact.location,
+                "widget_id": contact.journal_columns["widget_id"],
+                "touch_count": len(touches),
+                "is_multichannel": is_multichannel,
+                "highlight": "green" if is_multichannel else None,
+            }
+        )
+        if is_multichannel:
+            ranked = list(enumerate(touches, start=1))
+            for touch_rank, touch in ranked[-limit:]:
+                marts.interaction_history.append(
+                    {
+                        "contact_id": contact.contact_id,
+                        "touch_rank": touch_rank,
+                        "client_id": client_id,
+                        **touch.history_columns,
+                        **contact.history_columns,
+                    }
+                )
+
+    calls_first = sorted(client.contacts, key=lambda contact: contact.contact_type != "call")
+    phones = [contact.valid_phone for contact in calls_first if contact.valid_phone]
+    emails = {contact.valid_email for contact in client.contacts if contact.valid_email}
+    identifiers = frozenset[Identifier]().union(
+        *(touch.identifiers for touch in client.touches),
+        *(contact.identifiers for contact in client.contacts),
+    )
+    marts.client_card.append(
+        {
+            "client_id": client_id,
+            "brand_id": first_contact.brand_id,
+            "phone": phones[0] if phones else None,
+            "phones": sorted(set(phones)) or None,
+            "emails": sorted(emails) or None,
+            "visitor_ids": values_of_kind("visitor_id", identifiers),
+            "crm_client_ids": values_of_kind("crm_client_id", identifiers),
+            "client_name": first_contact.client_name,
+            "location": first_contact.location,
+            "first_touch_at": client.touches[0].touched_at if client.touches else None,
+            "first_contact_id": first_contact.contact_id,
+            "first_contact_at": first_contact.contacted_at,
+            "last_contact_at": client.contacts[-1].contacted_at,
+            "contact_count": len(client.contacts),
+            "multichannel_contact_count": multichannel_contact_count,
+        }
+    )
+
+
+def values_of_kind(kind: str, identifiers: Iterable[Identifier]) -> list[str] | None:
+    return sorted(value for each_kind, value in identifiers if each_kind == kind) or None
