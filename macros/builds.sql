@@ -16,15 +16,16 @@ everything closes it as passed. Publication asks for the last entry, whoever ran
 {% macro record_build_end(results) %}
     {% if execute and flags.WHICH in ('build', 'run', 'seed') %}
         {% set passed = [] %}
-        {% for result in results if result.status in ('success', 'pass', 'warn') %}
-            {% do passed.append(result.node.unique_id) %}
+        {% set failed = [] %}
+        {% for result in results %}
+            {% do (passed if result.status in ('success', 'pass', 'warn') else failed).append(result.node.unique_id) %}
         {% endfor %}
-        {% set missing = [] %}
+        {% set left_out = [] %}
         {% for node in graph.nodes.values() if node.resource_type in ('model', 'seed', 'test') and node.config.enabled and node.unique_id not in passed %}
-            {% do missing.append(node.unique_id) %}
+            {% do left_out.append(node.unique_id) %}
         {% endfor %}
         update raw.builds
-        set finished_at = get_current_timestamp(), outcome = '{{ 'failed' if missing else 'passed' }}'
+        set finished_at = get_current_timestamp(), outcome = '{{ 'failed' if failed else 'partial' if left_out else 'passed' }}'
         where build_id = '{{ invocation_id }}'
     {% endif %}
 {% endmacro %}

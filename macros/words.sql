@@ -15,12 +15,17 @@
     regexp_replace({{ host }}, '^www\.', '')
 {%- endmacro %}
 
-{# R11: the first value of a parameter that isn't empty, decoded, or as written where it doesn't decode. #}
+{# R11: the value of a URL's parameter, decoded, or as written where it doesn't decode; null where nothing is left of it. #}
+{% macro decoded(value) -%}
+    {{ clean_text("coalesce(try(url_decode(replace(" ~ value ~ ", '+', ' '))), " ~ value ~ ")") }}
+{%- endmacro %}
+
+{# R11: the first value of a parameter that isn't empty. #}
 {% macro query_parameter(query, name) -%}
     list_filter(
         list_transform(
             regexp_extract_all({{ query }}, '(?i)(?:^|&){{ name }}=([^&]*)', 1),
-            lambda value: {{ clean_text("coalesce(try(url_decode(replace(value, '+', ' '))), value)") }}
+            lambda value: {{ decoded('value') }}
         ),
         lambda value: value is not null
     )[1]
@@ -28,7 +33,13 @@
 
 {# The names, lower-cased, of the parameters of a query that have a value. #}
 {% macro query_parameter_names(query) -%}
-    list_transform(regexp_extract_all({{ query }}, '(?:^|&)([^=&]+)=[^&]', 1), lambda name: lower(name))
+    list_transform(
+        list_filter(
+            regexp_extract_all({{ query }}, '(?:^|&)([^=&]+=[^&]+)', 1),
+            lambda parameter: {{ decoded("regexp_extract(parameter, '=(.*)$', 1, 's')") }} is not null
+        ),
+        lambda parameter: lower(split_part(parameter, '=', 1))
+    )
 {%- endmacro %}
 
 {# Rows of two columns as one map; and the entry of the longest suffix of a host that the map knows. #}

@@ -3,8 +3,10 @@
 import hashlib
 import importlib.metadata
 import json
+import logging
 import os
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +15,10 @@ from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt.contracts.results import RunResult
 from dbt_common.events.base_types import EventMsg
 
-from orchestration.settings import PROJECT_DIR, Rules
+from orchestration.settings import PROJECT_DIR, Rules, SettingsError
 from orchestration.warehouse import Warehouse
+
+log = logging.getLogger("orchestration")
 
 # What a build depends on besides the data: all that dbt reads, and the packages that decide values.
 BUILT_FROM = ("dbt_project.yml", "models", "macros", "seeds", "tests/generic")
@@ -65,13 +69,12 @@ def fingerprint(rules: Rules) -> str:
     return digest.hexdigest()[:16]
 
 
-def run_dbt(
-    warehouse_dir: Path, arguments: Sequence[str], rules: Rules, on_event: Callable[[EventMsg], None] | None = None
-) -> dbtRunnerResult:
+def run_dbt(warehouse_dir: Path, arguments: Sequence[str], rules: Rules) -> dbtRunnerResult:
     """One dbt command on the private file, which is let go of afterwards. Needs the lock."""
-    os.environ["WAREHOUSE_DIR"] = str(warehouse_dir)
+    former = os.environ.get("WAREHOUSE_DIR")
+    os.environ["WAREHOUSE_DIR"] = str(warehouse_dir)  # profiles.yml reads it
     try:
-        return dbtRunner(callbacks=[on_event] if on_event else []).invoke(
+        return dbtRunner(callbacks=[_log_progress]).invoke(
             [
                 *arguments,
                 "--project-dir", str(PROJECT_DIR),
@@ -80,25 +83,32 @@ def run_dbt(
                 "--log-path", str(warehouse_dir / "dbt"),
                 "--vars", json.dumps(rules.as_vars()),
                 "--log-level", "none",
-                "--no-use-colors-file",
+                "--no-use-colors", "--no-use-colors-file",
                 "--no-version-check",
             ]
         )  # fmt: skip
     finally:
         DuckDBConnectionManager.close_all_connections()
+        if former is None:
+            del os.environ["WAREHOUSE_DIR"]
+        else:
+            os.environ["WAREHOUSE_DIR"] = former
 
 
-def build(warehouse: Warehouse, rules: Rules, say: Callable[[str], None] = lambda text: None) -> Build:
-    """Rebuilds and tests all seeds, models and marts from raw. Needs the lock. `say` hears of every model."""
+def _log_progress(event: EventMsg) -> None:
+    if event.info.name == "LogStartLine":
+        log.debug("%s", event.info.msg)
+    elif event.info.name == "LogModelResult":
+        log.info("%s", event.info.msg)
 
-    def on_event(event: EventMsg) -> None:
-        if event.info.name == "LogStartLine":
-            say(event.info.msg)
 
+def build(warehouse: Warehouse, rules: Rules, select: Sequence[str] = ()) -> Build:
+    """Rebuilds and tests seeds, models and marts from raw: all, or those selected. Needs the lock."""
     with warehouse.connected():
         pass  # the raw tables exist
+    selection = ["--select", *select] if select else []
     outcome = run_dbt(
-        warehouse.folder, ["build", "--exclude-resource-type", "unit_test"], rules, on_event
+        warehouse.folder, ["build", "--exclude-resource-type", "unit_test", *selection], rules
     )
     results = getattr(outcome.result, "results", None) or []
     nodes = tuple(_node_result(result) for result in results)
@@ -112,6 +122,27 @@ def build(warehouse: Warehouse, rules: Rules, say: Callable[[str], None] = lambd
             [json.dumps(rules.as_vars()), fingerprint(rules)],
         )
     return Build(outcome.success and error is None, nodes, error)
+
+
+def prepared_manifest() -> Path:
+    """target/manifest.json, parsed anew when what it describes has changed."""
+    target = PROJECT_DIR / "target"
+    manifest = target / "manifest.json"
+    rules = Rules.read()
+    current = fingerprint(rules)
+    stamp = target / "manifest.fingerprint"
+    if manifest.exists() and stamp.exists() and stamp.read_text() == current:
+        return manifest
+    target.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target, prefix="parse-") as folder:
+        outcome = run_dbt(Path(folder), ["parse"], rules)
+        if not outcome.success:
+            raise SettingsError(f"dbt can't parse the project: {outcome.exception}")
+        os.replace(Path(folder) / "dbt" / "manifest.json", manifest)
+        unfinished = Path(folder) / "fingerprint"
+        unfinished.write_text(current)
+        os.replace(unfinished, stamp)
+    return manifest
 
 
 def _node_result(result: RunResult) -> NodeResult:

@@ -222,8 +222,9 @@ with page_list as (
     select
         widget_id,
         ['/', '/ceny/', '/kalkulyator/', '/kontakty/', '/otzyvy/']
-        || list_distinct(list(landing_path order by landing_path)) as pages,
+        || list(landing_path order by landing_path) as pages,
     from offer
+    where landing_path <> '/'
     group by widget_id
 ),
 
@@ -619,7 +620,8 @@ select
     * exclude (again) replace (
         delivery_index + 1 + again % 3 as delivery_index,
         dice(touch_key, 'corrected advert', getvariable('advert_slots')) as advert_slot,
-        if(again % 4 = 0, draw(visitor_key, 'somebody else'), visitor_key) as visitor_key
+        if(again % 4 = 0, draw(visitor_key, 'somebody else'), visitor_key) as visitor_key,
+        if(again % 4 = 0, draw(visitor_key, 'somebody else'), metrica_key) as metrica_key
     ),
     'corrected' as version,
 from touch_of_day

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -91,7 +91,7 @@ def load_delivery(
     rules: Rules,
     landing_dir: Path,
     reload: bool = False,
-    say: Callable[[str], None] = lambda text: None,
+    run_id: str | None = None,
 ) -> Load:
     """Loads a delivery; never raises for what is wrong with its data.
 
@@ -105,9 +105,9 @@ def load_delivery(
         if live and not reload and _contents(live[1]) == _contents(files):
             return _note_unchanged(connection, delivery, *live, files)
         with tempfile.TemporaryDirectory(prefix="delivery-") as scratch, transaction(connection):
-            return _load_files(connection, table, delivery, files, rules, Path(scratch))
+            return _load_files(connection, table, delivery, files, rules, Path(scratch), run_id)
     except DeliveryFailedError as error:
-        return _note_failure(connection, delivery, str(error))
+        return _note_failure(connection, delivery, str(error), run_id)
 
 
 def _hash_files(delivery: Delivery, landing_dir: Path) -> list[FileCounts]:
@@ -171,6 +171,7 @@ def _load_files(
     files: list[FileCounts],
     rules: Rules,
     scratch: Path,
+    run_id: str | None,
 ) -> Load:
     load_id = _next_load_id(connection)
     macros = ReadingMacros(rules)
@@ -209,7 +210,7 @@ def _load_files(
         """,
         [load_id, delivery.table, delivery.day],
     )
-    _write_ledger(connection, load)
+    _write_ledger(connection, load, run_id)
     connection.execute("drop table if exists delivered; drop table if exists judged")
     return load
 
@@ -303,11 +304,13 @@ def _keep_rows(connection: duckdb.DuckDBPyConnection, table: Table, load_id: int
     )
 
 
-def _note_failure(connection: duckdb.DuckDBPyConnection, delivery: Delivery, message: str) -> Load:
+def _note_failure(
+    connection: duckdb.DuckDBPyConnection, delivery: Delivery, message: str, run_id: str | None
+) -> Load:
     files = tuple(FileCounts(*file_signature(file), "") for file in delivery.files)
     with transaction(connection):
         load = Load(delivery.table, delivery.day, "failed", _next_load_id(connection), message, files)
-        _write_ledger(connection, load)
+        _write_ledger(connection, load, run_id)
     return load
 
 
@@ -321,16 +324,17 @@ def _count(connection: duckdb.DuckDBPyConnection, query: str) -> int:
     return int(row[0])
 
 
-def _write_ledger(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
+def _write_ledger(connection: duckdb.DuckDBPyConnection, load: Load, run_id: str | None) -> None:
     connection.execute(
         """
         insert into raw.loads
             (load_id, table_name, load_day, outcome, message, files, delivered_count, loaded_count, rejected_count,
-            unreadable_values, loaded_at, superseded_by)
-        values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, get_current_timestamp(), null)
+            unreadable_values, loaded_at, superseded_by, run_id)
+        values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, get_current_timestamp(), null, ?)
         """,
         [
             load.load_id, load.table, load.day, load.outcome, load.message, [vars(file) for file in load.files],
             load.delivered_count, load.loaded_count, load.rejected_count, json.dumps(load.unreadable_values),
+            run_id,
         ],
     )  # fmt: skip

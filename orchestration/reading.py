@@ -95,10 +95,6 @@ def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
 def _check_columns(table: Table, names: Sequence[str]) -> None:
     doubled = sorted(name for name, count in Counter(names).items() if count > 1)
     if doubled:
@@ -250,10 +246,12 @@ def _csv_header(plain: Path) -> tuple[list[str], int]:
     raise UnreadableFileError("has no header: its first line must name its columns")
 
 
-def _csv_records(table: Table, header: Sequence[str], fields: Sequence[str], rest: str, source: str) -> str:
+def _csv_records(
+    table: Table, macros: ReadingMacros, header: Sequence[str], fields: Sequence[str], rest: str, source: str
+) -> str:
     values = dict(zip(header, fields, strict=True))
     known = ", ".join(f"{values.get(name, 'cast(null as varchar)')} as {name}" for name in table.column_names)
-    unknown = [(name, f"nullif({value}, '')") for name, value in values.items() if name not in table.column_names]
+    unknown = [(name, str(macros.clean_text(value))) for name, value in values.items() if name not in table.column_names]
     return f"""
         select {rest}, cast([] as varchar[]) as nested_columns, {_attributes(unknown)} as attributes, {known}
         from {source}
@@ -275,7 +273,7 @@ def _read_clean_csv(
         auto_detect = false, max_line_size = {LONGEST_LINE_BYTES}, columns = {{{columns}}}
     )"""
     rest = "row_number() over () as row_number, cast(null as varchar) as line, true as is_parsable"
-    _create_delivered(connection, table, macros, _csv_records(table, header, fields, rest, source))
+    _create_delivered(connection, table, macros, _csv_records(table, macros, header, fields, rest, source))
 
 
 def _read_faulty_csv(
@@ -383,7 +381,7 @@ def _read_faulty_csv(
     is_parsable = f"coalesce(len(fields), 0) = {len(header)}"
     rest = f"row_number, case when not ({is_parsable}) then line end as line, {is_parsable} as is_parsable"
     fields = [f"case when {is_parsable} then fields[{number + 1}] end" for number in range(len(header))]
-    _create_delivered(connection, table, macros, _csv_records(table, header, fields, rest, source))
+    _create_delivered(connection, table, macros, _csv_records(table, macros, header, fields, rest, source))
     for leftover in ("lines", "record_lines", "records"):
         connection.execute(f"drop table {leftover}")
 
@@ -405,7 +403,7 @@ def _read_json_lines(
     nested = ", ".join(
         f"case when json_type(record, '$.{name}') in {kinds} then '{name}' end" for name, kinds in nested_kinds.items()
     )
-    known = "{" + ", ".join(f'"{name}": null' for name in table.column_names) + "}"
+    pointer = "('/' || replace(replace(name, '~', '~0'), '/', '~1'))"
     _create_delivered(
         connection,
         table,
@@ -428,9 +426,18 @@ def _read_json_lines(
             line,
             record is not null as is_parsable,
             list_filter([{nested}], lambda name: name is not null) as nested_columns,
-            json_merge_patch(record, '{known}') as attributes,
+            case when unknown_names <> [] then cast('{{' || array_to_string(list_filter(list_transform(
+                unknown_names,
+                lambda name: to_json(name) || ':' || case
+                    when json_type(record, {pointer}) = 'VARCHAR' then to_json({macros.clean_text(f"(record ->> {pointer})")})
+                    when json_type(record, {pointer}) <> 'NULL' then record -> {pointer}
+                end
+            ), lambda member: member is not null), ',') || '}}' as json) end as attributes,
             {values}
-        from records
+        from (
+            select *, list_filter(json_keys(record), lambda name: name not in {table.column_names}) as unknown_names
+            from records
+        )
         """,
     )
     connection.execute("drop table lines")
@@ -445,12 +452,14 @@ def _read_parquet(
     plain = scratch / "delivered.parquet"
     plain.symlink_to(file.resolve())
     try:
-        _check_columns(table, pyarrow.parquet.read_schema(plain).names)
-        source = f"read_parquet({_text(str(plain))})"
-        types = {
-            name: data_type
-            for name, data_type, *_ in connection.execute(f"describe select * from {source}").fetchall()
-        }
+        names = pyarrow.parquet.read_schema(plain).names
+        _check_columns(table, names)
+        # DuckDB renames columns whose names differ in their letters' case only, so they are taken by position.
+        fields = [f"field_{number}" for number in range(len(names))]
+        source = f"read_parquet({_text(str(plain))}) as delivered ({', '.join(fields)})"
+        described = connection.execute(f"describe select * from {source}").fetchall()
+        types = {name: data_type for name, (_, data_type, *_) in zip(names, described, strict=True)}
+        field_of = dict(zip(names, fields, strict=True))
         nested = [
             column.name
             for column in table.columns
@@ -461,12 +470,17 @@ def _read_parquet(
         values = ", ".join(
             "cast(null as varchar) as " + name
             if name not in types or name in nested
-            else f"{_parquet_text(_identifier(name), types[name])} as {name}"
+            else f"{_parquet_text(field_of[name], types[name])} as {name}"
             for name in table.column_names
         )
-        held = ", ".join(f"case when {_identifier(name)} is not null then '{name}' end" for name in nested)
+        held = ", ".join(f"case when {field_of[name]} is not null then '{name}' end" for name in nested)
         unknown = [
-            (name, _identifier(name) if _is_nested(data_type) else _parquet_text(_identifier(name), data_type))
+            (
+                name,
+                field_of[name]
+                if _is_nested(data_type)
+                else str(macros.clean_text(_parquet_text(field_of[name], data_type))),
+            )
             for name, data_type in types.items()
             if name not in table.column_names
         ]

@@ -1,10 +1,11 @@
 """The private database file: one user at a time, under one lock, with the ledger of loads."""
 
 import fcntl
+import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import IO
 import duckdb
 
 from orchestration.contracts import raw_columns
+
+log = logging.getLogger("orchestration")
 
 SCHEMAS = ("raw", "staging", "intermediate", "marts")
 
@@ -34,22 +37,19 @@ class Warehouse:
 
     @contextmanager
     def locked(
-        self,
-        purpose: str,
-        wait_seconds: float = 6 * 3600,
-        say: Callable[[str], None] = lambda text: None,
+        self, purpose: str, wait_seconds: float = 6 * 3600
     ) -> Iterator[None]:
         """Holds the warehouse; waits for whoever has it. One process may hold it several times over.
 
         The operating system lets go of it when the process ends, however it ends.
         """
-        self._acquire(purpose, wait_seconds, say)
+        self._acquire(purpose, wait_seconds)
         try:
             yield
         finally:
             self._release()
 
-    def _acquire(self, purpose: str, wait_seconds: float, say: Callable[[str], None]) -> None:
+    def _acquire(self, purpose: str, wait_seconds: float) -> None:
         key = self.lock_file.resolve()
         with self._held_guard:
             if key in self._held:
@@ -72,7 +72,7 @@ class Warehouse:
                     handle.close()
                     raise WarehouseBusyError(f"{self.folder} is in use by {holder}; try again later") from None
                 if not has_said:
-                    say(f"{self.folder} is in use by {holder}; waiting")
+                    log.info("%s is in use by %s; waiting", self.folder, holder)
                     has_said = True
                 time.sleep(0.2)
         handle.seek(0)

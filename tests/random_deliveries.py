@@ -529,6 +529,8 @@ def file_content(table: str, rows: Sequence[Row], file_format: FileFormat) -> by
     else:
         for row in rows:
             text.write(json.dumps(row, ensure_ascii=False) + "\n")
+        if not rows:
+            text.write("\n")  # no bytes at all would be a damaged file
     content = text.getvalue().encode()
     return gzip.compress(content, mtime=0) if file_format.endswith(".gz") else content
 

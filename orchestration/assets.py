@@ -1,0 +1,298 @@
+"""The whole way of the data as Dagster assets: raw, staging, intermediate and marts (by dbt), published."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import duckdb
+from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+from dagster_dbt import dbt_assets
+from dagster_dbt.asset_utils import DAGSTER_DBT_UNIQUE_ID_METADATA_KEY
+from pydantic import Field
+
+from orchestration.building import build, prepared_manifest
+from orchestration.contracts import delivered_tables
+from orchestration.landing import scan
+from orchestration.loading import Load, known_signatures, load_delivery, pending
+from orchestration.publishing import MARTS, PublicationError, Publications, freshness
+from orchestration.settings import Rules, Settings
+from orchestration.warehouse import Warehouse
+
+# What can go wrong for a while: a full disk, a busy file system. What is wrong with data or rules fails at once.
+RETRIES = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL)
+POOL = "warehouse"
+
+default_rules = Rules.read()
+load_days = dg.DailyPartitionsDefinition(
+    start_date=str(default_rules.first_load_day), timezone=default_rules.report_timezone
+)
+
+
+class Pipeline(dg.ConfigurableResource):
+    """Where things are and how to work. While a run has it, the run has the warehouse to itself."""
+
+    rules: dict[str, Any] = Field(default={}, description="Settings that differ from dbt_project.yml, for a warehouse of its own.")
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Pipeline"]:
+        run_id = context.run_id or "no run"
+        with self.warehouse.locked(f"run {run_id[:8]}"):
+            yield self
+
+    @property
+    def warehouse(self) -> Warehouse:
+        return Warehouse(Settings.read().warehouse_dir)
+
+    @property
+    def resolved_rules(self) -> Rules:
+        return Rules.read(self.rules)
+
+
+class LoadConfig(dg.Config):
+    reload: bool = Field(default=False, description="Load deliveries again that have not changed since their last load.")
+
+
+def raw_asset(table: str) -> dg.AssetsDefinition:
+    """A raw table, loaded by day; a range of days is one step of one run."""
+    key = dg.AssetKey(["raw", table])
+
+    @dg.multi_asset(
+        name=f"load_{table}",
+        specs=[
+            dg.AssetSpec(
+                key,
+                description=f"The {table} that were delivered, per load day, as text.",
+                group_name="raw",
+                kinds={"duckdb"},
+                partitions_def=load_days,
+            )
+        ],
+        check_specs=[
+            dg.AssetCheckSpec("deliveries_load", asset=key, description="Every delivery of the run's days could be read (R26)."),
+            dg.AssetCheckSpec("days_are_delivered", asset=key, description="Every day of the run was delivered."),
+        ],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        retry_policy=RETRIES,
+        pool=POOL,
+    )
+    def load(context: dg.AssetExecutionContext, config: LoadConfig, pipeline: Pipeline) -> Iterator[Any]:
+        rules = pipeline.resolved_rules
+        days = sorted(date.fromisoformat(day) for day in context.partition_keys)
+        settings = Settings.read()
+        landing = scan(settings.landing_dir, [table], days[0], min(days[-1], rules.yesterday()))
+        for warning in landing.warnings:
+            context.log.warning(warning)
+        failures: list[Load] = []
+        found = {delivery.day: delivery for delivery in landing.deliveries}
+        with pipeline.warehouse.connected() as connection:
+            changed = {delivery.day for delivery in pending(landing.deliveries, known_signatures(connection))}
+            for day in days:
+                delivery = found.get(day)
+                if delivery is None:
+                    continue
+                load = Load(table, day, "unchanged")
+                if day in changed or config.reload:
+                    load = load_delivery(
+                        connection, delivery, rules, settings.landing_dir, config.reload, context.run_id
+                    )
+                    context.log.log("ERROR" if load.outcome == "failed" else "INFO", _describe(load))
+                if load.outcome == "failed":
+                    failures.append(load)
+                else:
+                    yield dg.AssetMaterialization(key, partition=str(day), metadata=_load_metadata(load))
+        # The days above are recorded one by one; this only lets the steps after this one run.
+        yield dg.Output(None, output_name=key.to_python_identifier(), metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
+        yield dg.AssetCheckResult(
+            asset_key=key,
+            check_name="deliveries_load",
+            passed=not failures,
+            metadata={"failed_days": [str(load.day) for load in failures], "messages": [load.message or "" for load in failures]},
+        )
+        absent = [str(day) for day in days if day not in found]
+        if absent:
+            context.log.warning(f"no delivery of {table} for {_shortened(absent)}: nothing is loaded for these days")
+        yield dg.AssetCheckResult(
+            asset_key=key,
+            check_name="days_are_delivered",
+            passed=not absent,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={"days_without_delivery": len(absent), "days": _shortened(absent)},
+        )
+
+    return load
+
+
+def _shortened(days: list[str]) -> str:
+    return ", ".join(days) if len(days) <= 10 else f"{', '.join(days[:5])}, … {days[-1]} ({len(days):,} days)"
+
+
+def _describe(load: Load) -> str:
+    if load.outcome == "failed":
+        return f"{load.table} of {load.day} failed: {load.message}"
+    if load.outcome == "unchanged":
+        return f"{load.table} of {load.day}: the same bytes as loaded before"
+    set_aside = "".join(f", {count:,} {reason}" for reason, count in load.rejected_by_reason.items())
+    unreadable = "".join(
+        f", {column} unreadable in {count:,}" for column, count in load.unreadable_values.items()
+    )
+    return (
+        f"{load.table} of {load.day}: {load.delivered_count:,} delivered, {load.loaded_count:,} loaded, "
+        f"{load.rejected_count:,} set aside{set_aside}{unreadable}"
+    )
+
+
+def _load_metadata(load: Load) -> dict[str, Any]:
+    if load.outcome == "unchanged":
+        return {"outcome": "unchanged"}
+    return {
+        "outcome": load.outcome,
+        "load_id": load.load_id,
+        "delivered_rows": load.delivered_count,
+        "loaded_rows": load.loaded_count,
+        "rejected_rows": load.rejected_count,
+        "rejected_by_reason": load.rejected_by_reason,
+        "unreadable_values": load.unreadable_values,
+        "files": [file.file_name for file in load.files],
+    }
+
+
+raw_assets = [raw_asset(table) for table in delivered_tables()]
+ledger = dg.AssetSpec(
+    ["raw", "loads"],
+    group_name="raw",
+    kinds={"duckdb"},
+    deps=[dg.AssetKey(["raw", table]) for table in delivered_tables()],
+    description="The ledger: one row per attempt to load a delivery.",
+)
+
+
+@dbt_assets(manifest=prepared_manifest(), name="dbt_models", retry_policy=RETRIES, pool=POOL)
+def dbt_models(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterator[Any]:
+    specs = {spec.metadata[DAGSTER_DBT_UNIQUE_ID_METADATA_KEY]: spec for spec in context.assets_def.specs}
+    checks = {
+        (spec.metadata or {}).get(DAGSTER_DBT_UNIQUE_ID_METADATA_KEY): spec for spec in context.assets_def.check_specs
+    }
+    selected = [
+        unique_id.split(".")[-1] for unique_id, spec in specs.items() if spec.key in context.selected_asset_keys
+    ]
+    outcome = build(pipeline.warehouse, pipeline.resolved_rules, selected if len(selected) < len(specs) else ())
+    previews = _previews(pipeline.warehouse) if outcome.is_passed else {}
+    for node in outcome.nodes:
+        if node.unique_id in specs and node.is_passed:
+            key = specs[node.unique_id].key
+            yield dg.MaterializeResult(
+                asset_key=key,
+                metadata={"execution_seconds": node.execution_seconds} | dict(previews.get(node.name, {})),
+            )
+    for node in outcome.nodes:
+        check = checks.get(node.unique_id)
+        if check is not None and check.key in context.selected_asset_check_keys:
+            yield dg.AssetCheckResult(
+                asset_key=check.asset_key,
+                check_name=check.name,
+                passed=node.is_passed,
+                metadata={"failing_rows": node.failures, "message": node.message},
+            )
+    if not outcome.is_passed:
+        raise dg.Failure(f"The build failed, nothing is published:\n{outcome.explain()}", allow_retries=False)
+
+
+def _previews(warehouse: Warehouse) -> Mapping[str, dict[str, Any]]:
+    with warehouse.connected() as connection:
+        counts = {
+            mart: {"dagster/row_count": _scalar(connection, f"select count(*) from marts.{mart}")}
+            for mart in MARTS
+        }
+        counts["journal"]["latest_contacts"] = dg.MetadataValue.md(_markdown(connection))
+        return counts
+
+
+def _markdown(connection: duckdb.DuckDBPyConnection) -> str:
+    """The latest contacts of the journal, without names and phones: Dagster's history is no place for them."""
+    cursor = connection.execute(
+        """
+        select contact_id, contact_type, contact_date, widget_name, icon, touch_count, touch_chain
+        from marts.journal order by contacted_at desc, contact_id limit 10
+        """
+    )
+    names = [column[0] for column in cursor.description or ()]
+    lines = [names, ["---"] * len(names), *cursor.fetchall()]
+    return "\n".join("| " + " | ".join(str(value).replace("|", "\\|") for value in line) + " |" for line in lines)
+
+
+def _scalar(connection: duckdb.DuckDBPyConnection, query: str) -> Any:
+    row = connection.execute(query).fetchone()
+    return row[0] if row else None
+
+
+@dg.asset(
+    key=["published", "marts"],
+    group_name="published",
+    kinds={"duckdb"},
+    deps=[dg.AssetKey(["marts", mart]) for mart in MARTS],
+    description="WAREHOUSE_DIR/marts.duckdb: the marts that people query, swapped in whole after an audit.",
+    check_specs=[
+        dg.AssetCheckSpec("data_is_fresh", asset=["published", "marts"], description="Data reaches yesterday."),
+    ],
+    retry_policy=RETRIES,
+    pool=POOL,
+)
+def published_marts(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
+    rules = pipeline.resolved_rules
+    try:
+        generation = Publications(pipeline.warehouse).publish(rules)
+    except PublicationError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+    days_behind = freshness(generation.data_through, rules)
+    return dg.MaterializeResult(
+        metadata={
+            "generation": generation.number,
+            "data_through": str(generation.data_through),
+            "days_behind_yesterday": days_behind,
+            "readers_see_it": generation.is_linked,
+            "path": dg.MetadataValue.path(str(generation.file)),
+            **{f"{mart}_rows": count for mart, count in generation.row_counts.items()},
+        },
+        check_results=[
+            dg.AssetCheckResult(
+                check_name="data_is_fresh",
+                passed=days_behind == 0,
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata={"data_through": str(generation.data_through), "days_behind_yesterday": days_behind},
+            )
+        ],
+    )
+
+
+@dg.asset(
+    key=["published", "all_days_loaded"],
+    group_name="published",
+    deps=[published_marts],
+    description="The last step: fails the run when a delivery of its days could not be loaded, after the others were published.",
+    pool=POOL,
+)
+def all_days_loaded(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
+    with pipeline.warehouse.connected() as connection:
+        failed = connection.execute(
+            """
+            select table_name, load_day, message from raw.loads
+            where run_id = ? and outcome = 'failed' order by load_day, table_name
+            """,
+            [context.run_id],
+        ).fetchall()
+    if failed:
+        days = sorted({str(day) for _, day, _ in failed})
+        messages = "\n".join(message for _, _, message in failed)
+        raise dg.Failure(
+            f"Not loaded, and pending until mended: {', '.join(days)}. All else is published.\n{messages}",
+            metadata={"failed_days": days},
+            allow_retries=False,
+        )
+    return dg.MaterializeResult(metadata={"failed_days": []})
+
+
+def rules_json(rules: Rules) -> str:
+    return json.dumps(rules.as_vars(), ensure_ascii=False, sort_keys=True)

@@ -1,0 +1,318 @@
+"""`python -m orchestration`: the same assets without the web page, for cron and for people."""
+
+import json
+import logging
+import os
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import duckdb
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+from rich.table import Table
+
+from orchestration.alerts import alert
+from orchestration.contracts import delivered_tables
+from orchestration.demo import write_demo
+from orchestration.landing import Delivery, Landing, scan
+from orchestration.loading import known_signatures, pending
+from orchestration.publishing import MARTS, PublicationError, Publications, freshness, last_settings
+from orchestration.settings import Rules, Settings, SettingsError
+from orchestration.warehouse import Warehouse, WarehouseBusyError
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+console = Console(soft_wrap=True, highlight=False)
+log = logging.getLogger("orchestration")
+
+Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
+
+
+@app.command()
+def load(
+    from_: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First load day.")] = None,
+    to: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last load day.")] = None,
+    reload: Annotated[bool, typer.Option("--reload", help="Also deliveries that have not changed.")] = False,
+    full_refresh: Annotated[bool, typer.Option("--full-refresh", help="Rebuild from raw, even if nothing is new.")] = False,
+    variables: Annotated[str, typer.Option("--vars", help="Settings as JSON, for a warehouse of its own.")] = "{}",
+) -> None:
+    """Loads every landed day before today that is new or changed, rebuilds the marts and publishes them.
+
+    Exit code 0 only if all was loaded and published; rows set aside are reported, and are no failure.
+    """
+    overrides = _read_variables(variables)
+    rules = Rules.read(overrides)
+    settings = Settings.read()
+    warehouse = Warehouse(settings.warehouse_dir)
+    _say_progress()
+    with warehouse.locked("load"):
+        first_day = from_.date() if from_ else rules.first_load_day
+        last_day = min(to.date() if to else rules.yesterday(), rules.yesterday())
+        _check_days(first_day, last_day, to, rules)
+        landing = scan(settings.landing_dir, list(delivered_tables()), max(first_day, rules.first_load_day), last_day)
+        for warning in landing.warnings:
+            log.warning("%s", warning)
+        waiting = _waiting(warehouse, landing, rules, overrides, reload, full_refresh)
+        if waiting is None:
+            console.print(f"Nothing to do: all {len(landing.deliveries)} deliveries are loaded and published.")
+            _print_summary(warehouse, rules, run_id=None)
+            return
+        run_id, problem = _execute(waiting, overrides, reload)
+        _print_summary(warehouse, rules, run_id)
+    if problem:
+        alert(f"load failed: {problem}")
+        raise _Problem(problem)
+
+
+def _read_variables(text: str) -> dict[str, Any]:
+    try:
+        variables = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise SettingsError(f"--vars is not JSON ({error}); write it like '{{\"lookback_days\": 30}}'.") from None
+    if not isinstance(variables, dict):
+        raise SettingsError("--vars must be a JSON object, like '{\"lookback_days\": 30}'.")
+    return variables
+
+
+def _check_days(first_day: date, last_day: date, to: datetime | None, rules: Rules) -> None:
+    if to and to.date() > rules.yesterday():
+        log.warning("%s is not over yet in %s: days up to %s are loaded", to.date(), rules.report_timezone, last_day)
+    if first_day > last_day:
+        raise SettingsError(f"There is no day to load from {first_day} to {last_day}.")
+
+
+def _waiting(
+    warehouse: Warehouse, landing: Landing, rules: Rules, overrides: dict[str, Any], reload: bool, full_refresh: bool
+) -> list[Delivery] | None:
+    """The deliveries to load, perhaps none if only a build or its publication is due; None if all is done."""
+    from orchestration.building import fingerprint
+
+    with warehouse.connected() as connection:
+        built_with = last_settings(connection)
+        known = known_signatures(connection)
+    if built_with is not None and built_with != rules.as_vars():
+        differing = ", ".join(
+            f"{name}: {built_with.get(name)!r} → {value!r}"
+            for name, value in rules.as_vars().items()
+            if built_with.get(name) != value
+        )
+        if overrides and not full_refresh:
+            raise SettingsError(
+                f"This warehouse was built with other settings ({differing}). --vars is for a warehouse of its own: "
+                "set WAREHOUSE_DIR to another folder, or give --full-refresh to rebuild this one."
+            )
+        log.info("settings changed (%s): everything is rebuilt", differing)
+    waiting = list(landing.deliveries) if reload else pending(landing.deliveries, known)
+    if waiting or full_refresh or not Publications(warehouse).is_up_to_date(fingerprint(rules)):
+        return waiting
+    return None
+
+
+def _execute(waiting: list[Delivery], overrides: dict[str, Any], reload: bool) -> tuple[str, str | None]:
+    """Runs the job that the web page would run. Returns the run's id and what failed."""
+    import dagster as dg
+
+    from orchestration.definitions import RANGE_END, RANGE_START, defs
+
+    run_config: dict[str, Any] = {
+        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+        "resources": {"pipeline": {"config": {"rules": overrides}}},
+    }
+    tags: dict[str, str] = {}
+    if waiting:
+        days = sorted(delivery.day for delivery in waiting)
+        log.info("%s deliveries to load, %s to %s", len(waiting), days[0], days[-1])
+        tags = {RANGE_START: str(days[0]), RANGE_END: str(days[-1])}
+        run_config["ops"] = {f"load_{table}": {"config": {"reload": reload}} for table in delivered_tables()}
+    job = defs.resolve_job_def("daily_update" if waiting else "rebuild")
+    instance = dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral()
+    with instance:
+        result = job.execute_in_process(run_config=run_config, tags=tags, instance=instance, raise_on_error=False)
+        problems = [] if result.success else [_step_problem(event) for event in result.all_events if event.is_step_failure]
+    return result.run_id, None if result.success else "\n".join(problems) or "the run failed"
+
+
+def _step_problem(event: "dg.DagsterEvent") -> str:
+    failure = event.step_failure_data
+    if failure.user_failure_data and failure.user_failure_data.description:
+        return str(failure.user_failure_data.description)
+    error = failure.error
+    while error and error.cause:
+        error = error.cause
+    return f"{event.step_key}: {error.message.strip() if error else event.message}"
+
+
+def _print_summary(warehouse: Warehouse, rules: Rules, run_id: str | None) -> None:
+    if run_id:
+        with warehouse.connected() as connection:
+            loads = connection.execute(
+                """
+                select table_name, outcome, count(*), sum(delivered_count), sum(loaded_count), sum(rejected_count)
+                from raw.loads where run_id = ? group by all order by all
+                """,
+                [run_id],
+            ).fetchall()
+            reasons = connection.execute(
+                """
+                select table_name, reason, count(*) from raw.rejected_rows inner join raw.loads using (load_id)
+                where run_id = ? group by all order by all
+                """,
+                [run_id],
+            ).fetchall()
+        table = Table("table", "outcome", "deliveries", "delivered", "loaded", "set aside", title="Loaded by this run")
+        for name, outcome, *counts in loads:
+            table.add_row(name, outcome, *(f"{count:,}" for count in counts))
+        if loads:
+            console.print(table)
+        for name, reason, count in reasons:
+            console.print(f"  set aside: {name}, {reason}: {count:,}")
+    publications = Publications(warehouse)
+    current = publications.current()
+    if current is None:
+        console.print("Nothing is published yet.")
+        return
+    meta = publications.meta(current)
+    pinned = publications.pinned()
+    console.print(
+        f"Generation {current}, data through {meta['data_through']} "
+        f"({_behind(freshness(meta['data_through'], rules))}): {publications.link}"
+    )
+    console.print("  " + ", ".join(f"{mart} {count:,}" for mart, count in json.loads(meta["row_counts"]).items()))
+    if pinned is not None:
+        console.print(f"  readers are held at generation {pinned} by a rollback; `resume` lets them go on")
+
+
+def _behind(days: int | None) -> str:
+    if days is None:
+        return "no day is loaded"
+    return "fresh" if days <= 0 else f"{days} day{'s' if days > 1 else ''} behind yesterday"
+
+
+@app.command()
+def status() -> None:
+    """What is landed, loaded, set aside and published."""
+    from orchestration.definitions import read_ledger
+
+    settings = Settings.read()
+    rules = Rules.read()
+    warehouse = Warehouse(settings.warehouse_dir)
+    publications = Publications(warehouse)
+    landing = scan(settings.landing_dir, list(delivered_tables()), rules.first_load_day, rules.yesterday())
+    known = read_ledger(warehouse)
+    waiting = pending(landing.deliveries, known)
+    console.print(f"landing folder   {settings.landing_dir}: {len(landing.deliveries)} deliveries")
+    for warning in landing.warnings:
+        console.print(f"  {escape(warning)}")
+    for delivery in waiting:
+        outcome = known.get((delivery.table, delivery.day), ("new", ()))[0]
+        reason = {"failed": "failed, pending until mended", "new": "new"}.get(outcome, "changed")
+        console.print(f"  pending: {delivery.table}/{delivery.day} ({reason})")
+    console.print(f"warehouse folder {settings.warehouse_dir}")
+    current = publications.current()
+    if current is None:
+        console.print("  nothing is published yet")
+        return
+    with duckdb.connect(str(publications.file(current)), read_only=True) as connection:
+        tables = connection.execute(
+            """
+            select table_name, count(*), min(load_day), max(load_day), sum(delivered_count), sum(loaded_count),
+                sum(rejected_count)
+            from _loads where outcome = 'loaded' and superseded_by is null group by all order by all
+            """
+        ).fetchall()
+        rejected = connection.execute(
+            "select table_name, reason, sum(row_count) from _rejected group by all order by all"
+        ).fetchall()
+    shown = Table("table", "days", "first", "last", "delivered", "loaded", "set aside")
+    for name, days, first, last, *counts in tables:
+        shown.add_row(name, f"{days:,}", str(first), str(last), *(f"{count:,}" for count in counts))
+    console.print(shown)
+    for name, reason, count in rejected:
+        console.print(f"  set aside: {name}, {reason}: {count:,}")
+    console.print("kept generations: " + ", ".join(map(str, publications.numbers())))
+    _print_summary(warehouse, rules, run_id=None)
+
+
+@app.command()
+def rollback(
+    to: Annotated[int | None, typer.Option("--to", help="The generation; by default the one before.")] = None,
+) -> None:
+    """Moves readers back to an earlier generation, and holds them there until `resume`."""
+    warehouse = Warehouse(Settings.read().warehouse_dir)
+    with warehouse.locked("rollback"):
+        number = Publications(warehouse).rollback(to)
+    console.print(f"Readers are at generation {number} until `resume`; loads go on and wait.")
+
+
+@app.command()
+def resume() -> None:
+    """Lets readers have the newest generation again after a rollback."""
+    warehouse = Warehouse(Settings.read().warehouse_dir)
+    with warehouse.locked("resume"):
+        number = Publications(warehouse).resume()
+    console.print(f"Readers are at generation {number}, and follow new ones.")
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Option("--out", help="The folder to write to.")],
+) -> None:
+    """Writes the published marts as Parquet files."""
+    publications = Publications(Warehouse(Settings.read().warehouse_dir))
+    current = publications.current()
+    if current is None:
+        raise PublicationError("Nothing is published yet: run a load first.")
+    out.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect(str(publications.file(current)), read_only=True) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        for mart in MARTS:
+            unfinished = out / f".{mart}.parquet.part"
+            target = str(unfinished).replace("'", "''")
+            connection.execute(f"copy {mart} to '{target}' (format parquet, compression zstd)")
+            os.replace(unfinished, out / f"{mart}.parquet")
+            console.print(f"{out / mart}.parquet")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="The landing folder to write to.")],
+    days: Annotated[int, typer.Option(min=1, help="How many days of deliveries, up to yesterday.")] = 30,
+    touches: Annotated[int, typer.Option(min=1, help="About how many touches in all.")] = 60_000,
+    seed: Annotated[int, typer.Option(help="Another number gives other data.")] = 1,
+) -> None:
+    """Writes believable deliveries of a window company with several sites."""
+    summary = write_demo(out, days=days, touches=touches, seed=seed)
+    console.print(f"{out}: {summary}")
+
+
+class _Problem(Exception):
+    """Something a user must act on, said in full."""
+
+
+def _say_progress() -> None:
+    log.setLevel(logging.INFO)
+    log.handlers = [
+        RichHandler(
+            console=Console(stderr=True, soft_wrap=True, highlight=False), show_path=False, markup=False,
+            log_time_format="[%H:%M:%S]", omit_repeated_times=False,
+        )
+    ]  # fmt: skip
+    log.propagate = False
+
+
+def main() -> None:
+    try:
+        app(standalone_mode=True)
+    except (SettingsError, PublicationError, WarehouseBusyError, _Problem, ValueError) as problem:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]Failed:[/] {escape(str(problem))}")
+        sys.exit(1)
+    except (duckdb.Error, OSError) as problem:
+        alert(f"{' '.join(sys.argv[1:2])} failed: {problem}")
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]Failed:[/] {escape(str(problem))}")
+        sys.exit(1)

@@ -1,0 +1,117 @@
+"""What `dagster dev` shows and runs: assets, jobs, the schedule, the sensors."""
+
+import json
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import duckdb
+
+from orchestration.alerts import alert
+from orchestration.assets import (
+    Pipeline,
+    all_days_loaded,
+    dbt_models,
+    default_rules,
+    ledger,
+    load_days,
+    published_marts,
+    raw_assets,
+)
+from orchestration.contracts import delivered_tables
+from orchestration.landing import scan
+from orchestration.loading import known_signatures, pending
+from orchestration.publishing import Publications
+from orchestration.settings import Settings
+from orchestration.warehouse import Warehouse, WarehouseBusyError
+
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
+DAILY_HOUR = 4
+
+after_loading = dg.AssetSelection.assets(dbt_models, published_marts, all_days_loaded)
+
+daily_update = dg.define_asset_job(
+    "daily_update",
+    selection=dg.AssetSelection.assets(*raw_assets) | after_loading,
+    partitions_def=load_days,
+    description="Loads the deliveries of a day or a range of days, rebuilds the marts and publishes them.",
+)
+rebuild = dg.define_asset_job(
+    "rebuild", selection=after_loading, description="Rebuilds the marts from raw and publishes them."
+)
+
+daily_schedule = dg.build_schedule_from_partitioned_job(
+    daily_update,
+    name="daily_at_four",
+    hour_of_day=DAILY_HOUR,
+    description="Every night, the day before.",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+
+
+def read_ledger(warehouse: Warehouse) -> dict[tuple[str, date], tuple[str, tuple]]:
+    """What was loaded: from the private file if nobody uses it, else as of the last publication."""
+    try:
+        with warehouse.locked("a look at the ledger", wait_seconds=0):
+            if not warehouse.file.exists():
+                return {}
+            with warehouse.connected() as connection:
+                return known_signatures(connection)
+    except WarehouseBusyError:
+        numbers = Publications(warehouse).numbers()
+        if not numbers:
+            return {}
+        with duckdb.connect(str(Publications(warehouse).file(numbers[-1])), read_only=True) as connection:
+            return known_signatures(connection, "_loads")
+
+
+@dg.sensor(
+    job=daily_update,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Loads a past day again when its delivery appears late or changes, once it has held still between two looks.",
+)
+def late_deliveries(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    settings = Settings.read()
+    now = datetime.now(ZoneInfo(default_rules.report_timezone))
+    # Yesterday is the schedule's until it has had its turn.
+    last_day = default_rules.yesterday() - timedelta(days=1 if now.hour < DAILY_HOUR + 1 else 0)
+    landing = scan(settings.landing_dir, list(delivered_tables()), default_rules.first_load_day, last_day)
+    ledger_now = read_ledger(Warehouse(settings.warehouse_dir))
+    changed = {
+        f"{delivery.table}/{delivery.day}": repr(delivery.signature())
+        for delivery in pending(landing.deliveries, ledger_now, is_failed_pending=False)
+    }
+    seen: dict[str, str] = json.loads(context.cursor or "{}")
+    context.update_cursor(json.dumps(changed))
+    settled = {name: signature for name, signature in changed.items() if seen.get(name) == signature}
+    if not settled:
+        yield dg.SkipReason(f"{len(changed)} deliveries are new or changed, none of them twice the same")
+        return
+    days = sorted(name.split("/")[1] for name in settled)
+    yield dg.RunRequest(
+        run_key=json.dumps(settled, sort_keys=True),
+        tags={RANGE_START: days[0], RANGE_END: days[-1]},
+    )
+
+
+@dg.run_failure_sensor(default_status=dg.DefaultSensorStatus.RUNNING, description="Runs ALERT_COMMAND when a run fails.")
+def notice_of_failure(context: dg.RunFailureSensorContext) -> None:
+    failures = [
+        event.step_failure_data.error_display_string
+        for event in context.get_step_failure_events()
+        if event.step_failure_data
+    ]
+    alert(f"{context.dagster_run.job_name} failed: {context.failure_event.message}\n" + "\n".join(failures))
+
+
+defs = dg.Definitions(
+    assets=[*raw_assets, ledger, dbt_models, published_marts, all_days_loaded],
+    jobs=[daily_update, rebuild],
+    schedules=[daily_schedule],
+    sensors=[late_deliveries, notice_of_failure],
+    resources={"pipeline": Pipeline()},
+    executor=dg.in_process_executor,
+)

@@ -1,0 +1,329 @@
+"""Publishes the built marts: a numbered read-only generation, audited, then one atomic move of a link."""
+
+import json
+import logging
+import os
+import shutil
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from orchestration.settings import Rules
+from orchestration.warehouse import Warehouse
+
+log = logging.getLogger("orchestration")
+
+MARTS = ("journal", "client_card", "interaction_history", "client_history")
+KEPT_GENERATIONS = 7
+# Readers with DuckDB 1.5 open files of this version; later ones do too.
+STORAGE_VERSION = "v1.5.0"
+
+
+class PublicationError(Exception):
+    """Nothing was published; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    number: int
+    file: Path
+    data_through: date | None
+    row_counts: dict[str, int]
+    is_linked: bool
+
+
+class Publications:
+    """WAREHOUSE_DIR/marts.duckdb, a link to one of WAREHOUSE_DIR/generations/NUMBER/marts.duckdb."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self.warehouse = warehouse
+        self.link = warehouse.folder / "marts.duckdb"
+        self.folder = warehouse.folder / "generations"
+        self.pin = warehouse.folder / "pinned"
+
+    def numbers(self) -> list[int]:
+        """All whole generations, oldest first."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(
+            int(entry.name)
+            for entry in self.folder.iterdir()
+            if entry.name.isdecimal() and (entry / "marts.duckdb").exists()
+        )
+
+    def current(self) -> int | None:
+        """The generation that readers get."""
+        try:
+            return int(Path(os.readlink(self.link)).parent.name)
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def pinned(self) -> int | None:
+        """The generation that a rollback holds readers at, until `resume`."""
+        try:
+            return int(self.pin.read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def file(self, number: int) -> Path:
+        return self.folder / f"{number:06}" / "marts.duckdb"
+
+    def meta(self, number: int) -> dict[str, Any]:
+        """The row of a generation's `_meta`."""
+        with duckdb.connect(str(self.file(number)), read_only=True) as connection:
+            cursor = connection.execute("select * from _meta")
+            names = [column[0] for column in cursor.description or ()]
+            row = cursor.fetchone()
+            return dict(zip(names, row or (), strict=False))
+
+    def is_up_to_date(self, build_fingerprint: str) -> bool:
+        """Whether the newest generation holds all live loads, built as they would be built now. Needs the lock."""
+        numbers = self.numbers()
+        if not numbers:
+            return False
+        newest = self.meta(numbers[-1])
+        with self.warehouse.connected() as connection:
+            build = _last_build(connection)
+            live = _live_loads(connection)
+        return (
+            build is not None
+            and build["outcome"] == "passed"
+            and newest["build_id"] == build["build_id"]
+            and newest["fingerprint"] == build_fingerprint
+            and newest["load_ids"] == live
+        )
+
+    def publish(self, rules: Rules) -> Generation:
+        """Publishes the last build, if it passed and knows all loads. Needs the lock. Raises PublicationError."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for leftover in self.folder.glob("*.tmp"):
+            shutil.rmtree(leftover)
+        number = max([*self.numbers(), self.current() or 0]) + 1
+        unfinished = self.folder / f"{number:06}.tmp"
+        unfinished.mkdir()
+        try:
+            with self.warehouse.connected() as connection:
+                row_counts = _write(connection, unfinished / "marts.duckdb", number)
+            _audit(unfinished / "marts.duckdb", rules, row_counts)
+        except BaseException:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
+        os.chmod(unfinished / "marts.duckdb", 0o444)
+        _sync(unfinished / "marts.duckdb")
+        _sync(unfinished)
+        os.rename(unfinished, self.folder / f"{number:06}")
+        _sync(self.folder)
+        is_linked = self.pinned() is None
+        if is_linked:
+            self._point_at(number)
+            log.info("published generation %s", number)
+        else:
+            log.warning(
+                "generation %s is ready, but readers stay at generation %s until `resume`", number, self.pinned()
+            )
+        self._forget_old()
+        with self.warehouse.connected() as connection:
+            _drop_superseded(connection)
+        data_through = self.meta(number)["data_through"]
+        return Generation(number, self.file(number), data_through, row_counts, is_linked)
+
+    def rollback(self, to: int | None = None) -> int:
+        """Moves readers back and holds them there. Needs the lock. Raises PublicationError."""
+        current = self.current()
+        numbers = self.numbers()
+        if to is None:
+            earlier = [number for number in numbers if current is not None and number < current]
+            if not earlier:
+                raise PublicationError("There is no earlier generation to roll back to.")
+            to = earlier[-1]
+        if to not in numbers:
+            kept = ", ".join(map(str, numbers)) or "none"
+            raise PublicationError(f"Generation {to} is not kept; kept are: {kept}.")
+        unfinished_pin = self.pin.with_suffix(".new")
+        unfinished_pin.write_text(str(to))
+        os.replace(unfinished_pin, self.pin)
+        self._point_at(to)
+        return to
+
+    def resume(self) -> int:
+        """Lets readers have the newest generation again. Needs the lock. Raises PublicationError."""
+        numbers = self.numbers()
+        if not numbers:
+            raise PublicationError("Nothing was published yet.")
+        self._point_at(numbers[-1])
+        self.pin.unlink(missing_ok=True)
+        return numbers[-1]
+
+    def _point_at(self, number: int) -> None:
+        unfinished = self.link.with_suffix(".new")
+        unfinished.unlink(missing_ok=True)
+        unfinished.symlink_to(Path("generations") / f"{number:06}" / "marts.duckdb")
+        os.replace(unfinished, self.link)
+        _sync(self.link.parent)
+
+    def _forget_old(self) -> None:
+        for number in self.numbers()[:-KEPT_GENERATIONS]:
+            if number not in (self.current(), self.pinned()):
+                shutil.rmtree(self.folder / f"{number:06}")
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _last_build(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
+    row = connection.execute(
+        """
+        select build_id, outcome, last_load_id, settings, fingerprint, started_at
+        from raw.builds order by started_at desc limit 1
+        """
+    ).fetchone()
+    names = ("build_id", "outcome", "last_load_id", "settings", "fingerprint", "started_at")
+    return dict(zip(names, row, strict=True)) if row else None
+
+
+def _live_loads(connection: duckdb.DuckDBPyConnection) -> list[int]:
+    row = connection.execute(
+        """
+        select coalesce(list(load_id order by load_id), []) from raw.loads
+        where outcome = 'loaded' and superseded_by is null
+        """
+    ).fetchone()
+    return list(row[0]) if row else []
+
+
+def last_settings(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
+    """The settings of the last build; null before the first."""
+    build = _last_build(connection)
+    return json.loads(build["settings"]) if build and build["settings"] else None
+
+
+def _write(connection: duckdb.DuckDBPyConnection, file: Path, number: int) -> dict[str, int]:
+    build = _last_build(connection)
+    if build is None:
+        raise PublicationError("Nothing was built yet: run a load first.")
+    if build["outcome"] != "passed" or build["fingerprint"] is None:
+        raise PublicationError(
+            f"The last build, of {build['started_at']:%Y-%m-%d %H:%M:%S %Z}, is {build['outcome']}, not a whole one "
+            "that passed its tests: build everything again."
+        )
+    live = _live_loads(connection)
+    if live and live[-1] > (build["last_load_id"] or 0):
+        raise PublicationError("Deliveries were loaded after the last build: build before publishing.")
+    path = str(file).replace("'", "''")
+    connection.execute(f"attach '{path}' as published (storage_version '{STORAGE_VERSION}')")
+    try:
+        for mart in MARTS:
+            connection.execute(f"create table published.{mart} as select * from marts.{mart}")
+        row_counts = {mart: _count(connection, f"published.{mart}") for mart in MARTS}
+        connection.execute(
+            """
+            create table published._meta as
+            select
+                cast(? as bigint) as generation,
+                cast(? as varchar) as build_id,
+                cast(? as timestamptz) as built_at,
+                (select data_through from intermediate.int_data_through) as data_through,
+                cast(? as bigint[]) as load_ids,
+                cast(? as varchar) as fingerprint,
+                cast(? as json) as settings,
+                cast(? as json) as row_counts
+            """,
+            [
+                number, build["build_id"], build["started_at"], live, build["fingerprint"], build["settings"],
+                json.dumps(row_counts),
+            ],
+        )  # fmt: skip
+        connection.execute("create table published._loads as select * from raw.loads order by load_id")
+        connection.execute(
+            """
+            create table published._rejected as
+            select
+                loads.load_id,
+                loads.table_name,
+                loads.load_day,
+                rejected_rows.file_name,
+                rejected_rows.reason,
+                count(*) as row_count
+            from raw.rejected_rows
+            inner join raw.loads on rejected_rows.load_id = loads.load_id
+            where loads.superseded_by is null
+            group by all
+            order by all
+            """
+        )
+        connection.execute("checkpoint published")
+    finally:
+        connection.execute("detach published")
+    return row_counts
+
+
+def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    row = connection.execute(f"select count(*) from {table}").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _audit(file: Path, rules: Rules, row_counts: dict[str, int]) -> None:
+    """Looks at the written file as a reader would. Raises PublicationError."""
+    faults = {
+        "contacts that stand in the journal twice": (
+            "select contact_id from journal group by contact_id having count(*) > 1"
+        ),
+        "clients with two cards": "select client_id from client_card group by client_id having count(*) > 1",
+        "touches that stand in a history twice": (
+            "select contact_id, touch_rank from interaction_history group by all having count(*) > 1"
+        ),
+        "contacts that are in the journal or in a client's history, but not in both": (
+            "select contact_id from journal full join client_history using (contact_id, client_id) "
+            "where journal.touch_count is distinct from client_history.touch_count"
+        ),
+        "clients whose card counts other contacts than the journal": (
+            "select client_id from client_card full join (select client_id, count(*) as contacts from journal group by all) "
+            "using (client_id) where contact_count is distinct from contacts"
+        ),
+        "multichannel contacts whose history is not as long as the journal says": (
+            "select contact_id from (select contact_id, touch_count from journal where is_multichannel) "
+            "full join (select contact_id, count(*) as touches from interaction_history group by all) using (contact_id) "
+            f"where least(touch_count, {rules.history_touch_limit}) is distinct from touches"
+        ),
+        "touches that happened at their contact or after it": (
+            "select touch_id from interaction_history inner join journal using (contact_id) "
+            f"where touched_at >= contacted_at + to_seconds({rules.contact_grace_seconds})"
+        ),
+        "contacts after the last loaded day": (
+            "select contact_id from journal where contact_date > (select data_through from _meta)"
+        ),
+    }
+    with duckdb.connect(str(file), read_only=True) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        found = [
+            f"{count:,} {fault}"
+            for fault, query in faults.items()
+            if (count := _count(connection, f"({query})"))
+        ]
+        found += [
+            f"{mart} has {count:,} rows where {row_counts[mart]:,} were written"
+            for mart in MARTS
+            if (count := _count(connection, mart)) != row_counts[mart]
+        ]
+    if found:
+        raise PublicationError(f"The audit found {'; '.join(found)}. The generation before stays published.")
+
+
+def _drop_superseded(connection: duckdb.DuckDBPyConnection) -> None:
+    """Replaced rows were kept until a build that knows of their replacement was published: now."""
+    superseded = "select load_id from raw.loads where superseded_by is not null"
+    for table in ("touches", "contacts", "rejected_rows"):
+        connection.execute(f"delete from raw.{table} where load_id in ({superseded})")
+
+
+def freshness(data_through: date | None, rules: Rules) -> int | None:
+    """Days between yesterday, the latest day that could be loaded, and the day that data reaches."""
+    return (rules.yesterday() - data_through).days if data_through else None
