@@ -55,7 +55,7 @@ earlier: a local time minus the offset in force a day before is right for the fi
 
 {# An amount in the report's currency. #}
 {% macro money(column) -%}
-    try_cast({{ column }} as decimal(18, 2))
+    case when regexp_full_match({{ column }}, '[+-]?\d+(\.\d+)?') then try_cast({{ column }} as decimal(18, 2)) end
 {%- endmacro %}
 
 {# A JSON list of text. #}

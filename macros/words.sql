@@ -7,7 +7,7 @@
 
 {# The host of a URL with a scheme, lower-cased, without user, port and trailing dot. #}
 {% macro url_host(url) -%}
-    nullif(rtrim(lower(regexp_extract({{ url }}, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#]*@)?(\[[^\]/?#]*\]|[^/?#:]*)', 1)), '.'), '')
+    nullif(regexp_replace(lower(regexp_extract({{ url }}, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#]*@)?(\[[^\]/?#]*\]|[^/?#:]*)', 1)), '\.$', ''), '')
 {%- endmacro %}
 
 {# A host by which a site knows itself: `www.` is not another site. #}
@@ -17,7 +17,7 @@
 
 {# R11: the value of a URL's parameter, decoded, or as written where it doesn't decode; null where nothing is left of it. #}
 {% macro decoded(value) -%}
-    {{ clean_text("coalesce(try(url_decode(replace(" ~ value ~ ", '+', ' '))), " ~ value ~ ")") }}
+    {{ clean_text("coalesce(case when regexp_full_match(" ~ value ~ ", '([^%]|%[0-9A-Fa-f]{2})*') then try(url_decode(replace(" ~ value ~ ", '+', ' '))) end, " ~ value ~ ")") }}
 {%- endmacro %}
 
 {# R11: the first value of a parameter that isn't empty. #}
@@ -93,7 +93,7 @@
 
 {# R14 #}
 {% macro valid_email(email) -%}
-    case when regexp_full_match({{ email }}, '[^@\s\p{Z}]+@[^@\s\p{Z}]+') then lower({{ email }}) end
+    case when regexp_full_match({{ email }}, '[^@\s\x0b\x{85}\p{Z}]+@[^@\s\x0b\x{85}\p{Z}]+') then lower({{ email }}) end
 {%- endmacro %}
 
 {# R2: touches count that are strictly before this instant. #}

@@ -1,6 +1,6 @@
 """The whole way of the data as Dagster assets: raw, staging, intermediate and marts (by dbt), published."""
 
-import json
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
@@ -20,6 +20,8 @@ from orchestration.loading import Load, known_signatures, load_delivery, pending
 from orchestration.publishing import MARTS, PublicationError, Publications, freshness
 from orchestration.settings import Rules, Settings
 from orchestration.warehouse import Warehouse
+
+log = logging.getLogger("orchestration")
 
 # What can go wrong for a while: a full disk, a busy file system. What is wrong with data or rules fails at once.
 RETRIES = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL)
@@ -84,7 +86,7 @@ def raw_asset(table: str) -> dg.AssetsDefinition:
         settings = Settings.read()
         landing = scan(settings.landing_dir, [table], days[0], min(days[-1], rules.yesterday()))
         for warning in landing.warnings:
-            context.log.warning(warning)
+            log.warning("%s", warning)
         failures: list[Load] = []
         found = {delivery.day: delivery for delivery in landing.deliveries}
         with pipeline.warehouse.connected() as connection:
@@ -98,7 +100,7 @@ def raw_asset(table: str) -> dg.AssetsDefinition:
                     load = load_delivery(
                         connection, delivery, rules, settings.landing_dir, config.reload, context.run_id
                     )
-                    context.log.log("ERROR" if load.outcome == "failed" else "INFO", _describe(load))
+                    log.log(logging.ERROR if load.outcome == "failed" else logging.INFO, "%s", _describe(load))
                 if load.outcome == "failed":
                     failures.append(load)
                 else:
@@ -113,7 +115,7 @@ def raw_asset(table: str) -> dg.AssetsDefinition:
         )
         absent = [str(day) for day in days if day not in found]
         if absent:
-            context.log.warning(f"no delivery of {table} for {_shortened(absent)}: nothing is loaded for these days")
+            log.warning("no delivery of %s for %s: nothing is loaded for these days", table, _shortened(absent))
         yield dg.AssetCheckResult(
             asset_key=key,
             check_name="days_are_delivered",
@@ -292,7 +294,3 @@ def all_days_loaded(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg
             allow_retries=False,
         )
     return dg.MaterializeResult(metadata={"failed_days": []})
-
-
-def rules_json(rules: Rules) -> str:
-    return json.dumps(rules.as_vars(), ensure_ascii=False, sort_keys=True)

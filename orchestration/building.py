@@ -96,10 +96,10 @@ def run_dbt(warehouse_dir: Path, arguments: Sequence[str], rules: Rules) -> dbtR
 
 
 def _log_progress(event: EventMsg) -> None:
-    if event.info.name == "LogStartLine":
-        log.debug("%s", event.info.msg)
-    elif event.info.name == "LogModelResult":
-        log.info("%s", event.info.msg)
+    if event.info.name == "LogModelResult":
+        log.info("%s (%s, %.1f s)", event.data.description, event.data.status, event.data.execution_time)
+    elif event.info.name == "LogTestResult" and event.data.status not in ("pass", "warn"):
+        log.error("test %s: %s, %s rows", event.data.name, event.data.status, event.data.num_failures)
 
 
 def build(warehouse: Warehouse, rules: Rules, select: Sequence[str] = ()) -> Build:

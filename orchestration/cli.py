@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import duckdb
 import typer
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table
 
@@ -297,12 +296,9 @@ class _Problem(Exception):
 
 def _say_progress() -> None:
     log.setLevel(logging.INFO)
-    log.handlers = [
-        RichHandler(
-            console=Console(stderr=True, soft_wrap=True, highlight=False), show_path=False, markup=False,
-            log_time_format="[%H:%M:%S]", omit_repeated_times=False,
-        )
-    ]  # fmt: skip
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    log.handlers = [handler]
     log.propagate = False
 
 

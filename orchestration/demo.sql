@@ -268,7 +268,7 @@ cross join lateral range(hour_weight.weight) as copies;
 set variable visiting_hours = (select count(*) from visiting_hour);
 
 
--- When ---------------------------------------------------------------------------------------------
+-- When --------------------------------------------------------------------------------------------
 
 create table day as
 select
@@ -455,7 +455,8 @@ planned as (
     from client_visit
     inner join day on client_visit.day_index = day.day_index
     inner join visiting_hour
-        on dice(client_visit.step_key, 'hour', getvariable('visiting_hours')) = visiting_hour.hour_slot
+        on dice(client_visit.step_key, 'hour', getvariable('visiting_hours'))
+        = visiting_hour.hour_slot
 ),
 
 bot_visit as (
@@ -481,7 +482,8 @@ of_all as (
         key_of('person', 0) as visitor_key,
         key_of('person', 0) as metrica_key,
         'okna-msk' as widget_id,
-        dice(key_of('bot touch', touch_index), 'advert', getvariable('advert_slots')) as advert_slot,
+        dice(key_of('bot touch', touch_index), 'advert', getvariable('advert_slots'))
+            as advert_slot,
     from bot_visit
 )
 
@@ -555,10 +557,12 @@ of_anyone as (
         passing_visitor.visitor_key as metrica_key,
         null::bigint as crm_number,
         home_widget(passing_visitor.visitor_key) as widget_id,
-        dice(passing_visitor.touch_key, 'advert', getvariable('advert_slots')) as advert_slot,
+        dice(passing_visitor.touch_key, 'advert', getvariable('advert_slots'))
+            as advert_slot,
     from passing_visitor
     inner join visiting_hour
-        on dice(passing_visitor.touch_key, 'hour', getvariable('visiting_hours')) = visiting_hour.hour_slot
+        on dice(passing_visitor.touch_key, 'hour', getvariable('visiting_hours'))
+        = visiting_hour.hour_slot
 
     union all
 

@@ -2,8 +2,9 @@
 
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -104,8 +105,9 @@ def load_delivery(
         live = _live_load(connection, delivery)
         if live and not reload and _contents(live[1]) == _contents(files):
             return _note_unchanged(connection, delivery, *live, files)
-        with tempfile.TemporaryDirectory(prefix="delivery-") as scratch, transaction(connection):
-            return _load_files(connection, table, delivery, files, rules, Path(scratch), run_id)
+        with tempfile.TemporaryDirectory(prefix="delivery-") as scratch:
+            judged = _judge_files(connection, table, delivery, files, rules, Path(scratch))
+        return _keep_files(connection, table, delivery, judged, run_id)
     except DeliveryFailedError as error:
         return _note_failure(connection, delivery, str(error), run_id)
 
@@ -164,61 +166,89 @@ def _note_unchanged(
     return Load(delivery.table, delivery.day, "unchanged", load_id)
 
 
-def _load_files(
+@dataclass(frozen=True)
+class _JudgedFile:
+    """A file whose rows wait in a temporary table for the day's transaction."""
+
+    counts: FileCounts
+    rows: str
+    rejected_by_reason: dict[str, int]
+    unreadable_values: dict[str, int]
+
+
+def _judge_files(
     connection: duckdb.DuckDBPyConnection,
     table: Table,
     delivery: Delivery,
     files: list[FileCounts],
     rules: Rules,
     scratch: Path,
-    run_id: str | None,
-) -> Load:
-    load_id = _next_load_id(connection)
+) -> list[_JudgedFile]:
+    """Reads and judges all files before anything is kept. Raises DeliveryFailedError."""
     macros = ReadingMacros(rules)
-    loaded_files: list[FileCounts] = []
-    unreadable: dict[str, int] = {}
-    by_reason: dict[str, int] = {}
-    for path, facts in zip(delivery.files, files, strict=True):
+    judged: list[_JudgedFile] = []
+    for number, (path, facts) in enumerate(zip(delivery.files, files, strict=True)):
         try:
             read_file(connection, table, macros, path, scratch)
         except UnreadableFileError as error:
             raise _failed(delivery, path, error) from None
-        reasons = _judge_rows(connection, table, macros, delivery.day)
+        rows = f"judged_{number}"
+        reasons = _judge_rows(connection, table, macros, delivery.day, rows)
         rejected_count = sum(reasons.values())
-        delivered_count = _count(connection, "select count(*) from judged")
+        delivered_count = _count(connection, f"select count(*) from {rows}")
         _check_share(delivery, path, delivered_count, rejected_count, reasons, rules)
-        _keep_rows(connection, table, load_id, facts.file_name)
-        for column, count in _unreadable_values(connection, table, macros).items():
-            unreadable[column] = unreadable.get(column, 0) + count
-        for reason, count in reasons.items():
-            by_reason[reason] = by_reason.get(reason, 0) + count
         if file_signature(path) != (facts.file_name, facts.size_bytes, facts.modified_ns):
             raise _failed(delivery, path, "changed while it was read; it is read again by the next load")
-        loaded_files.append(
-            FileCounts(
-                facts.file_name, facts.size_bytes, facts.modified_ns, facts.sha256,
-                delivered_count, delivered_count - rejected_count, rejected_count,
-            )
-        )  # fmt: skip
-    load = Load(
-        delivery.table, delivery.day, "loaded", load_id, None, tuple(loaded_files), by_reason, unreadable
-    )
-    connection.execute(
-        """
-        update raw.loads set superseded_by = ?
-        where table_name = ? and load_day = ? and outcome = 'loaded' and superseded_by is null
-        """,
-        [load_id, delivery.table, delivery.day],
-    )
-    _write_ledger(connection, load, run_id)
-    connection.execute("drop table if exists delivered; drop table if exists judged")
+        counts = replace(
+            facts,
+            delivered_count=delivered_count,
+            loaded_count=delivered_count - rejected_count,
+            rejected_count=rejected_count,
+        )
+        judged.append(_JudgedFile(counts, rows, reasons, _unreadable_values(connection, table, macros, rows)))
+    return judged
+
+
+def _keep_files(
+    connection: duckdb.DuckDBPyConnection, table: Table, delivery: Delivery, judged: list[_JudgedFile], run_id: str | None
+) -> Load:
+    """Rows, set-aside rows and ledger in one transaction."""
+    with transaction(connection):
+        load = Load(
+            delivery.table,
+            delivery.day,
+            "loaded",
+            _next_load_id(connection),
+            files=tuple(file.counts for file in judged),
+            rejected_by_reason=_added(file.rejected_by_reason for file in judged),
+            unreadable_values=_added(file.unreadable_values for file in judged),
+        )
+        for file in judged:
+            _keep_rows(connection, table, load.load_id, file)
+        connection.execute(
+            """
+            update raw.loads set superseded_by = ?
+            where table_name = ? and load_day = ? and outcome = 'loaded' and superseded_by is null
+            """,
+            [load.load_id, delivery.table, delivery.day],
+        )
+        _write_ledger(connection, load, run_id)
+    for file in judged:
+        connection.execute(f"drop table {file.rows}")
     return load
 
 
+def _added(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for some in counts:
+        total.update(some)
+    return dict(total)
+
+
 def _judge_rows(
-    connection: duckdb.DuckDBPyConnection, table: Table, macros: ReadingMacros, day: date
+    connection: duckdb.DuckDBPyConnection, table: Table, macros: ReadingMacros, day: date, rows: str
 ) -> dict[str, int]:
-    """Creates the temporary table `judged`: delivered rows with R25's reason, null for good rows. Counts by reason."""
+    """Creates the temporary table `rows`: delivered rows with R25's reason, null for good rows. Counts by reason."""
     reasons = ["when not is_parsable then 'unparsable_row'"]
     reasons += [
         f"when {column.name} is null and not list_contains(nested_columns, '{column.name}') then 'missing_{column.name}'"
@@ -240,10 +270,11 @@ def _judge_rows(
         if column.words
     ]
     connection.execute(
-        f"create or replace temporary table judged as select *, case {' '.join(reasons)} end as reason from delivered"
+        f"create or replace temporary table {rows} as select *, case {' '.join(reasons)} end as reason from delivered"
     )
+    connection.execute("drop table delivered")
     counts = connection.execute(
-        "select reason, count(*) from judged where reason is not null group by reason order by reason"
+        f"select reason, count(*) from {rows} where reason is not null group by reason order by reason"
     ).fetchall()
     return dict(counts)
 
@@ -256,12 +287,12 @@ def _is_unreadable(column: Column, macros: ReadingMacros) -> str:
 
 
 def _unreadable_values(
-    connection: duckdb.DuckDBPyConnection, table: Table, macros: ReadingMacros
+    connection: duckdb.DuckDBPyConnection, table: Table, macros: ReadingMacros, rows: str
 ) -> dict[str, int]:
     """How many optional values of good rows can't be read, per column that has any."""
     columns = [column for column in table.columns if not column.is_required]
     counts = ", ".join(f"count(*) filter (where {_is_unreadable(column, macros)})" for column in columns)
-    row = connection.execute(f"select {counts} from judged where reason is null").fetchone() or ()
+    row = connection.execute(f"select {counts} from {rows} where reason is null").fetchone() or ()
     return {column.name: count for column, count in zip(columns, row, strict=True) if count}
 
 
@@ -279,14 +310,16 @@ def _check_share(
     )
 
 
-def _keep_rows(connection: duckdb.DuckDBPyConnection, table: Table, load_id: int, file_name: str) -> None:
+def _keep_rows(
+    connection: duckdb.DuckDBPyConnection, table: Table, load_id: int | None, file: _JudgedFile
+) -> None:
     columns = ", ".join(table.column_names)
     connection.execute(
         f"""
         insert into raw.{table.name} (load_id, file_name, row_number, {columns}, attributes)
-        select ?, ?, row_number, {columns}, attributes from judged where reason is null
+        select ?, ?, row_number, {columns}, attributes from {file.rows} where reason is null
         """,
-        [load_id, file_name],
+        [load_id, file.counts.file_name],
     )
     parsed = ", ".join(f"'{name}', {name}" for name in table.column_names)
     connection.execute(
@@ -298,9 +331,9 @@ def _keep_rows(connection: duckdb.DuckDBPyConnection, table: Table, load_id: int
             row_number,
             coalesce(line, cast(json_merge_patch(coalesce(attributes, '{{}}'), json_object({parsed})) as varchar)),
             reason
-        from judged where reason is not null
+        from {file.rows} where reason is not null
         """,
-        [load_id, file_name],
+        [load_id, file.counts.file_name],
     )
 
 
