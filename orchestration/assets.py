@@ -36,7 +36,9 @@ load_days = dg.DailyPartitionsDefinition(
 class Pipeline(dg.ConfigurableResource):
     """Where things are and how to work. While a run has it, the run has the warehouse to itself."""
 
-    rules: dict[str, Any] = Field(default={}, description="Settings that differ from dbt_project.yml, for a warehouse of its own.")
+    rules: dict[str, Any] = Field(
+        default={}, description="Settings that differ from dbt_project.yml, for a warehouse of its own."
+    )
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Pipeline"]:
@@ -54,7 +56,9 @@ class Pipeline(dg.ConfigurableResource):
 
 
 class LoadConfig(dg.Config):
-    reload: bool = Field(default=False, description="Load deliveries again that have not changed since their last load.")
+    reload: bool = Field(
+        default=False, description="Load deliveries again that have not changed since their last load."
+    )
 
 
 def raw_asset(table: str) -> dg.AssetsDefinition:
@@ -73,7 +77,9 @@ def raw_asset(table: str) -> dg.AssetsDefinition:
             )
         ],
         check_specs=[
-            dg.AssetCheckSpec("deliveries_load", asset=key, description="Every delivery of the run's days could be read (R26)."),
+            dg.AssetCheckSpec(
+                "deliveries_load", asset=key, description="Every delivery of the run's days could be read (R26)."
+            ),
             dg.AssetCheckSpec("days_are_delivered", asset=key, description="Every day of the run was delivered."),
         ],
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -106,12 +112,17 @@ def raw_asset(table: str) -> dg.AssetsDefinition:
                 else:
                     yield dg.AssetMaterialization(key, partition=str(day), metadata=_load_metadata(load))
         # The days above are recorded one by one; this only lets the steps after this one run.
-        yield dg.Output(None, output_name=key.to_python_identifier(), metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
+        yield dg.Output(
+            None, output_name=key.to_python_identifier(), metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
+        )
         yield dg.AssetCheckResult(
             asset_key=key,
             check_name="deliveries_load",
             passed=not failures,
-            metadata={"failed_days": [str(load.day) for load in failures], "messages": [load.message or "" for load in failures]},
+            metadata={
+                "failed_days": [str(load.day) for load in failures],
+                "messages": [load.message or "" for load in failures],
+            },
         )
         absent = [str(day) for day in days if day not in found]
         if absent:
@@ -137,9 +148,7 @@ def _describe(load: Load) -> str:
     if load.outcome == "unchanged":
         return f"{load.table} of {load.day}: the same bytes as loaded before"
     set_aside = "".join(f", {count:,} {reason}" for reason, count in load.rejected_by_reason.items())
-    unreadable = "".join(
-        f", {column} unreadable in {count:,}" for column, count in load.unreadable_values.items()
-    )
+    unreadable = "".join(f", {column} unreadable in {count:,}" for column, count in load.unreadable_values.items())
     return (
         f"{load.table} of {load.day}: {load.delivered_count:,} delivered, {load.loaded_count:,} loaded, "
         f"{load.rejected_count:,} set aside{set_aside}{unreadable}"
@@ -205,8 +214,7 @@ def dbt_models(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterato
 def _previews(warehouse: Warehouse) -> Mapping[str, dict[str, Any]]:
     with warehouse.connected() as connection:
         counts = {
-            mart: {"dagster/row_count": _scalar(connection, f"select count(*) from marts.{mart}")}
-            for mart in MARTS
+            mart: {"dagster/row_count": _scalar(connection, f"select count(*) from marts.{mart}")} for mart in MARTS
         }
         counts["journal"]["latest_contacts"] = dg.MetadataValue.md(_markdown(connection))
         return counts

@@ -107,9 +107,7 @@ def build(warehouse: Warehouse, rules: Rules, select: Sequence[str] = ()) -> Bui
     with warehouse.connected():
         pass  # the raw tables exist
     selection = ["--select", *select] if select else []
-    outcome = run_dbt(
-        warehouse.folder, ["build", "--exclude-resource-type", "unit_test", *selection], rules
-    )
+    outcome = run_dbt(warehouse.folder, ["build", "--exclude-resource-type", "unit_test", *selection], rules)
     results = getattr(outcome.result, "results", None) or []
     nodes = tuple(_node_result(result) for result in results)
     error = str(outcome.exception) if outcome.exception else None

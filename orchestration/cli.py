@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     import dagster as dg
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
-console = Console(soft_wrap=True, highlight=False)
+# Without a terminal there is nothing to fit into.
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 log = logging.getLogger("orchestration")
 
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
@@ -38,7 +39,9 @@ def load(
     from_: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First load day.")] = None,
     to: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last load day.")] = None,
     reload: Annotated[bool, typer.Option("--reload", help="Also deliveries that have not changed.")] = False,
-    full_refresh: Annotated[bool, typer.Option("--full-refresh", help="Rebuild from raw, even if nothing is new.")] = False,
+    full_refresh: Annotated[
+        bool, typer.Option("--full-refresh", help="Rebuild from raw, even if nothing is new.")
+    ] = False,
     variables: Annotated[str, typer.Option("--vars", help="Settings as JSON, for a warehouse of its own.")] = "{}",
 ) -> None:
     """Loads every landed day before today that is new or changed, rebuilds the marts and publishes them.
@@ -133,7 +136,9 @@ def _execute(waiting: list[Delivery], overrides: dict[str, Any], reload: bool) -
     instance = dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral()
     with instance:
         result = job.execute_in_process(run_config=run_config, tags=tags, instance=instance, raise_on_error=False)
-        problems = [] if result.success else [_step_problem(event) for event in result.all_events if event.is_step_failure]
+        problems = (
+            [] if result.success else [_step_problem(event) for event in result.all_events if event.is_step_failure]
+        )
     return result.run_id, None if result.success else "\n".join(problems) or "the run failed"
 
 
@@ -288,6 +293,91 @@ def demo(
     """Writes believable deliveries of a window company with several sites."""
     summary = write_demo(out, days=days, touches=touches, seed=seed)
     console.print(f"{out}: {summary}")
+
+
+@app.command()
+def look(
+    contact: Annotated[
+        str | None, typer.Option("--contact", help="A contact's id; by default one worth looking at.")
+    ] = None,
+) -> None:
+    """Shows an excerpt of the published journal, and one client's card with its history."""
+    publications = Publications(Warehouse(Settings.read().warehouse_dir))
+    current = publications.current()
+    if current is None:
+        raise PublicationError("Nothing is published yet: run a load first.")
+    zone = Rules.read().report_timezone
+    with duckdb.connect(str(publications.file(current)), read_only=True) as connection:
+        connection.execute("set TimeZone = ?", [zone])
+        _show(
+            connection,
+            f"Журнал: the latest contacts (times in {zone})",
+            """
+            select
+                strftime(contacted_at, '%d.%m.%Y %H:%M') as "when", contact_type as type, widget_name as site,
+                client_name as client, coalesce(phone, '') as phone, icon, touch_count as touches,
+                coalesce(touch_chain, '') as chain
+            from journal order by contacted_at desc, contact_id limit 12
+            """,
+        )
+        chosen = connection.execute(
+            """
+            select contact_id, client_id from journal
+            inner join client_card using (client_id)
+            where coalesce(contact_id = $contact, is_multichannel)
+            order by touch_count between 3 and 8 desc, contact_count between 2 and 5 desc, contacted_at desc, contact_id
+            limit 1
+            """,
+            {"contact": contact},
+        ).fetchone()
+        if chosen is None:
+            console.print(f"There is no contact {contact}." if contact else "No contact is multichannel yet.")
+            return
+        _show(
+            connection,
+            "Карточка клиента: one client",
+            """
+            select
+                client_name as client, coalesce(phone, '') as phone, location,
+                strftime(first_touch_at, '%d.%m.%Y %H:%M') as "first touch", contact_count as contacts,
+                multichannel_contact_count as multichannel
+            from client_card where client_id = $client
+            """,
+            {"client": chosen[1]},
+        )
+        _show(
+            connection,
+            "Вся история клиента: all the client's contacts",
+            """
+            select
+                contact_number as no, strftime(contacted_at, '%d.%m.%Y %H:%M') as "when", contact_type as type, location,
+                touch_count as touches, coalesce(highlight, '') as highlight
+            from client_history where client_id = $client order by contact_number
+            """,
+            {"client": chosen[1]},
+        )
+        _show(
+            connection,
+            f"История взаимодействия: the touches that led to contact {chosen[0]}",
+            """
+            select
+                touch_rank as no, strftime(touched_at, '%d.%m.%Y %H:%M') as "when", action_type as action, channel,
+                coalesce(utm_campaign, '') as campaign, coalesce(utm_term, '') as term, coalesce(device_type, '') as device
+            from interaction_history where contact_id = $contact order by touch_rank
+            """,
+            {"contact": chosen[0]},
+        )
+
+
+def _show(
+    connection: duckdb.DuckDBPyConnection, title: str, query: str, parameters: dict[str, Any] | None = None
+) -> None:
+    cursor = connection.execute(query, parameters or {})
+    shown = Table(*(column[0] for column in cursor.description or ()), title=title, title_justify="left")
+    for row in cursor.fetchall():
+        shown.add_row(*(escape("" if value is None else str(value)) for value in row))
+    console.print(shown)
+    console.print()
 
 
 class _Problem(Exception):

@@ -97,7 +97,9 @@ def late_deliveries(context: dg.SensorEvaluationContext) -> Iterator[dg.RunReque
     )
 
 
-@dg.run_failure_sensor(default_status=dg.DefaultSensorStatus.RUNNING, description="Runs ALERT_COMMAND when a run fails.")
+@dg.run_failure_sensor(
+    default_status=dg.DefaultSensorStatus.RUNNING, description="Runs ALERT_COMMAND when a run fails."
+)
 def notice_of_failure(context: dg.RunFailureSensorContext) -> None:
     failures = [
         event.step_failure_data.error_display_string

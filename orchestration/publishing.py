@@ -303,11 +303,7 @@ def _audit(file: Path, rules: Rules, row_counts: dict[str, int]) -> None:
     }
     with duckdb.connect(str(file), read_only=True) as connection:
         connection.execute("set TimeZone = 'UTC'")
-        found = [
-            f"{count:,} {fault}"
-            for fault, query in faults.items()
-            if (count := _count(connection, f"({query})"))
-        ]
+        found = [f"{count:,} {fault}" for fault, query in faults.items() if (count := _count(connection, f"({query})"))]
         found += [
             f"{mart} has {count:,} rows where {row_counts[mart]:,} were written"
             for mart in MARTS

@@ -36,9 +36,7 @@ class Warehouse:
         self.lock_file = folder / "warehouse.lock"
 
     @contextmanager
-    def locked(
-        self, purpose: str, wait_seconds: float = 6 * 3600
-    ) -> Iterator[None]:
+    def locked(self, purpose: str, wait_seconds: float = 6 * 3600) -> Iterator[None]:
         """Holds the warehouse; waits for whoever has it. One process may hold it several times over.
 
         The operating system lets go of it when the process ends, however it ends.

@@ -30,10 +30,13 @@ select
     touches.channel,
     touches.is_counted,
     -- R5: the touches that count, in order. Left-out ones have a number of no meaning, so none.
-    case when touches.is_counted then row_number() over (
-        partition by client_groups.client_id, touches.is_counted
-        order by touches.touched_at, touches.touch_id
-    ) end as touch_number
+    case
+        when touches.is_counted
+            then row_number() over (
+                    partition by client_groups.client_id, touches.is_counted
+                    order by touches.touched_at, touches.touch_id
+                )
+    end as touch_number
 from touches
 inner join record_groups
     on touches.touch_id = record_groups.record_id

@@ -9,13 +9,13 @@ contacts as (
         journal.contact_number,
         journal.is_multichannel,
         -- R17: a call's number before any other contact's, then the earliest.
-        case when contacts.valid_phone is not null then row_number() over (
+        row_number() over (
             partition by journal.client_id
             order by
                 contacts.valid_phone is null,
                 contacts.contact_type <> 'call',
                 journal.contact_number
-        ) end as phone_rank
+        ) as phone_rank
     from {{ ref('int_contacts') }} as contacts
     inner join {{ ref('journal') }} as journal on contacts.contact_id = journal.contact_id
 

@@ -46,11 +46,13 @@ untagged_answers as (
 
     select
         touches_with_hosts.*,
-        case when not touches_with_hosts.is_tagged
-            then {{ first_with_parameter('known_click_ids.click_ids', query_parameter_names('touches_with_hosts.landing_query')) }}
+        case
+            when not touches_with_hosts.is_tagged
+                then {{ first_with_parameter('known_click_ids.click_ids', query_parameter_names('touches_with_hosts.landing_query')) }}
         end as click_id,
-        case when not touches_with_hosts.is_tagged
-            then {{ entry_of_host('known_referrers.referrers', 'touches_with_hosts.referrer_host') }}
+        case
+            when not touches_with_hosts.is_tagged
+                then {{ entry_of_host('known_referrers.referrers', 'touches_with_hosts.referrer_host') }}
         end as known_referrer,
         coalesce(
             touches_with_hosts.referrer_host = touches_with_hosts.own_host

@@ -1,0 +1,53 @@
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+UV_VERSION := 0.13.9
+DEMO := LANDING_DIR=$(CURDIR)/data/demo/landing WAREHOUSE_DIR=$(CURDIR)/data/demo/warehouse
+PYTEST_ARGS ?= -n 2 --dist loadfile
+
+.PHONY: help install run dev test lint mutants lock clean
+.DEFAULT_GOAL := help
+
+help:  ## List what can be made
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: .venv/installed  ## Set up .venv with everything locked in requirements.txt
+
+.venv/installed: requirements.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=/path/to/python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip sync --quiet --require-hashes requirements.txt --python $(BIN)/python
+	touch $@
+
+run: install  ## Demo deliveries, load, and a look at the result
+	test -d data/demo/landing || $(BIN)/python -m orchestration demo --out data/demo/landing
+	$(DEMO) $(BIN)/python -m orchestration load
+	$(DEMO) $(BIN)/python -m orchestration look
+	@echo
+	@echo "What next:"
+	@echo "  make dev DEMO_DATA=1      the same in a browser: assets, runs, schedule (http://127.0.0.1:3000)"
+	@echo "  data/demo/warehouse/marts.duckdb   is the published file: open it with any DuckDB"
+	@echo "  README.md                 how to bring your own data"
+
+dev: install  ## Dagster in a browser, with schedule, sensors and a lasting history (DEMO_DATA=1: on the demo data)
+	mkdir -p data/dagster && cp dagster.yaml data/dagster/
+	$(if $(DEMO_DATA),$(DEMO)) DAGSTER_HOME=$(CURDIR)/data/dagster PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dagster dev
+
+test: install  ## All tests
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: install  ## Style and types of Python and SQL
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint --disable-progress-bar models tests/generic
+
+mutants: install  ## Break the rules line by line and see that the tests notice
+	$(BIN)/python tests/mutants.py
+
+lock: install  ## Resolve the dependencies of pyproject.toml anew into requirements.txt
+	$(BIN)/uv pip compile pyproject.toml --extra test --extra lint --python-version 3.11 --universal \
+		--generate-hashes --no-header --no-annotate --no-emit-index-url --upgrade --quiet -o requirements.txt
+
+clean:  ## Remove what was built, not the data
+	rm -rf .venv target logs .pytest_cache .mypy_cache .ruff_cache .tmp_dagster_home*

@@ -1,0 +1,61 @@
+"""The pipeline without Dagster around it, for tests that need many loads."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from orchestration.building import Build, build
+from orchestration.contracts import delivered_tables
+from orchestration.landing import scan
+from orchestration.loading import Load, known_signatures, load_delivery, pending
+from orchestration.settings import Rules
+from orchestration.warehouse import Warehouse
+
+MARTS = ("journal", "client_card", "interaction_history", "client_history")
+
+
+def load_landing(warehouse: Warehouse, landing_dir: Path, rules: Rules) -> list[Load]:
+    """Loads what is new or changed, oldest day first."""
+    landing = scan(landing_dir, list(delivered_tables()), rules.first_load_day, rules.yesterday())
+    with warehouse.locked("test"), warehouse.connected() as connection:
+        waiting = pending(landing.deliveries, known_signatures(connection))
+        return [load_delivery(connection, delivery, rules, landing_dir) for delivery in waiting]
+
+
+def build_marts(warehouse: Warehouse, rules: Rules) -> Build:
+    with warehouse.locked("test"):
+        outcome = build(warehouse, rules)
+    assert outcome.is_passed, outcome.explain()
+    return outcome
+
+
+def rows_of(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
+    cursor = connection.execute(query)
+    names = [column[0] for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def built_marts(warehouse: Warehouse) -> dict[str, list[dict[str, Any]]]:
+    with warehouse.locked("test"), warehouse.connected() as connection:
+        return {mart: rows_of(connection, f"select * from marts.{mart}") for mart in MARTS}
+
+
+def rejected_rows(warehouse: Warehouse) -> list[tuple[str, date, str, int, str]]:
+    """Table, load day, file, record number and reason of the rows that live loads set aside."""
+    with warehouse.locked("test"), warehouse.connected() as connection:
+        return sorted(
+            connection.execute(
+                """
+                select table_name, load_day, file_name, row_number, reason
+                from raw.rejected_rows inner join raw.loads using (load_id)
+                where superseded_by is null
+                """
+            ).fetchall()
+        )
+
+
+def sorted_rows(rows: Iterable[Mapping[str, str]]) -> list[tuple[tuple[str, str], ...]]:
+    return sorted(tuple(sorted(row.items())) for row in rows)

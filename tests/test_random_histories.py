@@ -1,0 +1,62 @@
+"""Random histories of deliveries, judged by an implementation of the rules that shares no code with the models.
+
+RANDOM_HISTORIES sets how many are tried, FIRST_RANDOM_HISTORY from which seed on.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from golden_marts import as_golden_rows
+from pipeline import MARTS, build_marts, built_marts, load_landing, rejected_rows, sorted_rows
+from random_deliveries import FILE_FORMATS, random_deliveries, write_delivery
+from reference import Seeds, Settings, expected_marts
+
+from orchestration.settings import PROJECT_DIR, Rules
+from orchestration.warehouse import Warehouse
+
+FIRST = int(os.environ.get("FIRST_RANDOM_HISTORY", "0"))
+COUNT = int(os.environ.get("RANDOM_HISTORIES", "13"))
+
+# Every setting at some other value, alone and together.
+CHANGED_SETTINGS: tuple[dict[str, Any], ...] = (
+    {},
+    {"history_scope": "since_previous_contact"},
+    {"lookback_days": 1},
+    {"channel_grain": "medium"},
+    {"channel_grain": "source"},
+    {"channel_grain": "source_medium_campaign", "history_touch_limit": 3},
+    {"count_direct_touches": False},
+    {"contact_grace_seconds": 60, "lookback_days": 0.5, "history_scope": "since_previous_contact"},
+    {"default_phone_region": "US"},
+    {"report_timezone": "Asia/Vladivostok"},
+    {"history_touch_limit": 1, "contact_grace_seconds": 3600},
+    {"report_timezone": "America/New_York", "lookback_days": 3},
+    {"max_rejected_share": 0.1, "history_scope": "since_previous_contact", "count_direct_touches": False},
+)
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + COUNT))
+def test_a_random_history_gives_the_reference_marts(tmp_path: Path, seed: int) -> None:
+    changed = CHANGED_SETTINGS[seed % len(CHANGED_SETTINGS)]
+    rules = Rules.read(changed)
+    seeds = Seeds.read(PROJECT_DIR / "seeds")
+    warehouse = Warehouse(tmp_path / "warehouse")
+    deliveries = []
+    for delivery in random_deliveries(
+        seed, seeds, report_timezone=rules.report_timezone, days=4, rows_per_day=10 + seed % 3 * 15
+    ):
+        deliveries.append(write_delivery(delivery, tmp_path / "landing", FILE_FORMATS[seed % len(FILE_FORMATS)]))
+        load_landing(warehouse, tmp_path / "landing", rules)
+    build_marts(warehouse, rules)
+
+    expected = expected_marts(deliveries, Settings(**changed), seeds)
+    given = built_marts(warehouse)
+    for mart in MARTS:
+        rows = getattr(expected, mart)
+        columns = sorted(given[mart][0] if given[mart] else rows[0])
+        assert sorted_rows(as_golden_rows(given[mart], columns)) == sorted_rows(as_golden_rows(rows, columns)), mart
+    assert rejected_rows(warehouse) == sorted(
+        (row["table"], row["load_day"], row["file"], row["row"], row["reason"]) for row in expected.rejected
+    )
