@@ -4,6 +4,8 @@ import logging
 import os
 import subprocess
 
+import dagster as dg
+
 from orchestration.settings import Settings
 
 log = logging.getLogger("orchestration")
@@ -20,3 +22,14 @@ def alert(text: str) -> None:
         )
     except (subprocess.SubprocessError, OSError) as error:
         log.error("ALERT_COMMAND failed: %s", error)
+
+
+def step_problem(event: dg.DagsterEvent) -> str:
+    """Why a step failed, without the trace: for people."""
+    failure = event.step_failure_data
+    if failure.user_failure_data and failure.user_failure_data.description:
+        return str(failure.user_failure_data.description)
+    error = failure.error
+    while error and error.cause:
+        error = error.cause
+    return f"{event.step_key}: {error.message.strip() if error else event.message}"

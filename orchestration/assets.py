@@ -104,7 +104,7 @@ def raw_asset(table: str) -> dg.AssetsDefinition:
                 load = Load(table, day, "unchanged")
                 if day in changed or config.reload:
                     load = load_delivery(
-                        connection, delivery, rules, settings.landing_dir, config.reload, context.run_id
+                        connection, delivery, rules, settings.landing_dir, config.reload, _launch_id(context)
                     )
                     log.log(logging.ERROR if load.outcome == "failed" else logging.INFO, "%s", _describe(load))
                 if load.outcome == "failed":
@@ -136,6 +136,11 @@ def raw_asset(table: str) -> dg.AssetsDefinition:
         )
 
     return load
+
+
+def _launch_id(context: dg.AssetExecutionContext) -> str:
+    """The run, or the backfill that it is a part of: Dagster splits one that spans partitioned and other assets."""
+    return context.run.tags.get("dagster/backfill", context.run_id)
 
 
 def _shortened(days: list[str]) -> str:
@@ -291,7 +296,7 @@ def all_days_loaded(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg
             select table_name, load_day, message from raw.loads
             where run_id = ? and outcome = 'failed' order by load_day, table_name
             """,
-            [context.run_id],
+            [_launch_id(context)],
         ).fetchall()
     if failed:
         days = sorted({str(day) for _, day, _ in failed})

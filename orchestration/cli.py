@@ -6,7 +6,7 @@ import os
 import sys
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import duckdb
 import typer
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from orchestration.alerts import alert
+from orchestration.alerts import alert, step_problem
 from orchestration.contracts import delivered_tables
 from orchestration.demo import write_demo
 from orchestration.landing import Delivery, Landing, scan
@@ -23,12 +23,9 @@ from orchestration.publishing import MARTS, PublicationError, Publications, fres
 from orchestration.settings import Rules, Settings, SettingsError
 from orchestration.warehouse import Warehouse, WarehouseBusyError
 
-if TYPE_CHECKING:
-    import dagster as dg
-
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 # Without a terminal there is nothing to fit into.
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 160)
 log = logging.getLogger("orchestration")
 
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
@@ -52,6 +49,11 @@ def load(
     rules = Rules.read(overrides)
     settings = Settings.read()
     warehouse = Warehouse(settings.warehouse_dir)
+    if not settings.landing_dir.is_dir() and not full_refresh:
+        raise SettingsError(
+            f"There is no folder {settings.landing_dir}: set LANDING_DIR to where deliveries land, "
+            "or give --full-refresh to rebuild from what is loaded."
+        )
     _say_progress()
     with warehouse.locked("load"):
         first_day = from_.date() if from_ else rules.first_load_day
@@ -62,13 +64,13 @@ def load(
             log.warning("%s", warning)
         waiting = _waiting(warehouse, landing, rules, overrides, reload, full_refresh)
         if waiting is None:
+            Publications(warehouse).finish()
             console.print(f"Nothing to do: all {len(landing.deliveries)} deliveries are loaded and published.")
             _print_summary(warehouse, rules, run_id=None)
             return
         run_id, problem = _execute(waiting, overrides, reload)
         _print_summary(warehouse, rules, run_id)
     if problem:
-        alert(f"load failed: {problem}")
         raise _Problem(problem)
 
 
@@ -137,19 +139,9 @@ def _execute(waiting: list[Delivery], overrides: dict[str, Any], reload: bool) -
     with instance:
         result = job.execute_in_process(run_config=run_config, tags=tags, instance=instance, raise_on_error=False)
         problems = (
-            [] if result.success else [_step_problem(event) for event in result.all_events if event.is_step_failure]
+            [] if result.success else [step_problem(event) for event in result.all_events if event.is_step_failure]
         )
     return result.run_id, None if result.success else "\n".join(problems) or "the run failed"
-
-
-def _step_problem(event: "dg.DagsterEvent") -> str:
-    failure = event.step_failure_data
-    if failure.user_failure_data and failure.user_failure_data.description:
-        return str(failure.user_failure_data.description)
-    error = failure.error
-    while error and error.cause:
-        error = error.cause
-    return f"{event.step_key}: {error.message.strip() if error else event.message}"
 
 
 def _print_summary(warehouse: Warehouse, rules: Rules, run_id: str | None) -> None:
@@ -185,7 +177,7 @@ def _print_summary(warehouse: Warehouse, rules: Rules, run_id: str | None) -> No
     pinned = publications.pinned()
     console.print(
         f"Generation {current}, data through {meta['data_through']} "
-        f"({_behind(freshness(meta['data_through'], rules))}): {publications.link}"
+        f"({_behind(freshness(meta['data_through'], rules))}): {escape(str(publications.link))}"
     )
     console.print("  " + ", ".join(f"{mart} {count:,}" for mart, count in json.loads(meta["row_counts"]).items()))
     if pinned is not None:
@@ -210,14 +202,14 @@ def status() -> None:
     landing = scan(settings.landing_dir, list(delivered_tables()), rules.first_load_day, rules.yesterday())
     known = read_ledger(warehouse)
     waiting = pending(landing.deliveries, known)
-    console.print(f"landing folder   {settings.landing_dir}: {len(landing.deliveries)} deliveries")
+    console.print(f"landing folder   {escape(str(settings.landing_dir))}: {len(landing.deliveries)} deliveries")
     for warning in landing.warnings:
         console.print(f"  {escape(warning)}")
     for delivery in waiting:
         outcome = known.get((delivery.table, delivery.day), ("new", ()))[0]
         reason = {"failed": "failed, pending until mended", "new": "new"}.get(outcome, "changed")
         console.print(f"  pending: {delivery.table}/{delivery.day} ({reason})")
-    console.print(f"warehouse folder {settings.warehouse_dir}")
+    console.print(f"warehouse folder {escape(str(settings.warehouse_dir))}")
     current = publications.current()
     if current is None:
         console.print("  nothing is published yet")
@@ -280,7 +272,7 @@ def export(
             target = str(unfinished).replace("'", "''")
             connection.execute(f"copy {mart} to '{target}' (format parquet, compression zstd)")
             os.replace(unfinished, out / f"{mart}.parquet")
-            console.print(f"{out / mart}.parquet")
+            console.print(escape(f"{out / mart}.parquet"))
 
 
 @app.command()
@@ -292,7 +284,7 @@ def demo(
 ) -> None:
     """Writes believable deliveries of a window company with several sites."""
     summary = write_demo(out, days=days, touches=touches, seed=seed)
-    console.print(f"{out}: {summary}")
+    console.print(escape(f"{out}: {summary}"))
 
 
 @app.command()
@@ -384,6 +376,10 @@ class _Problem(Exception):
     """Something a user must act on, said in full."""
 
 
+# What its message alone explains. Anything else is a mistake of this project's, which needs the traceback.
+EXPECTED = (SettingsError, PublicationError, WarehouseBusyError, _Problem, ValueError, duckdb.Error, OSError)
+
+
 def _say_progress() -> None:
     log.setLevel(logging.INFO)
     handler = logging.StreamHandler()
@@ -395,10 +391,11 @@ def _say_progress() -> None:
 def main() -> None:
     try:
         app(standalone_mode=True)
-    except (SettingsError, PublicationError, WarehouseBusyError, _Problem, ValueError) as problem:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]Failed:[/] {escape(str(problem))}")
-        sys.exit(1)
-    except (duckdb.Error, OSError) as problem:
-        alert(f"{' '.join(sys.argv[1:2])} failed: {problem}")
+    except Exception as problem:
+        # A load is what runs while nobody looks.
+        if sys.argv[1:2] == ["load"]:
+            alert(f"load failed: {problem}")
+        if not isinstance(problem, EXPECTED):
+            raise
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]Failed:[/] {escape(str(problem))}")
         sys.exit(1)

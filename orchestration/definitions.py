@@ -1,5 +1,6 @@
 """What `dagster dev` shows and runs: assets, jobs, the schedule, the sensors."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
@@ -8,7 +9,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import duckdb
 
-from orchestration.alerts import alert
+from orchestration.alerts import alert, step_problem
 from orchestration.assets import (
     Pipeline,
     all_days_loaded,
@@ -92,7 +93,7 @@ def late_deliveries(context: dg.SensorEvaluationContext) -> Iterator[dg.RunReque
         return
     days = sorted(name.split("/")[1] for name in settled)
     yield dg.RunRequest(
-        run_key=json.dumps(settled, sort_keys=True),
+        run_key=hashlib.sha256(json.dumps(settled, sort_keys=True).encode()).hexdigest(),
         tags={RANGE_START: days[0], RANGE_END: days[-1]},
     )
 
@@ -101,12 +102,8 @@ def late_deliveries(context: dg.SensorEvaluationContext) -> Iterator[dg.RunReque
     default_status=dg.DefaultSensorStatus.RUNNING, description="Runs ALERT_COMMAND when a run fails."
 )
 def notice_of_failure(context: dg.RunFailureSensorContext) -> None:
-    failures = [
-        event.step_failure_data.error_display_string
-        for event in context.get_step_failure_events()
-        if event.step_failure_data
-    ]
-    alert(f"{context.dagster_run.job_name} failed: {context.failure_event.message}\n" + "\n".join(failures))
+    problems = [step_problem(event) for event in context.get_step_failure_events()]
+    alert(f"{context.dagster_run.job_name} failed: " + ("\n".join(problems) or str(context.failure_event.message)))
 
 
 defs = dg.Definitions(

@@ -25,11 +25,19 @@ class Delivery:
 
 
 def file_signature(file: Path) -> tuple[str, int, int]:
-    try:
-        facts = file.stat()
-    except OSError:
-        facts = file.lstat()
-    return file.name, facts.st_size, facts.st_mtime_ns
+    """The signature of one file; zeros for one that is gone or can't be asked."""
+    for ask in (file.stat, file.lstat):
+        try:
+            facts = ask()
+        except OSError:
+            continue
+        return readable(file.name), facts.st_size, facts.st_mtime_ns
+    return readable(file.name), 0, 0
+
+
+def readable(name: object) -> str:
+    """A name or path as text that can be written down: bytes that are not UTF-8 become \\xff and the like."""
+    return os.fsencode(str(name)).decode("utf-8", "backslashreplace")
 
 
 @dataclass(frozen=True)
@@ -65,8 +73,8 @@ def scan(landing_dir: Path, tables: list[str], first_day: date, last_day: date) 
             continue
         for name in filter(is_complete, names):
             day = _day_of(name)
-            if day is None or not (folder / name).is_dir():
-                warnings.append(f"{folder / name} is not read: deliveries lie in folders named by day, as 2026-01-31")
+            if day is None or not os.path.isdir(folder / name):
+                warnings.append(f"{readable(folder / name)} is not read: deliveries lie in folders named by day, as 2026-01-31")
             elif day < first_day:
                 warnings.append(f"{folder / name} is not read: it is before first_load_day {first_day}")
             elif day <= last_day:
@@ -93,8 +101,8 @@ def _files_of(folder: Path, warnings: list[str]) -> tuple[Path, ...]:
         return ()
     files = []
     for name in filter(is_complete, names):
-        if (folder / name).is_dir() and not name.lower().endswith(FORMATS):
-            warnings.append(f"{folder / name} is a folder inside a delivery: it is not read")
+        if os.path.isdir(folder / name) and not name.lower().endswith(FORMATS):
+            warnings.append(f"{readable(folder / name)} is a folder inside a delivery: it is not read")
         else:
             files.append(folder / name)
     return tuple(files)

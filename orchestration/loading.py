@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from orchestration.contracts import Column, ReadingMacros, Table, delivered_tables
-from orchestration.landing import Delivery, Signature, file_signature
+from orchestration.landing import Delivery, Signature, file_signature, readable
 from orchestration.reading import UnreadableFileError, hash_file, read_file
 from orchestration.settings import Rules
 from orchestration.warehouse import transaction
@@ -115,16 +115,17 @@ def load_delivery(
 def _hash_files(delivery: Delivery, landing_dir: Path) -> list[FileCounts]:
     hashed = []
     for file in delivery.files:
+        signature = file_signature(file)
         try:
             sha256 = hash_file(file, landing_dir)
         except UnreadableFileError as error:
             raise _failed(delivery, file, error) from None
-        hashed.append(FileCounts(*file_signature(file), sha256))
+        hashed.append(FileCounts(*signature, sha256))
     return hashed
 
 
 def _failed(delivery: Delivery, file: Path, error: Exception | str) -> DeliveryFailedError:
-    return DeliveryFailedError(f"{delivery.table}/{delivery.day}/{file.name} {error}")
+    return DeliveryFailedError(f"{delivery.table}/{delivery.day}/{readable(file.name)} {error}")
 
 
 def _contents(files: Iterable[FileCounts]) -> list[tuple[str, str]]:

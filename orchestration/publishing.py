@@ -64,9 +64,10 @@ class Publications:
     def pinned(self) -> int | None:
         """The generation that a rollback holds readers at, until `resume`."""
         try:
-            return int(self.pin.read_text())
+            number = int(self.pin.read_text())
         except (FileNotFoundError, ValueError):
             return None
+        return number if self.file(number).exists() else None
 
     def file(self, number: int) -> Path:
         return self.folder / f"{number:06}" / "marts.duckdb"
@@ -99,6 +100,7 @@ class Publications:
     def publish(self, rules: Rules) -> Generation:
         """Publishes the last build, if it passed and knows all loads. Needs the lock. Raises PublicationError."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        os.chmod(self.folder, 0o755)
         for leftover in self.folder.glob("*.tmp"):
             shutil.rmtree(leftover)
         number = max([*self.numbers(), self.current() or 0]) + 1
@@ -112,23 +114,25 @@ class Publications:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
         os.chmod(unfinished / "marts.duckdb", 0o444)
+        os.chmod(unfinished, 0o755)
         _sync(unfinished / "marts.duckdb")
         _sync(unfinished)
         os.rename(unfinished, self.folder / f"{number:06}")
         _sync(self.folder)
-        is_linked = self.pinned() is None
-        if is_linked:
-            self._point_at(number)
+        self._show(number)
+        pinned = self.pinned()
+        if pinned is None:
             log.info("published generation %s", number)
         else:
-            log.warning(
-                "generation %s is ready, but readers stay at generation %s until `resume`", number, self.pinned()
-            )
-        self._forget_old()
-        with self.warehouse.connected() as connection:
-            _drop_superseded(connection)
+            log.warning("generation %s is ready, but readers stay at generation %s until `resume`", number, pinned)
+        self._clear_away()
         data_through = self.meta(number)["data_through"]
-        return Generation(number, self.file(number), data_through, row_counts, is_linked)
+        return Generation(number, self.file(number), data_through, row_counts, pinned is None)
+
+    def finish(self) -> None:
+        """Does what a crash may have kept the last publication from doing. Needs the lock, and is_up_to_date."""
+        self._show(self.numbers()[-1])
+        self._clear_away()
 
     def rollback(self, to: int | None = None) -> int:
         """Moves readers back and holds them there. Needs the lock. Raises PublicationError."""
@@ -144,8 +148,9 @@ class Publications:
             raise PublicationError(f"Generation {to} is not kept; kept are: {kept}.")
         unfinished_pin = self.pin.with_suffix(".new")
         unfinished_pin.write_text(str(to))
+        _sync(unfinished_pin)
         os.replace(unfinished_pin, self.pin)
-        self._point_at(to)
+        self._show(numbers[-1])
         return to
 
     def resume(self) -> int:
@@ -153,9 +158,16 @@ class Publications:
         numbers = self.numbers()
         if not numbers:
             raise PublicationError("Nothing was published yet.")
-        self._point_at(numbers[-1])
         self.pin.unlink(missing_ok=True)
+        self._show(numbers[-1])
         return numbers[-1]
+
+    def _show(self, newest: int) -> None:
+        """Gives readers the newest generation, unless a rollback holds them at another."""
+        pinned = self.pinned()
+        due = newest if pinned is None else pinned
+        if self.current() != due:
+            self._point_at(due)
 
     def _point_at(self, number: int) -> None:
         unfinished = self.link.with_suffix(".new")
@@ -164,10 +176,15 @@ class Publications:
         os.replace(unfinished, self.link)
         _sync(self.link.parent)
 
-    def _forget_old(self) -> None:
+    def _clear_away(self) -> None:
+        """Old generations, and the rows that the loads of the newest one have replaced."""
         for number in self.numbers()[:-KEPT_GENERATIONS]:
             if number not in (self.current(), self.pinned()):
-                shutil.rmtree(self.folder / f"{number:06}")
+                leftover = self.folder / f"{number:06}.tmp"
+                os.rename(self.folder / f"{number:06}", leftover)
+                shutil.rmtree(leftover)
+        with self.warehouse.connected() as connection:
+            _drop_superseded(connection)
 
 
 def _sync(path: Path) -> None:
@@ -200,9 +217,11 @@ def _live_loads(connection: duckdb.DuckDBPyConnection) -> list[int]:
 
 
 def last_settings(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
-    """The settings of the last build; null before the first."""
-    build = _last_build(connection)
-    return json.loads(build["settings"]) if build and build["settings"] else None
+    """The settings of the last build that was not cut short; null before the first."""
+    row = connection.execute(
+        "select settings from raw.builds where settings is not null order by started_at desc limit 1"
+    ).fetchone()
+    return json.loads(row[0]) if row else None
 
 
 def _write(connection: duckdb.DuckDBPyConnection, file: Path, number: int) -> dict[str, int]:
@@ -279,6 +298,9 @@ def _audit(file: Path, rules: Rules, row_counts: dict[str, int]) -> None:
         "clients with two cards": "select client_id from client_card group by client_id having count(*) > 1",
         "touches that stand in a history twice": (
             "select contact_id, touch_rank from interaction_history group by all having count(*) > 1"
+        ),
+        "contacts that stand in a client's history twice": (
+            "select contact_id from client_history group by contact_id having count(*) > 1"
         ),
         "contacts that are in the journal or in a client's history, but not in both": (
             "select contact_id from journal full join client_history using (contact_id, client_id) "

@@ -40,15 +40,17 @@ def hash_file(file: Path, landing_dir: Path) -> str:
         if not target.is_relative_to(landing_dir.resolve()):
             raise UnreadableFileError("is a link out of the landing folder; put the file itself there")
         if not target.is_file():
-            raise UnreadableFileError("is not a regular file")
+            raise UnreadableFileError("is not a regular file; put a file there, or begin its name with _ to leave it out")
         if target.stat().st_size == 0:
             raise UnreadableFileError("is empty (0 bytes); a delivery without rows has at least a header")
         with open(target, "rb") as content:
             return hashlib.file_digest(content, "sha256").hexdigest()
     except FileNotFoundError:
-        raise UnreadableFileError("is a link to nothing, or was removed while it was read") from None
+        raise UnreadableFileError("is a link to nothing, or was removed while it was read; deliver it again") from None
+    except RuntimeError:
+        raise UnreadableFileError("is a link to itself; put the file itself there") from None
     except OSError as error:
-        raise UnreadableFileError(f"can't be opened ({error.strerror})") from None
+        raise UnreadableFileError(f"can't be opened ({error.strerror}); let this user read it") from None
 
 
 def read_file(
@@ -101,11 +103,15 @@ def _check_columns(table: Table, names: Sequence[str]) -> None:
         raise UnreadableFileError(f"has more than one column called {', '.join(map(repr, doubled))}; rename or drop one")
     missing = [column.name for column in table.required_columns if column.name not in names]
     if missing:
-        hint = ""
+        similar = [name for name in names if name.strip().lower().replace(" ", "_") in missing]
         if len(names) == 1 and any(separator in names[0] for separator in ";\t|"):
-            hint = " (its fields are not separated by commas: write it with commas)"
+            hint = "its fields are not separated by commas: write it with commas"
+        elif similar:
+            hint = f"rename {', '.join(map(repr, similar))}: names are spelled exactly"
+        else:
+            hint = "add or rename one"
         raise UnreadableFileError(
-            f"has no column {', '.join(missing)}; its columns are {', '.join(map(repr, names))[:500]}{hint}"
+            f"has no column {', '.join(missing)}; its columns are {', '.join(map(repr, names))[:500] or 'none'} ({hint})"
         )
 
 
@@ -124,48 +130,67 @@ def _open_bytes(file: Path) -> IO[bytes]:
     return open(file, "rb")
 
 
+# What files that aren't text begin with, and what to tell who delivered one.
+_NO_TEXT = {
+    b"\x1f\x8b": "is packed by gzip; end its name in .gz",
+    b"PK\x03\x04": "is an Excel or ZIP file, not text; save it as CSV in UTF-8",
+    b"PAR1": "is a Parquet file; end its name in .parquet",
+    b"\xff\xfe": "is UTF-16; write it again as UTF-8",
+    b"\xfe\xff": "is UTF-16; write it again as UTF-8",
+}
+
+
 def _check_text(file: Path, copy: Path | None = None) -> None:
     """Streams a text file: is all of it there, UTF-8 and without NUL bytes? Optionally copies it, unpacked."""
     decoder = codecs.getincrementaldecoder("utf-8")("strict")
     line_number = 1
-    is_empty = True
+    beginning = b""
     target = open(copy, "wb") if copy else None  # noqa: SIM115
     try:
         with _open_bytes(file) as content:
             while chunk := content.read(CHUNK_BYTES):
-                is_empty = False
+                beginning = beginning or chunk[:4]
                 if b"\0" in chunk:
                     line_number += chunk[: chunk.index(b"\0")].count(b"\n")
-                    raise UnreadableFileError(
-                        f"has a NUL byte in line {line_number}: it is damaged, or not UTF-8; write it again as UTF-8 text"
+                    raise _no_text(
+                        beginning,
+                        f"has a NUL byte in line {line_number}: it is damaged, or not UTF-8; write it again as UTF-8 text",
                     )
                 try:
                     decoder.decode(chunk)
                 except UnicodeDecodeError as error:
                     line_number += error.object[: error.start].count(b"\n")
-                    raise _not_utf8(line_number) from None
+                    raise _not_utf8(beginning, line_number) from None
                 line_number += chunk.count(b"\n")
                 if target:
                     target.write(chunk)
             try:
                 decoder.decode(b"", final=True)
             except UnicodeDecodeError:
-                raise _not_utf8(line_number) from None
+                raise _not_utf8(beginning, line_number) from None
     except (EOFError, gzip.BadGzipFile, zlib.error):
+        with open(file, "rb") as packed:
+            if packed.read(2) != b"\x1f\x8b":
+                raise UnreadableFileError("is not packed by gzip; pack it, or take .gz off its name") from None
         raise UnreadableFileError("is a truncated or damaged gzip file; deliver it again") from None
     except OSError as error:
         raise UnreadableFileError(f"can't be read ({error.strerror or error})") from None
     finally:
         if target:
             target.close()
-    if is_empty:
+    if not beginning:
         raise UnreadableFileError("is empty once unpacked; a delivery without rows has at least a header")
 
 
-def _not_utf8(line_number: int) -> UnreadableFileError:
-    return UnreadableFileError(
-        f"is not UTF-8 in line {line_number} (Windows-1251, perhaps?); write it again as UTF-8"
+def _not_utf8(beginning: bytes, line_number: int) -> UnreadableFileError:
+    return _no_text(
+        beginning, f"is not UTF-8 in line {line_number} (Windows-1251, perhaps?); write it again as UTF-8"
     )
+
+
+def _no_text(beginning: bytes, otherwise: str) -> UnreadableFileError:
+    hints = (hint for magic, hint in _NO_TEXT.items() if beginning.startswith(magic))
+    return UnreadableFileError(next(hints, otherwise))
 
 
 def _plain_file(file: Path, scratch: Path) -> Path:
@@ -176,7 +201,26 @@ def _plain_file(file: Path, scratch: Path) -> Path:
     else:
         _check_text(file)
         plain.symlink_to(file.resolve())
-    return plain
+    return _with_line_feeds(plain, scratch) if _ends_lines_in_carriage_returns(plain) else plain
+
+
+def _ends_lines_in_carriage_returns(plain: Path) -> bool:
+    """Whether a file has carriage returns and no line feed at all, as old Macs and some spreadsheets write it."""
+    has_carriage_return = False
+    with open(plain, "rb") as content:
+        while chunk := content.read(CHUNK_BYTES):
+            if b"\n" in chunk:
+                return False
+            has_carriage_return = has_carriage_return or b"\r" in chunk
+    return has_carriage_return
+
+
+def _with_line_feeds(plain: Path, scratch: Path) -> Path:
+    copy = scratch / "line-feeds.txt"
+    with open(plain, "rb") as content, open(copy, "wb") as target:
+        while chunk := content.read(CHUNK_BYTES):
+            target.write(chunk.replace(b"\r", b"\n"))
+    return copy
 
 
 def _create_lines(connection: duckdb.DuckDBPyConnection, plain: Path, scratch: Path) -> None:
@@ -192,7 +236,7 @@ def _create_lines(connection: duckdb.DuckDBPyConnection, plain: Path, scratch: P
             chunk = content.read(CHUNK_BYTES)
             if not chunk:
                 break
-            chunk += content.readline()
+            chunk += content.readline(LONGEST_LINE_BYTES + 1)
             (scratch / f"chunk-{number:06}.txt").write_bytes(chunk.removesuffix(b"\n"))
     chunks = ", ".join(_text(str(chunk)) for chunk in sorted(scratch.glob("chunk-*.txt")))
     connection.execute(
@@ -209,6 +253,11 @@ def _create_lines(connection: duckdb.DuckDBPyConnection, plain: Path, scratch: P
         if chunks
         else "create or replace temporary table lines as select 1::bigint as line_number, ''::varchar as line where false"
     )
+    longest = connection.execute(f"select min(line_number) from lines where strlen(line) > {LONGEST_LINE_BYTES}").fetchone()
+    if longest and longest[0]:
+        raise UnreadableFileError(
+            f"has a line longer than {LONGEST_LINE_BYTES:,} bytes, line {longest[0]:,}; write each row on a line of its own"
+        )
 
 
 # CSV. A field: in quotes, quotes doubled, spaces around them; or without quotes at its beginning.
@@ -227,22 +276,26 @@ def _read_csv(
     header, header_lines = _csv_header(plain)
     _check_columns(table, header)
     try:
-        _read_clean_csv(connection, table, macros, plain, header, header_lines)
+        is_clean = _read_clean_csv(connection, table, macros, plain, header)
     except duckdb.InvalidInputException:
+        is_clean = False
+    if not is_clean:
         # Something in it isn't CSV. DuckDB can't say which records, so they are told apart one by one.
         _read_faulty_csv(connection, table, macros, plain, header, header_lines, scratch)
 
 
 def _csv_header(plain: Path) -> tuple[list[str], int]:
     """The names of the columns, and how many lines they and blank lines before them take."""
-    with open(plain, encoding="utf-8-sig", newline="") as content:
+    with open(plain, encoding="utf-8-sig", newline="\n") as content:
         reader = csv.reader(itertools.islice(content, 1000), strict=True)
         try:
             for names in reader:
                 if any(name.strip() for name in names):
                     return names, reader.line_num
         except csv.Error as error:
-            raise UnreadableFileError(f"has a header that can't be read ({error})") from None
+            if "new-line" in str(error):
+                raise UnreadableFileError("has a carriage return inside its header; end lines with line feeds") from None
+            raise UnreadableFileError(f"has a header that can't be read ({error}); are its quotes right?") from None
     raise UnreadableFileError("has no header: its first line must name its columns")
 
 
@@ -264,16 +317,40 @@ def _read_clean_csv(
     macros: ReadingMacros,
     plain: Path,
     header: Sequence[str],
-    header_lines: int,
-) -> None:
+) -> bool:
+    """Reads a file that is CSV throughout; whether it is one. Raises duckdb.InvalidInputException if it plainly isn't."""
     fields = [f"field_{number}" for number in range(len(header))]
     columns = ", ".join(f"'{field}': 'varchar'" for field in fields)
+    # Its header is read as a record, because `skip` takes a name with line breaks for several lines or for one.
     source = f"""read_csv(
-        {_text(str(plain))}, delim = ',', quote = '"', escape = '"', comment = '', header = false, skip = {header_lines},
+        {_text(str(plain))}, delim = ',', quote = '"', escape = '"', comment = '', header = false,
         auto_detect = false, max_line_size = {LONGEST_LINE_BYTES}, columns = {{{columns}}}
     )"""
-    rest = "row_number() over () as row_number, cast(null as varchar) as line, true as is_parsable"
-    _create_delivered(connection, table, macros, _csv_records(table, macros, header, fields, rest, source))
+    first = connection.execute(f"from {source} limit 1").fetchone()
+    if first is None or [name or "" for name in first] != list(header) or _has_empty_fields_over(connection, plain, source, fields):
+        return False
+    rest = "row_number, cast(null as varchar) as line, true as is_parsable"
+    numbered = f"(select *, row_number() over () - 1 as row_number from {source})"
+    records = _csv_records(table, macros, header, fields, rest, numbered)
+    _create_delivered(connection, table, macros, f"{records} where row_number > 0")
+    return True
+
+
+def _has_empty_fields_over(
+    connection: duckdb.DuckDBPyConnection, plain: Path, source: str, fields: Sequence[str]
+) -> bool:
+    """Whether records end in empty fields beyond the header's, which DuckDB leaves out: then commas are left over."""
+    comma_count = 0
+    with open(plain, "rb") as content:
+        while chunk := content.read(CHUNK_BYTES):
+            comma_count += chunk.count(b",")
+    record_count, value_bytes, bytes_without_commas = connection.execute(
+        f"""
+        select count(*), coalesce(sum(strlen(record)), 0), coalesce(sum(strlen(replace(record, ',', ''))), 0)
+        from (select concat({', '.join(fields)}) as record from {source})
+        """
+    ).fetchone() or (0, 0, 0)
+    return comma_count != (len(fields) - 1) * record_count + value_bytes - bytes_without_commas
 
 
 def _read_faulty_csv(
@@ -396,8 +473,12 @@ def _read_json_lines(
     nested_kinds = {
         column.name: "('OBJECT')" if column.type == "text_list" else "('OBJECT', 'ARRAY')" for column in table.columns
     }
+    # NaN is what Python writes where a number is missing.
     values = ", ".join(
-        f"case when json_type(record, '$.{name}') not in {kinds} then record ->> '$.{name}' end as {name}"
+        f"""case
+            when json_type(record, '$.{name}') = 'DOUBLE' then nullif(record ->> '$.{name}', 'NaN')
+            when json_type(record, '$.{name}') not in {kinds} then record ->> '$.{name}'
+        end as {name}"""
         for name, kinds in nested_kinds.items()
     )
     nested = ", ".join(
@@ -414,12 +495,20 @@ def _read_json_lines(
             from lines
             where {macros.clean_text("line")} is not null
         ),
+        objects as (
+            select
+                row_number,
+                line,
+                case when json_valid(line) and json_type(line) = 'OBJECT' then cast(line as json) end as object
+            from numbered_lines
+        ),
+        -- With a key twice it isn't known which value is meant.
         records as (
             select
                 row_number,
                 line,
-                case when json_valid(line) and json_type(line) = 'OBJECT' then cast(line as json) end as record
-            from numbered_lines
+                case when len(json_keys(object)) = len(list_distinct(json_keys(object))) then object end as record
+            from objects
         )
         select
             row_number,
@@ -430,7 +519,7 @@ def _read_json_lines(
                 unknown_names,
                 lambda name: to_json(name) || ':' || case
                     when json_type(record, {pointer}) = 'VARCHAR' then to_json({macros.clean_text(f"(record ->> {pointer})")})
-                    when json_type(record, {pointer}) <> 'NULL' then record -> {pointer}
+                    when json_type(record, {pointer}) <> 'NULL' and record ->> {pointer} <> 'NaN' then record -> {pointer}
                 end
             ), lambda member: member is not null), ',') || '}}' as json) end as attributes,
             {values}

@@ -27,7 +27,7 @@ class WarehouseBusyError(Exception):
 class Warehouse:
     """WAREHOUSE_DIR: the private file, its lock, and the generations that are published from it."""
 
-    _held: dict[Path, tuple[IO[str], int]] = {}
+    _held: dict[Path, tuple[IO[str], int, int]] = {}  # the open lock file, how often it is held, the umask before
     _held_guard = threading.RLock()
 
     def __init__(self, folder: Path) -> None:
@@ -39,7 +39,8 @@ class Warehouse:
     def locked(self, purpose: str, wait_seconds: float = 6 * 3600) -> Iterator[None]:
         """Holds the warehouse; waits for whoever has it. One process may hold it several times over.
 
-        The operating system lets go of it when the process ends, however it ends.
+        The operating system lets go of it when the process ends, however it ends. What the process writes meanwhile,
+        DuckDB's write-ahead log and spilled rows included, is for its own user only.
         """
         self._acquire(purpose, wait_seconds)
         try:
@@ -51,8 +52,8 @@ class Warehouse:
         key = self.lock_file.resolve()
         with self._held_guard:
             if key in self._held:
-                handle, depth = self._held[key]
-                self._held[key] = handle, depth + 1
+                handle, depth, umask = self._held[key]
+                self._held[key] = handle, depth + 1, umask
                 return
         self.folder.mkdir(parents=True, exist_ok=True)
         handle = open(self.lock_file, "a+", encoding="utf-8")  # noqa: SIM115
@@ -78,16 +79,17 @@ class Warehouse:
         handle.write(f"{purpose} (process {os.getpid()}, since {datetime.now().astimezone():%Y-%m-%d %H:%M:%S %z})")
         handle.flush()
         with self._held_guard:
-            self._held[key] = handle, 1
+            self._held[key] = handle, 1, os.umask(0o077)
 
     def _release(self) -> None:
         key = self.lock_file.resolve()
         with self._held_guard:
-            handle, depth = self._held[key]
+            handle, depth, umask = self._held[key]
             if depth > 1:
-                self._held[key] = handle, depth - 1
+                self._held[key] = handle, depth - 1, umask
             else:
                 del self._held[key]
+                os.umask(umask)
                 handle.close()
 
     @contextmanager

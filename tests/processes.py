@@ -1,0 +1,252 @@
+"""The command line as people and cron run it: processes of their own, on folders of their own."""
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import golden_marts
+import pytest
+
+from orchestration import publishing
+from orchestration.publishing import MARTS, Publications
+from orchestration.settings import Rules
+from orchestration.warehouse import Warehouse
+
+REPOSITORY = Path(__file__).parent.parent
+PATIENCE_SECONDS = 300
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a command said, and its exit code."""
+
+    exit_code: int
+    said: str
+    progress: str
+
+    @property
+    def failure(self) -> str:
+        """The message that the command gave up with."""
+        _, found, message = self.progress.partition("Failed:")
+        assert found, self.progress
+        return message
+
+    def table_row(self, name: str) -> list[str]:
+        """The cells of the row of a printed table that begins with this one."""
+        rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in self.said.splitlines() if "│" in line]
+        return next(row for row in rows if row[0] == name)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A landing folder and the warehouse that is loaded from it."""
+
+    folder: Path
+
+    @property
+    def landing(self) -> Path:
+        return self.folder / "landing"
+
+    @property
+    def warehouse(self) -> Warehouse:
+        return Warehouse(self.folder / "warehouse")
+
+    @property
+    def publications(self) -> Publications:
+        return Publications(self.warehouse)
+
+    def copy_to(self, folder: Path) -> "Site":
+        shutil.copytree(self.folder, folder, symlinks=True, dirs_exist_ok=True)
+        return Site(folder)
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        # Empty rather than absent: what is set stays what it is, whatever a .env says.
+        settings = {
+            "LANDING_DIR": str(self.landing),
+            "WAREHOUSE_DIR": str(self.warehouse.folder),
+            "ALERT_COMMAND": "",
+            "DAGSTER_HOME": "",
+        }
+        return subprocess.Popen(
+            [sys.executable, "-m", "orchestration", *arguments],
+            cwd=REPOSITORY,
+            env=os.environ | settings | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str, **environment: str) -> Finished:
+        return finished(self.start(*arguments, **environment))
+
+    def load(self, *arguments: str) -> Finished:
+        """A load that must succeed."""
+        outcome = self.run("load", *arguments)
+        assert outcome.exit_code == 0, outcome.progress
+        return outcome
+
+    def published(self, query: str) -> list[Row]:
+        with duckdb.connect(str(self.publications.link), read_only=True) as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            return connection.execute(query).fetchall()
+
+    def marts(self) -> dict[str, list[Row]]:
+        """All rows that a reader gets, in an order of their own."""
+        return {mart: sorted(self.published(f"select * from {mart}"), key=repr) for mart in MARTS}
+
+    def private(self, query: str) -> list[Row]:
+        with self.warehouse.locked("test"), self.warehouse.connected() as connection:
+            return connection.execute(query).fetchall()
+
+    def raw_rows(self) -> dict[str, list[Row]]:
+        """Every row that raw holds, told by its delivery rather than by its load, which a rerun may number anew."""
+        return {
+            table: self.private(
+                f"""
+                select table_name, load_day, count(*) from raw.{table} left join raw.loads using (load_id)
+                group by all order by all
+                """
+            )
+            for table in ("touches", "contacts", "rejected_rows")
+        }
+
+    def leftovers(self) -> list[str]:
+        """Files that only something unfinished leaves behind."""
+        return sorted(
+            path.relative_to(self.warehouse.folder).as_posix()
+            for pattern in ("*.tmp", "*.new", "*.wal")
+            for path in self.warehouse.folder.rglob(pattern)
+        )
+
+
+def finished(process: subprocess.Popen[str]) -> Finished:
+    """Waits for the process; no command ever shows its users a traceback."""
+    try:
+        said, progress = process.communicate(timeout=PATIENCE_SECONDS)
+    finally:
+        process.kill()
+    assert "Traceback" not in said + progress, said + progress
+    return Finished(process.returncode, said, progress)
+
+
+def made_once(temporary: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that the first test to need it makes, for all processes that test; to be copied, not changed."""
+    root = temporary.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else temporary.getbasetemp()
+    folder = root / name
+    with open(root / f"{name}.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            unfinished = root / f"{name}.unfinished"
+            shutil.rmtree(unfinished, ignore_errors=True)
+            make(unfinished)
+            unfinished.rename(folder)
+    return folder
+
+
+def golden_site(temporary: pytest.TempPathFactory) -> Site:
+    """The worked cases, loaded by the command line."""
+
+    def make(folder: Path) -> None:
+        site = Site(folder)
+        shutil.copytree(golden_marts.LANDING, site.landing)
+        (folder / "load.json").write_text(json.dumps(asdict(site.load())), "utf-8")
+
+    return Site(made_once(temporary, "golden", make))
+
+
+def python(code: str, *arguments: str) -> subprocess.Popen[str]:
+    """A process with this project's and the tests' modules."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        cwd=REPOSITORY,
+        env=os.environ | {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'tests'}", "ALERT_COMMAND": "", "DAGSTER_HOME": ""},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+READER = """
+import sys, duckdb
+connection = duckdb.connect(sys.argv[1], read_only=True)
+for query in sys.stdin:
+    print(repr(connection.execute(query).fetchall()), flush=True)
+"""
+
+
+class Reader:
+    """Somebody in another process who has the marts open."""
+
+    def __init__(self, file: Path) -> None:
+        self.process = python(READER, str(file))
+
+    def ask(self, query: str) -> Any:
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.write(query + "\n")
+        self.process.stdin.flush()
+        return eval(self.process.stdout.readline(), {"datetime": __import__("datetime")})
+
+    def close(self) -> None:
+        self.process.communicate(timeout=PATIENCE_SECONDS)
+
+
+# Everything that publication asks of the operating system or does in a database, one after the other.
+STEPS = (
+    *((os, name) for name in ("mkdir", "chmod", "fsync", "rename", "replace", "symlink", "unlink", "rmdir")),
+    *((publishing, name) for name in ("_write", "_audit", "_drop_superseded")),
+)
+
+
+def die_at_every_step(action: str, site_folder: str, out: str) -> None:
+    """Runs the action on copies of a site, killed before its first step, its second, … until it gets to its end.
+
+    Runs in a process of its own, which prints the folder of every copy. Must not have used DuckDB, as it forks.
+    """
+    rules = Rules.read()
+    for number in range(1, 100):
+        site = Site(Path(site_folder)).copy_to(Path(out) / f"{number:02}")
+        child = os.fork()
+        if child == 0:
+            _die_before_step(number)
+            with site.warehouse.locked("test"):
+                publications = site.publications
+                {"publish": lambda: publications.publish(rules), "rollback": publications.rollback, "resume": publications.resume}[
+                    action
+                ]()
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if os.WIFEXITED(status):
+            assert os.WEXITSTATUS(status) == 0, f"{action} failed by itself"
+            return
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        print(site.folder, flush=True)
+    raise AssertionError(f"{action} has too many steps")
+
+
+def _die_before_step(number: int) -> None:
+    done = 0
+
+    def deadly(step: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            nonlocal done
+            done += 1
+            if done == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return step(*arguments, **options)
+
+        return call
+
+    for owner, name in STEPS:
+        setattr(owner, name, deadly(getattr(owner, name)))

@@ -1,0 +1,339 @@
+"""The dbt models: their unit tests, their documentation, and what the two Python models do."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import duckdb
+import pyarrow
+import pytest
+import yaml
+from dbt.contracts.graph.manifest import Manifest
+from dbt.contracts.graph.nodes import ModelNode
+
+from orchestration.building import build, run_dbt
+from orchestration.settings import PROJECT_DIR, Rules
+from orchestration.warehouse import Warehouse
+
+PROPERTY_FILES = sorted((PROJECT_DIR / "models").rglob("*.yml"))
+
+
+@pytest.fixture(scope="session")
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
+    """A warehouse with all models, built from nothing."""
+    empty = Warehouse(tmp_path_factory.mktemp("warehouse"))
+    with empty.locked("tests"):
+        outcome = build(empty, Rules.read())
+        assert outcome.is_passed, outcome.explain()
+        yield empty
+
+
+@pytest.fixture(scope="session")
+def nodes(warehouse: Warehouse) -> dict[str, dict[str, Any]]:
+    """The manifest's models, seeds and tests, by unique id."""
+    manifest = json.loads((warehouse.folder / "dbt/manifest.json").read_text("utf-8"))
+    found: dict[str, dict[str, Any]] = manifest["nodes"]
+    return found
+
+
+# Unit tests
+
+
+def defined_unit_tests() -> list[str]:
+    """All unit tests of the property files, as MODEL.NAME."""
+    return [
+        f"{unit_test['model']}.{unit_test['name']}"
+        for file in PROPERTY_FILES
+        for unit_test in yaml.safe_load(file.read_text("utf-8")).get("unit_tests", [])
+    ]
+
+
+def test_unit_tests_of_the_models_all_run_and_pass(warehouse: Warehouse) -> None:
+    outcome = run_dbt(warehouse.folder, ["test", "--select", "test_type:unit"], Rules.read())
+    assert outcome.exception is None, outcome.exception
+    results = {
+        result.node.unique_id.removeprefix("unit_test.multichannel."): result
+        for result in getattr(outcome.result, "results", [])
+        if result.node.resource_type == "unit_test"
+    }
+    failures = [f"{name}: {result.message}" for name, result in results.items() if result.status != "pass"]
+    assert not failures, "\n\n".join(failures)
+    assert sorted(results) == sorted(defined_unit_tests())
+
+
+def test_unit_tests_say_which_rule_they_are_about() -> None:
+    for file in PROPERTY_FILES:
+        for unit_test in yaml.safe_load(file.read_text("utf-8")).get("unit_tests", []):
+            assert unit_test["description"].startswith(("R", "Deliveries", "Marts")), unit_test["name"]
+
+
+# Documentation
+
+
+def test_documented_columns_are_the_real_ones(warehouse: Warehouse, nodes: dict[str, dict[str, Any]]) -> None:
+    with warehouse.connected() as connection:
+        real: dict[str, dict[str, str]] = {}
+        for schema, table, column, data_type in connection.execute(
+            "select schema_name, table_name, column_name, data_type from duckdb_columns() where not internal"
+        ).fetchall():
+            real.setdefault(f"{schema}.{table}", {})[column] = data_type
+        documented = {
+            f"{node['schema']}.{node['name']}": {
+                column["name"]: full_name_of_type(connection, column["data_type"])
+                for column in node["columns"].values()
+            }
+            for node in nodes.values()
+            if node["resource_type"] in ("model", "seed")
+        }
+    assert documented == {table: columns for table, columns in real.items() if not table.startswith("raw.")}
+
+
+def full_name_of_type(connection: duckdb.DuckDBPyConnection, data_type: str) -> str:
+    row = connection.execute(f"select typeof(cast(null as {data_type}))").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def test_models_and_columns_are_described(nodes: dict[str, dict[str, Any]]) -> None:
+    for node in nodes.values():
+        if node["resource_type"] in ("model", "seed"):
+            assert "One row" in node["description"], node["name"]
+            for column in node["columns"].values():
+                assert column["description"], f"{node['name']}.{column['name']}"
+
+
+# Phones: R14
+
+
+def python_model(name: str) -> ModuleType:
+    (path,) = (PROJECT_DIR / "models").rglob(f"{name}.py")
+    specification = importlib.util.spec_from_file_location(name, path)
+    assert specification is not None and specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("spelling", "region", "number"),
+    [
+        ("8 (900) 123-45-67", "RU", "+79001234567"),
+        ("+7 900 123 45 67", "RU", "+79001234567"),
+        ("9001234567", "RU", "+79001234567"),
+        ("7 900 123-45-67", "RU", "+79001234567"),
+        ("tel:+7-900-123-45-67", "RU", "+79001234567"),
+        ("＋７９００１２３４５６７", "RU", "+79001234567"),
+        ("8 (495) 123-45-67 доб. 890", "RU", "+74951234567"),
+        ("+7 495 123-45-67 ext. 5", "RU", "+74951234567"),
+        ("+7 495 123-45-67 #12", "RU", "+74951234567"),
+        # Vietnam's code is 84, Moscow's 499 is dialled as 8 499.
+        ("+84 24 3825 2916", "RU", "+842438252916"),
+        ("8 499 123-45-67", "RU", "+74991234567"),
+        ("84991234567", "RU", "+74991234567"),
+        ("+1 650-253-0000", "RU", "+16502530000"),
+        ("(650) 253-0000", "US", "+16502530000"),
+        ("030 901820", "DE", "+4930901820"),
+        ("8 (900) 123-45-67", "US", None),
+        ("+7 900 123-45-67", "US", "+79001234567"),
+        ("112", "RU", None),
+        ("8 (900) 123-45", "RU", None),
+        ("8 (900) 123-45-678", "RU", None),
+        ("+7 100 000-00-00", "RU", None),
+        ("+999 123456789", "RU", None),
+        ("нет", "RU", None),
+        ("-", "RU", None),
+        ("", "RU", None),
+    ],
+)
+def test_a_phone_is_read_by_its_region(spelling: str, region: str, number: str | None) -> None:
+    assert python_model("stg_phones").valid_number(spelling, region) == number
+
+
+class StubConfig:
+    """What a Python model asks of its config."""
+
+    def __init__(self, **meta: Any) -> None:
+        self.meta_get = meta.get
+
+
+class StubDbt:
+    """What a Python model asks of dbt."""
+
+    def __init__(self, relations: dict[str, duckdb.DuckDBPyRelation], **meta: Any) -> None:
+        self.ref = relations.__getitem__
+        self.config = StubConfig(**meta)
+
+
+def test_phones_are_the_spellings_of_contacts_and_of_ignored_identifiers() -> None:
+    connection = duckdb.connect()
+    relations = {
+        "stg_contact_versions": connection.sql(
+            "select unnest(['8 900 123-45-67', '8 900 123-45-67', '112', null]) as phone"
+        ),
+        "ignored_identifiers": connection.sql(
+            """
+            select * from (values
+                ('phone', '89000000000'),
+                (null, '+7 900 000-00-00'),
+                (null, '112'),
+                ('visitor_id', '89001111111')
+            ) as ignored (identifier_kind, identifier)
+            """
+        ),
+    }
+    model = python_model("stg_phones").model
+    assert model(StubDbt(relations, default_phone_region="RU"), connection).to_pylist() == [
+        {"phone": "+7 900 000-00-00", "number": "+79000000000"},
+        {"phone": "112", "number": None},
+        {"phone": "8 900 123-45-67", "number": "+79001234567"},
+        {"phone": "89000000000", "number": "+79000000000"},
+    ]
+    elsewhere = model(StubDbt(relations, default_phone_region="US"), connection)
+    assert [row["number"] for row in elsewhere.to_pylist()] == ["+79000000000", None, None, None]
+
+
+def test_without_phones_there_are_still_both_columns() -> None:
+    connection = duckdb.connect()
+    relations = {
+        "stg_contact_versions": connection.sql("select null::varchar as phone"),
+        "ignored_identifiers": connection.sql(
+            "select null::varchar as identifier_kind, null::varchar as identifier where false"
+        ),
+    }
+    phones = python_model("stg_phones").model(StubDbt(relations, default_phone_region="RU"), connection)
+    assert phones.num_rows == 0
+    assert duckdb_types(connection, phones) == {"phone": "VARCHAR", "number": "VARCHAR"}
+
+
+def test_the_region_of_phones_is_the_setting(tmp_path: Path) -> None:
+    outcome = run_dbt(tmp_path, ["parse"], Rules.read({"default_phone_region": "DE"}))
+    assert isinstance(outcome.result, Manifest)
+    phones = outcome.result.nodes["model.multichannel.stg_phones"]
+    assert isinstance(phones, ModelNode)
+    assert phones.config.meta["default_phone_region"] == "DE"
+
+
+# Groups of identifiers: R13
+
+# A record (touch or contact) of a brand and an identifier that it carries: kind and id, brand, kind and identifier.
+Tie = tuple[str, str, str, str, str]
+
+
+def identifier_groups(ties: Sequence[Tie]) -> pyarrow.Table:
+    connection = duckdb.connect()
+    connection.execute(
+        """
+        create table int_identifiers (
+            record_kind varchar, record_id varchar, brand_id varchar, identifier_kind varchar, identifier varchar
+        )
+        """
+    )
+    if ties:
+        connection.executemany("insert into int_identifiers values (?, ?, ?, ?, ?)", ties)
+    relations = {"int_identifiers": connection.table("int_identifiers")}
+    return python_model("int_identifier_groups").model(StubDbt(relations), connection)
+
+
+def grouped(ties: Sequence[Tie]) -> list[list[str]]:
+    """The groups as sorted lists of BRAND KIND IDENTIFIER."""
+    groups: dict[int, list[str]] = {}
+    for row in identifier_groups(ties).to_pylist():
+        identifier = f"{row['brand_id']} {row['identifier_kind']} {row['identifier']}"
+        groups.setdefault(row["identifier_group"], []).append(identifier)
+    return sorted(sorted(group) for group in groups.values())
+
+
+def duckdb_types(connection: duckdb.DuckDBPyConnection, table: pyarrow.Table) -> dict[str, str]:
+    relation = connection.from_arrow(table)
+    return dict(zip(relation.columns, map(str, relation.types), strict=True))
+
+
+def test_identifiers_are_tied_through_others() -> None:
+    assert grouped(
+        [
+            ("touch", "t1", "okna", "visitor_id", "a"),
+            ("touch", "t1", "okna", "yandex_client_id", "y"),
+            ("contact", "c1", "okna", "yandex_client_id", "y"),
+            ("contact", "c1", "okna", "phone", "+7900"),
+            ("contact", "c2", "okna", "phone", "+7900"),
+            ("contact", "c2", "okna", "email", "anna@mail.ru"),
+            ("touch", "t2", "okna", "visitor_id", "b"),
+        ]
+    ) == [
+        ["okna email anna@mail.ru", "okna phone +7900", "okna visitor_id a", "okna yandex_client_id y"],
+        ["okna visitor_id b"],
+    ]
+
+
+def test_one_record_makes_two_groups_one() -> None:
+    apart: list[Tie] = [
+        ("touch", "t1", "okna", "visitor_id", "a"),
+        ("touch", "t1", "okna", "crm_client_id", "1"),
+        ("touch", "t2", "okna", "visitor_id", "b"),
+        ("touch", "t2", "okna", "crm_client_id", "2"),
+    ]
+    assert len(grouped(apart)) == 2
+    together: list[Tie] = [
+        ("contact", "c1", "okna", "crm_client_id", "1"),
+        ("contact", "c1", "okna", "visitor_id", "b"),
+    ]
+    assert len(grouped(apart + together)) == 1
+
+
+def test_brands_and_kinds_are_never_tied_by_the_same_text() -> None:
+    assert grouped(
+        [
+            ("contact", "c1", "okna", "visitor_id", "42"),
+            ("contact", "c2", "okna", "crm_client_id", "42"),
+            ("contact", "c3", "dveri", "visitor_id", "42"),
+            ("contact", "c4", "dveri", "crm_client_id", "42"),
+            ("contact", "c4", "dveri", "phone", "+7900"),
+            ("contact", "c1", "okna", "phone", "+7900"),
+        ]
+    ) == [
+        ["dveri crm_client_id 42", "dveri phone +7900"],
+        ["dveri visitor_id 42"],
+        ["okna crm_client_id 42"],
+        ["okna phone +7900", "okna visitor_id 42"],
+    ]
+
+
+def test_a_touch_and_a_contact_of_the_same_id_are_two_records() -> None:
+    assert grouped(
+        [
+            ("touch", "1", "okna", "visitor_id", "a"),
+            ("contact", "1", "okna", "visitor_id", "b"),
+        ]
+    ) == [["okna visitor_id a"], ["okna visitor_id b"]]
+
+
+def test_identifiers_of_different_letter_case_are_strangers() -> None:
+    assert len(grouped([("touch", "1", "okna", "visitor_id", "a"), ("touch", "2", "okna", "visitor_id", "A")])) == 2
+
+
+def test_identifiers_without_ties_are_groups_of_their_own() -> None:
+    ties: list[Tie] = [("touch", f"t{number}", "okna", "visitor_id", str(number)) for number in range(100)]
+    assert len(grouped(ties)) == 100
+
+
+def test_a_long_chain_is_one_group() -> None:
+    ties: list[Tie] = [
+        ("touch", f"t{number}", "okna", "visitor_id", str(number + step)) for number in range(1000) for step in (0, 1)
+    ]
+    assert [len(group) for group in grouped(ties)] == [1001]
+
+
+def test_without_identifiers_there_are_no_groups() -> None:
+    groups = identifier_groups([])
+    assert groups.num_rows == 0
+    assert duckdb_types(duckdb.connect(), groups) == {
+        "brand_id": "VARCHAR",
+        "identifier_kind": "VARCHAR",
+        "identifier": "VARCHAR",
+        "identifier_group": "BIGINT",
+    }
