@@ -62,6 +62,7 @@ earlier: a local time minus the offset in force a day before is right for the fi
 {% macro text_list(column) -%}
     case
         when json_valid({{ column }}) and json_type({{ column }}) = 'ARRAY'
+            and len(list_filter(json_type({{ column }}, '$[*]'), lambda type: type <> 'VARCHAR')) = 0
             then try_cast(cast({{ column }} as json) as varchar[])
     end
 {%- endmacro %}

@@ -42,8 +42,7 @@ class Pipeline(dg.ConfigurableResource):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Pipeline"]:
-        run_id = context.run_id or "no run"
-        with self.warehouse.locked(f"run {run_id[:8]}"):
+        with self.warehouse.locked(f"Dagster run {context.run.run_id[:8]}" if context.run else "Dagster"):
             yield self
 
     @property
@@ -140,7 +139,7 @@ def raw_asset(table: str) -> dg.AssetsDefinition:
 
 def _launch_id(context: dg.AssetExecutionContext) -> str:
     """The run, or the backfill that it is a part of: Dagster splits one that spans partitioned and other assets."""
-    return context.run.tags.get("dagster/backfill", context.run_id)
+    return context.run.tags.get("dagster/backfill", context.run.run_id)
 
 
 def _shortened(days: list[str]) -> str:

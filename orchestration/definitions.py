@@ -16,7 +16,6 @@ from orchestration.assets import (
     dbt_models,
     default_rules,
     ledger,
-    load_days,
     published_marts,
     raw_assets,
 )
@@ -36,7 +35,6 @@ after_loading = dg.AssetSelection.assets(dbt_models, published_marts, all_days_l
 daily_update = dg.define_asset_job(
     "daily_update",
     selection=dg.AssetSelection.assets(*raw_assets) | after_loading,
-    partitions_def=load_days,
     description="Loads the deliveries of a day or a range of days, rebuilds the marts and publishes them.",
 )
 rebuild = dg.define_asset_job(

@@ -216,12 +216,12 @@ def _live_loads(connection: duckdb.DuckDBPyConnection) -> list[int]:
     return list(row[0]) if row else []
 
 
-def last_settings(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
-    """The settings of the last build that was not cut short; null before the first."""
-    row = connection.execute(
-        "select settings from raw.builds where settings is not null order by started_at desc limit 1"
-    ).fetchone()
-    return json.loads(row[0]) if row else None
+def last_settings(connection: duckdb.DuckDBPyConnection) -> tuple[dict[str, Any] | None, str | None]:
+    """The settings and the fingerprint of the last build; nulls before the first."""
+    build = _last_build(connection)
+    if build is None or build["settings"] is None:
+        return None, None
+    return json.loads(build["settings"]), build["fingerprint"]
 
 
 def _write(connection: duckdb.DuckDBPyConnection, file: Path, number: int) -> dict[str, int]:

@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import itertools
 import os
+import re
 import shutil
 import zlib
 from collections import Counter
@@ -27,6 +28,7 @@ from orchestration.landing import FORMATS
 
 CHUNK_BYTES = 16 * 2**20
 LONGEST_LINE_BYTES = 8 * 2**20
+UNITS_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 class UnreadableFileError(Exception):
@@ -327,7 +329,7 @@ def _read_clean_csv(
         auto_detect = false, max_line_size = {LONGEST_LINE_BYTES}, columns = {{{columns}}}
     )"""
     first = connection.execute(f"from {source} limit 1").fetchone()
-    if first is None or [name or "" for name in first] != list(header) or _has_empty_fields_over(connection, plain, source, fields):
+    if first is None or [name or "" for name in first] != list(header) or _is_misread(connection, plain, source, fields):
         return False
     rest = "row_number, cast(null as varchar) as line, true as is_parsable"
     numbered = f"(select *, row_number() over () - 1 as row_number from {source})"
@@ -336,13 +338,21 @@ def _read_clean_csv(
     return True
 
 
-def _has_empty_fields_over(
+def _is_misread(
     connection: duckdb.DuckDBPyConnection, plain: Path, source: str, fields: Sequence[str]
 ) -> bool:
-    """Whether records end in empty fields beyond the header's, which DuckDB leaves out: then commas are left over."""
+    """Whether DuckDB is too forgiving for this file.
+
+    It leaves out empty fields beyond the header's: then commas are left over. And next to line feeds it may take lone
+    carriage returns for line ends or for text.
+    """
     comma_count = 0
     with open(plain, "rb") as content:
         while chunk := content.read(CHUNK_BYTES):
+            if chunk.endswith(b"\r"):
+                chunk += content.read(1)
+            if re.search(rb"\r(?!\n)", chunk):
+                return True
             comma_count += chunk.count(b",")
     record_count, value_bytes, bytes_without_commas = connection.execute(
         f"""
@@ -364,7 +374,7 @@ def _read_faulty_csv(
 ) -> None:
     """Records one by one: each line maps "inside quotes?" before it to the same after it; composed, they tell records."""
     _create_lines(connection, plain, scratch)
-    bare = "regexp_replace(line, '\\r$', '')"
+    bare = "regexp_replace(line, '\\r+$', '')"
     connection.execute(
         f"""
         create or replace temporary table record_lines as
@@ -423,7 +433,7 @@ def _read_faulty_csv(
         with joined_lines as (
             select
                 record_number,
-                regexp_replace(string_agg(line, chr(10) order by line_number), '\\r$', '') as line,
+                regexp_replace(string_agg(line, chr(10) order by line_number), '\\r+$', '') as line,
                 bool_or(is_open_after) and arg_max(is_open_after, line_number) as is_unclosed
             from record_lines
             group by record_number
@@ -439,7 +449,7 @@ def _read_faulty_csv(
     longest = connection.execute("select coalesce(max(strlen(line)), 0) from records").fetchone()
     if longest and longest[0] > LONGEST_LINE_BYTES:
         raise UnreadableFileError(f"has a row longer than {LONGEST_LINE_BYTES:,} bytes; is a quote missing?")
-    inner = "trim(field)[2:-2]"
+    inner = "trim(field, ' ')[2:-2]"
     source = f"""(
         select
             row_number,
@@ -449,7 +459,7 @@ def _read_faulty_csv(
                     then regexp_extract_all(',' || line, ',({_FIELD})', 1)
                 end,
                 lambda field: case
-                    when starts_with(ltrim(field), '"') then replace({inner}, '""', '"')
+                    when starts_with(ltrim(field, ' '), '"') then replace({inner}, '""', '"')
                     else field
                 end
             ) as fields
@@ -541,11 +551,20 @@ def _read_parquet(
     plain = scratch / "delivered.parquet"
     plain.symlink_to(file.resolve())
     try:
-        names = pyarrow.parquet.read_schema(plain).names
+        schema = pyarrow.parquet.read_schema(plain)
+        names = schema.names
         _check_columns(table, names)
         # DuckDB renames columns whose names differ in their letters' case only, so they are taken by position.
         fields = [f"field_{number}" for number in range(len(names))]
         source = f"read_parquet({_text(str(plain))}) as delivered ({', '.join(fields)})"
+        # A length of time arrives as a bare number of its unit.
+        seconds = ", ".join(
+            f"{field} / {UNITS_PER_SECOND[arrow.unit]} as {field}"
+            for field, arrow in zip(fields, schema.types, strict=True)
+            if pyarrow.types.is_duration(arrow)
+        )
+        if seconds:
+            source = f"(select * replace ({seconds}) from {source})"
         described = connection.execute(f"describe select * from {source}").fetchall()
         types = {name: data_type for name, (_, data_type, *_) in zip(names, described, strict=True)}
         field_of = dict(zip(names, fields, strict=True))
@@ -562,7 +581,17 @@ def _read_parquet(
             else f"{_parquet_text(field_of[name], types[name])} as {name}"
             for name in table.column_names
         )
-        held = ", ".join(f"case when {field_of[name]} is not null then '{name}' end" for name in nested)
+        # Bytes that are no text can't be read either.
+        unreadable = {name: f"{field_of[name]} is not null" for name in nested} | {
+            name: f"{field_of[name]} is not null and {_parquet_text(field_of[name], 'BLOB')} is null"
+            for name in table.column_names
+            if types.get(name) == "BLOB"
+        }
+        held = ", ".join(f"case when {condition} then '{name}' end" for name, condition in unreadable.items())
+        line = "cast(null as varchar)"
+        if held:
+            members = ", ".join(f"{_text(name)}, {field}" for name, field in field_of.items())
+            line = f"case when len(nested_columns) > 0 then cast(json_object({members}) as varchar) end"
         unknown = [
             (
                 name,
@@ -580,16 +609,20 @@ def _read_parquet(
             f"""
             select
                 row_number() over () as row_number,
-                cast(null as varchar) as line,
                 true as is_parsable,
                 cast(list_filter([{held}], lambda name: name is not null) as varchar[]) as nested_columns,
+                {line} as line,
                 {_attributes(unknown)} as attributes,
                 {values}
             from {source}
             """,
         )
-    except (pyarrow.ArrowException, duckdb.InvalidInputException, duckdb.IOException, duckdb.SerializationException, OSError):
-        raise UnreadableFileError("is not a whole Parquet file: truncated or damaged; deliver it again") from None
+    except duckdb.OutOfMemoryException:
+        raise
+    except (pyarrow.ArrowException, duckdb.Error, OSError, UnicodeDecodeError) as error:
+        # Damage shows in many ways, and DuckDB has no one exception for it.
+        cause = str(error).split("\n")[0].replace(str(plain), "it")[:200]
+        raise UnreadableFileError(f"is not a whole Parquet file: truncated or damaged ({cause}); deliver it again") from None
 
 
 def _is_nested(data_type: str) -> bool:
@@ -602,13 +635,17 @@ def _parquet_text(column: str, data_type: str) -> str:
         return f"cast(to_json({column}) as varchar)"
     if data_type == "BLOB":
         return f"try(decode({column}))"
+    if data_type in ("TIMESTAMP_NS", "TIMESTAMPTZ_NS"):
+        # By its nanoseconds, as a cast would round them to microseconds.
+        zone = "Z" if data_type == "TIMESTAMPTZ_NS" else ""
+        return f"(strftime(make_timestamp_ns(epoch_ns({column})), '%Y-%m-%dT%H:%M:%S.%n') || '{zone}')"
     if data_type == "TIMESTAMP WITH TIME ZONE":
         return f"strftime(timezone('UTC', {column}), '%Y-%m-%dT%H:%M:%S.%fZ')"
     if data_type.startswith("TIMESTAMP"):
         return f"strftime(cast({column} as timestamp), '%Y-%m-%dT%H:%M:%S.%f')"
     if data_type in ("FLOAT", "DOUBLE"):
-        whole = f"{column} = trunc({column}) and abs({column}) < 1e15"
-        return f"case when {whole} then cast(cast({column} as bigint) as varchar) when isfinite({column}) then cast({column} as varchar) end"
+        whole = f"{column} = trunc({column}) and abs({column}) <= {2**53}"
+        return f"case when {whole} then cast(cast({column} as bigint) as varchar) when not isnan({column}) then cast({column} as varchar) end"
     return f"cast({column} as varchar)"
 
 

@@ -165,12 +165,13 @@ def golden_site(temporary: pytest.TempPathFactory) -> Site:
     return Site(made_once(temporary, "golden", make))
 
 
-def python(code: str, *arguments: str) -> subprocess.Popen[str]:
+def python(code: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     """A process with this project's and the tests' modules."""
+    modules = {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'tests'}", "ALERT_COMMAND": "", "DAGSTER_HOME": ""}
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         cwd=REPOSITORY,
-        env=os.environ | {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'tests'}", "ALERT_COMMAND": "", "DAGSTER_HOME": ""},
+        env=os.environ | modules | environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -221,10 +222,7 @@ def die_at_every_step(action: str, site_folder: str, out: str) -> None:
         if child == 0:
             _die_before_step(number)
             with site.warehouse.locked("test"):
-                publications = site.publications
-                {"publish": lambda: publications.publish(rules), "rollback": publications.rollback, "resume": publications.resume}[
-                    action
-                ]()
+                getattr(site.publications, action)(*([rules] if action == "publish" else []))
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if os.WIFEXITED(status):

@@ -33,7 +33,9 @@ def assert_golden(site: Site, expected_name: str) -> None:
         if mart == "rejected":
             continue
         columns = list(rows[0])
-        given = [dict(zip(columns, row, strict=True)) for row in site.published(f"select {', '.join(columns)} from {mart}")]
+        given = [
+            dict(zip(columns, row, strict=True)) for row in site.published(f"select {', '.join(columns)} from {mart}")
+        ]
         assert sorted_rows(golden_marts.as_golden_rows(given, columns)) == sorted_rows(rows), mart
 
 
@@ -108,7 +110,9 @@ def test_a_broken_file_fails_its_day_only_until_it_is_mended(tmp_path: Path) -> 
 
     # The notice is given, but whatever gives it fails: the load's own words stay.
     alert = tmp_path / "alert"
-    failed = site.run("load", ALERT_COMMAND=f"cat > '{alert}'; test \"$ALERT_TEXT\" = \"$(cat '{alert}')\" && exit 3; exit 4")
+    failed = site.run(
+        "load", ALERT_COMMAND=f"cat > '{alert}'; test \"$ALERT_TEXT\" = \"$(cat '{alert}')\" && exit 3; exit 4"
+    )
 
     assert failed.exit_code == 1
     assert "Not loaded, and pending until mended: 2026-03-02." in failed.failure
@@ -121,13 +125,13 @@ def test_a_broken_file_fails_its_day_only_until_it_is_mended(tmp_path: Path) -> 
     assert "Generation 1, data through 2026-03-03" in failed.said
     if Rules.read().today() != today:
         pytest.skip("midnight has passed: the day that was today is loaded")
-    assert site.published("select table_name, load_day::text, outcome from _loads where outcome <> 'loaded' order by all") == [
-        ("touches", "2026-03-02", "failed")
-    ]
+    assert site.published(
+        "select table_name, load_day::text, outcome from _loads where outcome <> 'loaded' order by all"
+    ) == [("touches", "2026-03-02", "failed")]
     assert len(site.published("from _loads")) == 6
-    assert [
-        line.strip() for line in site.run("status").said.splitlines() if "pending" in line
-    ] == ["pending: touches/2026-03-02 (failed, pending until mended)"]
+    assert [line.strip() for line in site.run("status").said.splitlines() if "pending" in line] == [
+        "pending: touches/2026-03-02 (failed, pending until mended)"
+    ]
 
     broken.write_bytes(whole)
     mended = site.load()
@@ -169,7 +173,9 @@ def test_reloading_rolling_back_and_rebuilding_otherwise(site: Site) -> None:
     assert site.publications.current() == 2
     assert site.marts() == before
     assert site.published("select count(*), count(superseded_by) from _loads") == [(8, 2)]
-    assert site.private("select count(*) from raw.touches inner join raw.loads using (load_id) where superseded_by > 0") == [(0,)]
+    assert site.private(
+        "select count(*) from raw.touches inner join raw.loads using (load_id) where superseded_by > 0"
+    ) == [(0,)]
 
     back = site.run("rollback")
 
@@ -271,12 +277,10 @@ def test_settings_that_cannot_be_used_are_told(tmp_path: Path, variables: str, s
     [
         (("--from", "2026-03-03", "--to", "2026-03-02"), 1, "no day to load from 2026-03-03 to 2026-03-02"),
         (("--from", "2999-01-01"), 1, "no day to load from 2999-01-01"),
-        (("--from", "03.03.2026"), 2, "does not match the format"),
+        (("--from", "03.03.2026"), 2, "Invalid value"),
     ],
 )
-def test_days_that_cannot_be_loaded_are_told(
-    tmp_path: Path, days: tuple[str, ...], exit_code: int, said: str
-) -> None:
+def test_days_that_cannot_be_loaded_are_told(tmp_path: Path, days: tuple[str, ...], exit_code: int, said: str) -> None:
     site = Site(tmp_path)
     site.landing.mkdir()
 
@@ -297,7 +301,7 @@ def test_a_missing_landing_folder_is_no_empty_one(site: Site) -> None:
     assert site.publications.numbers() == [1]
 
 
-@pytest.mark.parametrize("command", ["load", "status"])
+@pytest.mark.parametrize("command", ["load", "resume"])
 @pytest.mark.parametrize("place", ["file", "file/below"])
 def test_a_warehouse_folder_that_cannot_be_made_is_told(tmp_path: Path, command: str, place: str) -> None:
     site = Site(tmp_path)
@@ -313,4 +317,6 @@ def test_a_warehouse_folder_that_cannot_be_made_is_told(tmp_path: Path, command:
 def test_without_a_command_there_is_help(tmp_path: Path) -> None:
     outcome = Site(tmp_path).run()
 
-    assert all(command in outcome.said + outcome.progress for command in ("load", "status", "rollback", "resume", "export"))
+    assert all(
+        command in outcome.said + outcome.progress for command in ("load", "status", "rollback", "resume", "export")
+    )

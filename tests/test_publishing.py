@@ -1,0 +1,442 @@
+"""What is published, when it isn't, and what readers notice of it."""
+
+import hashlib
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import golden_marts
+import pytest
+from processes import Reader, Site, golden_site
+
+from orchestration.building import fingerprint
+from orchestration.publishing import KEPT_GENERATIONS, MARTS, PublicationError
+from orchestration.settings import Rules
+
+RULES = Rules.read()
+
+# docs/rules.md, Marts.
+CONTRACT = {
+    "journal": """
+        contact_id text, widget_id text, widget_name text, brand_id text, client_id text, contact_type text,
+        contacted_at timestamptz, contact_date date, contact_number bigint, client_name text, phone text, location text,
+        is_multichannel boolean, icon text, touch_count bigint, channel_count bigint, channels varchar[],
+        touch_chain text, first_touch_at timestamptz, last_touch_at timestamptz, final_group text, is_unique boolean,
+        call_page text, duration bigint, value decimal(18;2), attributes json
+    """,
+    "client_card": """
+        client_id text, brand_id text, phone text, phones varchar[], emails varchar[], visitor_ids varchar[],
+        crm_client_ids varchar[], client_name text, location text, first_touch_at timestamptz, first_contact_id text,
+        first_contact_at timestamptz, last_contact_at timestamptz, contact_count bigint,
+        multichannel_contact_count bigint
+    """,
+    "interaction_history": """
+        contact_id text, touch_rank bigint, touch_id text, client_id text, touched_at timestamptz, action_type text,
+        location text, utm_source text, utm_medium text, utm_campaign text, utm_term text, utm_content text,
+        source text, medium text, channel text, landing_page text, device_type text, visited_pages varchar[],
+        time_on_site bigint, visit_duration bigint, page_hash text, is_unique boolean, final_group text,
+        call_page text, phone text
+    """,
+    "client_history": """
+        client_id text, contact_number bigint, contact_id text, contact_type text, contacted_at timestamptz,
+        location text, widget_id text, touch_count bigint, is_multichannel boolean, highlight text
+    """,
+}
+DUCKDB_TYPES = {"text": "VARCHAR", "timestamptz": "TIMESTAMP WITH TIME ZONE", "decimal(18;2)": "DECIMAL(18,2)"}
+
+
+@pytest.fixture(scope="session")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """The worked cases in generation 1. To be copied before anything is changed."""
+    return golden_site(tmp_path_factory)
+
+
+@pytest.fixture
+def site(loaded: Site, tmp_path: Path) -> Iterator[Site]:
+    """A copy that this process has to itself."""
+    site = loaded.copy_to(tmp_path)
+    with site.warehouse.locked("test"):
+        yield site
+
+
+def change(site: Site, *statements: str) -> None:
+    """Changes the private file behind the pipeline's back."""
+    with site.warehouse.connected() as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+# What readers get
+
+
+@pytest.mark.parametrize("mart", MARTS)
+def test_columns_and_types_are_the_contract(loaded: Site, mart: str) -> None:
+    contract = [column.split() for column in CONTRACT[mart].split(",")]
+
+    assert [(name, data_type) for name, data_type, *_ in loaded.published(f"describe {mart}")] == [
+        (name, DUCKDB_TYPES.get(data_type, data_type.upper())) for name, data_type in contract
+    ]
+
+
+def test_the_file_is_called_marts_and_holds_what_it_should(loaded: Site) -> None:
+    tables = loaded.published(
+        "select schema_name, table_name from duckdb_tables() where database_name = 'marts' order by all"
+    )
+
+    assert tables == [("main", table) for table in sorted(("_loads", "_meta", "_rejected", *MARTS))]
+    for mart in MARTS:
+        assert loaded.published(f"from {mart}") == loaded.published(f"from marts.{mart}")
+    assert loaded.published("select view_name from duckdb_views() where not internal") == []
+
+
+def test_the_file_says_what_it_was_made_of(loaded: Site) -> None:
+    meta = loaded.publications.meta(1)
+
+    assert meta["generation"] == 1
+    assert meta["data_through"].isoformat() == "2026-03-03"
+    assert meta["built_at"].tzinfo is not None
+    assert meta["fingerprint"] == fingerprint(RULES)
+    assert json.loads(meta["settings"]) == RULES.as_vars()
+    assert json.loads(meta["row_counts"]) == {mart: len(rows) for mart, rows in loaded.marts().items()}
+    assert [(load_id,) for load_id in meta["load_ids"]] == loaded.published("select load_id from _loads order by all")
+    assert meta["build_id"] in [build for (build,) in loaded.private("select build_id from raw.builds")]
+    assert loaded.private("from raw.loads order by all") == loaded.published("from _loads order by all")
+
+
+def test_rejected_rows_are_counted_and_not_shown(loaded: Site) -> None:
+    rejected = golden_marts.read_expected("expected")["rejected"]
+    columns = ["load_id", "table_name", "load_day", "file_name", "reason", "row_count"]
+
+    assert [name for name, *_ in loaded.published("describe _rejected")] == columns
+    published = loaded.published(
+        "select table_name, load_day::text, file_name, reason, row_count from _rejected order by all"
+    )
+    keys = [(row["table"], row["load_day"], row["file"], row["reason"]) for row in rejected]
+    assert published == sorted((*key, keys.count(key)) for key in set(keys))
+    set_aside = [text for (text,) in loaded.private("select row_text from raw.rejected_rows")]
+    assert set_aside
+    told = repr(loaded.published("from _rejected") + loaded.published("from _loads") + loaded.published("from _meta"))
+    assert not any(value in told for text in set_aside for value in ("v-local", text))
+
+
+def test_only_the_marts_can_be_read_by_others(site: Site) -> None:
+    with site.warehouse.connected() as connection:
+        connection.execute("create table raw.scribble as select 1 as one")
+        private = [path for path in site.warehouse.folder.glob("warehouse.*")]
+        assert sorted(path.name for path in private) == ["warehouse.duckdb", "warehouse.duckdb.wal", "warehouse.lock"]
+        assert {path.name: mode(path) for path in private if mode(path) != 0o600} == {}
+        connection.execute("drop table raw.scribble")
+    site.publications.publish(RULES)
+    for number in (1, 2):
+        assert mode(site.publications.file(number)) == 0o444
+        assert mode(site.publications.file(number).parent) == 0o755
+    assert mode(site.publications.folder) == 0o755
+
+
+def test_what_is_written_after_the_warehouse_is_let_go_is_as_public_as_ever(tmp_path: Path) -> None:
+    former = os.umask(0o022)
+    try:
+        with Site(tmp_path).warehouse.locked("test"), Site(tmp_path).warehouse.locked("the same"):
+            pass
+        (tmp_path / "public").touch()
+    finally:
+        os.umask(former)
+    assert mode(tmp_path / "public") == 0o644
+
+
+def test_the_link_can_move_house(loaded: Site, site: Site) -> None:
+    link = site.publications.link
+
+    assert os.readlink(link) == "generations/000001/marts.duckdb"
+    assert link.resolve() == site.publications.file(1).resolve()
+    assert site.marts() == loaded.marts()
+    site.publications.publish(RULES)
+    assert os.readlink(link) == "generations/000002/marts.duckdb"
+    assert site.marts() == loaded.marts()
+    assert site.leftovers() == []
+
+
+def test_older_readers_can_open_it(loaded: Site) -> None:
+    command = Path(sys.executable).with_name("duckdb")
+    query = "select count(*), (select count(*) from marts.client_card) from journal"
+
+    outcome = subprocess.run(
+        [command, "-readonly", "-csv", "-noheader", loaded.publications.link, query], capture_output=True, text=True
+    )
+
+    assert outcome.stderr == ""
+    assert outcome.stdout.strip() == f"{len(loaded.marts()['journal'])},{len(loaded.marts()['client_card'])}"
+    assert "v1.5" in subprocess.run([command, "--version"], capture_output=True, text=True).stdout
+
+
+# What is not published
+
+LATER_LOAD = """
+    insert into raw.loads by name
+    select * replace ((select max(load_id) + 1 from raw.loads) as load_id) from raw.loads
+    where table_name = 'touches' and load_day = '2026-03-03' and outcome = 'loaded'
+"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("delete from raw.builds", "Nothing was built yet"),
+        ("update raw.builds set outcome = 'failed'", "is failed"),
+        ("update raw.builds set outcome = 'partial'", "is partial"),
+        ("update raw.builds set outcome = 'running', finished_at = null", "is running"),
+        ("update raw.builds set settings = null, fingerprint = null", "not a whole one"),
+        (
+            "insert into raw.builds by name select 'later' as build_id, now() as started_at, 'running' as outcome",
+            "is running",
+        ),
+        (LATER_LOAD, "loaded after the last build"),
+    ],
+)
+def test_only_a_whole_build_of_all_loads_is_published(site: Site, statement: str, said: str) -> None:
+    change(site, statement)
+
+    assert_refused(site, said)
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        (
+            "delete from marts.journal where contact_id = 'c-two'",
+            "1 contacts that are in the journal or in a client's history",
+        ),
+        (
+            "delete from marts.client_history where contact_id = 'c-two'",
+            "1 contacts that are in the journal or in a client's",
+        ),
+        ("update marts.client_history set touch_count = touch_count + 1", "but not in both"),
+        (
+            "insert into marts.journal from marts.journal where contact_id = 'c-two'",
+            "1 contacts that stand in the journal twice",
+        ),
+        (
+            "insert into marts.client_history from marts.client_history where contact_id = 'c-two'",
+            "1 contacts that stand in a client's history twice",
+        ),
+        ("insert into marts.client_card from marts.client_card limit 1", "1 clients with two cards"),
+        (
+            "delete from marts.client_card where first_contact_id = 'c-two'",
+            "1 clients whose card counts other contacts",
+        ),
+        (
+            "update marts.client_card set contact_count = 5 where first_contact_id = 'c-two'",
+            "1 clients whose card counts",
+        ),
+        (
+            "insert into marts.interaction_history from marts.interaction_history where touch_id = 't001'",
+            "1 touches that stand in a history twice",
+        ),
+        (
+            "delete from marts.interaction_history where contact_id = 'c-two' and touch_rank = 1",
+            "is not as long as the journal",
+        ),
+        (
+            "delete from marts.interaction_history where contact_id = 'c-two'",
+            "1 multichannel contacts whose history is not",
+        ),
+        (
+            "update marts.interaction_history set contact_id = 'c-none' where contact_id = 'c-two'",
+            "2 multichannel contacts whose history is not as long",
+        ),
+        (
+            "update marts.interaction_history set touched_at = contacted_at from marts.journal "
+            "where journal.contact_id = interaction_history.contact_id and touch_id = 't001'",
+            "1 touches that happened at their contact or after it",
+        ),
+        (
+            "update marts.journal set contact_date = date '2026-03-04' where contact_id = 'c-two'",
+            "1 contacts after the last loaded day",
+        ),
+    ],
+)
+def test_the_audit_refuses_marts_that_do_not_fit_together(site: Site, statement: str, said: str) -> None:
+    change(site, statement)
+
+    assert_refused(site, said)
+
+
+def assert_refused(site: Site, said: str) -> None:
+    """Nothing is published, and all that is stays as it was."""
+    file, link = site.publications.file(1), os.readlink(site.publications.link)
+    before = hashlib.sha256(file.read_bytes()).hexdigest()
+    # A replaced row, which only a publication may drop.
+    change(
+        site,
+        "insert into raw.touches (load_id) values (-1)",
+        "insert into raw.loads (load_id, superseded_by) values (-1, 1)",
+    )
+
+    with pytest.raises(PublicationError) as refusal:
+        site.publications.publish(RULES)
+
+    assert said in str(refusal.value)
+    assert os.readlink(site.publications.link) == link
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == before
+    assert [path.name for path in site.publications.folder.iterdir()] == ["000001"]
+    assert site.leftovers() == []
+    assert site.private("select count(*) from raw.touches where load_id = -1") == [(1,)]
+
+
+def test_what_is_right_passes_the_audit_whatever_the_settings(site: Site) -> None:
+    # A touch within the grace after its contact, and histories that are cut.
+    grace = Rules.read({"contact_grace_seconds": 60, "history_touch_limit": 1})
+    change(
+        site,
+        "delete from marts.interaction_history where touch_rank > 1",
+        "update marts.interaction_history set touched_at = contacted_at + interval 59 seconds from marts.journal "
+        "where journal.contact_id = interaction_history.contact_id",
+    )
+
+    assert site.publications.publish(grace).number == 2
+    change(site, "update marts.interaction_history set touched_at = touched_at + interval 1 second")
+    with pytest.raises(PublicationError, match="at their contact or after it"):
+        site.publications.publish(grace)
+
+
+# What is kept
+
+
+def test_the_last_generations_are_kept_and_those_that_readers_are_held_at(site: Site) -> None:
+    publications = site.publications
+    for _ in range(3):
+        publications.publish(RULES)
+    assert publications.rollback(2) == 2
+    for _ in range(KEPT_GENERATIONS):
+        held = publications.publish(RULES)
+
+    newest = KEPT_GENERATIONS + 4
+    assert (held.number, held.is_linked) == (newest, False)
+    assert publications.numbers() == [2, *range(5, newest + 1)]
+    assert (publications.current(), publications.pinned()) == (2, 2)
+    assert publications.resume() == newest
+    publications.publish(RULES)
+    assert publications.numbers() == list(range(6, newest + 2))
+    assert sorted(path.name for path in publications.folder.iterdir()) == [
+        f"{number:06}" for number in publications.numbers()
+    ]
+    assert (publications.current(), publications.pinned()) == (newest + 1, None)
+
+
+def test_readers_are_not_held_at_a_generation_that_somebody_removed(site: Site) -> None:
+    site.publications.publish(RULES)
+    site.publications.rollback(1)
+    site.publications.file(1).unlink()
+
+    assert site.publications.publish(RULES).is_linked
+    assert site.publications.current() == 3
+
+
+def test_leftovers_of_a_crash_are_removed(site: Site) -> None:
+    for leftover in ("000001.tmp", "000002.tmp"):
+        (site.publications.folder / leftover).mkdir()
+        (site.publications.folder / leftover / "marts.duckdb").write_bytes(b"half")
+        (site.publications.folder / leftover / "marts.duckdb.wal").write_bytes(b"half")
+    site.publications.link.with_suffix(".new").symlink_to("generations/nowhere")
+
+    assert site.publications.publish(RULES).number == 2
+    assert site.leftovers() == []
+
+
+def test_replaced_rows_are_dropped_and_their_ledger_stays(site: Site) -> None:
+    entries = site.private("select count(*) from raw.loads")[0][0]
+    change(
+        site,
+        LATER_LOAD,
+        """
+        update raw.loads set superseded_by = (select max(load_id) from raw.loads)
+        where table_name = 'touches' and load_day = '2026-03-03' and load_id < (select max(load_id) from raw.loads)
+        """,
+        """
+        insert into raw.touches by name
+        select touches.* replace (superseded_by as load_id)
+        from raw.touches inner join raw.loads on touches.load_id = loads.load_id where superseded_by > 0
+        """,
+        "update raw.builds set last_load_id = (select max(load_id) from raw.loads)",
+    )
+    live = site.raw_rows()["touches"]
+
+    site.publications.publish(RULES)
+
+    assert site.private("select count(*) from raw.loads") == [(entries + 1,)]
+    assert site.published("select count(*), count(superseded_by) from _loads") == [(entries + 1, 1)]
+    # Held twice before: by the replaced load and by the one that replaced it.
+    assert [count for _, day, count in live if str(day) == "2026-03-03"] == [12]
+    assert [count for _, day, count in site.raw_rows()["touches"] if str(day) == "2026-03-03"] == [6]
+    assert site.private(
+        "select count(*) from raw.rejected_rows inner join raw.loads using (load_id) where superseded_by > 0"
+    ) == [(0,)]
+    # What the replaced load set aside isn't told any more.
+    assert site.published("select count(*) from _rejected where table_name = 'touches'") == [(0,)]
+
+
+# Whether there is anything to publish
+
+
+@pytest.mark.parametrize(
+    ("statement", "is_up_to_date"),
+    [
+        ("select 1", True),
+        (LATER_LOAD, False),
+        ("update raw.loads set superseded_by = 99 where load_id = 1", False),
+        ("update raw.builds set outcome = 'failed'", False),
+        ("update raw.builds set outcome = 'running'", False),
+        (
+            "insert into raw.builds by name select * replace ('new' as build_id, now() as started_at) from raw.builds",
+            False,
+        ),
+        ("insert into raw.loads by name select 99 as load_id, 'failed' as outcome, 'touches' as table_name", True),
+    ],
+)
+def test_being_up_to_date(site: Site, statement: str, is_up_to_date: bool) -> None:
+    change(site, statement)
+
+    assert site.publications.is_up_to_date(fingerprint(RULES)) is is_up_to_date
+
+
+def test_nothing_is_up_to_date_with_other_settings_or_without_a_publication(site: Site, tmp_path: Path) -> None:
+    assert not site.publications.is_up_to_date(fingerprint(Rules.read({"lookback_days": 1})))
+    assert not Site(tmp_path / "new").publications.is_up_to_date(fingerprint(RULES))
+
+
+def test_a_rollback_changes_nothing_about_it(site: Site) -> None:
+    site.publications.publish(RULES)
+    site.publications.rollback()
+
+    assert site.publications.is_up_to_date(fingerprint(RULES))
+    site.publications.finish()
+    assert site.publications.current() == 1
+
+
+# What readers notice
+
+
+def test_a_reader_sees_one_whole_generation_from_beginning_to_end(site: Site) -> None:
+    query = "select (select generation from _meta), count(*), count(distinct client_name), max(location) from journal"
+    reader = Reader(site.publications.link)
+    first = reader.ask(query)
+    assert first == site.published(query)
+
+    for number in (2, 3):
+        change(site, f"update marts.journal set client_name = 'Generation {number}', location = '{number}'")
+        site.publications.publish(RULES)
+
+        assert reader.ask(query) == first
+        assert site.published(query) == [(number, first[0][1], 1, str(number))]
+        newcomer = Reader(site.publications.link)
+        assert newcomer.ask(query) == site.published(query)
+        newcomer.close()
+    reader.close()

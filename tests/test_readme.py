@@ -1,0 +1,49 @@
+"""The README's queries answer, through the link, in DuckDB's own shell (1.5)."""
+
+import re
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+from pipeline import build_marts, load_landing
+
+from orchestration.demo import write_demo
+from orchestration.publishing import Publications
+from orchestration.settings import PROJECT_DIR, Rules
+from orchestration.warehouse import Warehouse
+
+QUERIES = re.findall(r"```sql\n(.*?)```", (PROJECT_DIR / "README.md").read_text("utf-8"), re.DOTALL)
+SHELL = Path(sys.executable).with_name("duckdb")
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("readme")
+    rules = Rules.read()
+    write_demo(folder / "landing", days=10, touches=8_000, last_day=date(2026, 3, 31))
+    warehouse = Warehouse(folder / "warehouse")
+    load_landing(warehouse, folder / "landing", rules)
+    build_marts(warehouse, rules)
+    with warehouse.locked("test"):
+        Publications(warehouse).publish(rules)
+    return Publications(warehouse).link
+
+
+def test_the_readme_has_queries() -> None:
+    assert len(QUERIES) >= 5
+
+
+def test_the_shell_is_of_the_oldest_supported_version() -> None:
+    version = subprocess.run([SHELL, "--version"], capture_output=True, text=True, check=True).stdout
+    assert version.startswith("v1.5.")
+
+
+@pytest.mark.parametrize("number", range(len(QUERIES)))
+def test_a_query_of_the_readme_answers(published: Path, number: int) -> None:
+    answer = subprocess.run(
+        [SHELL, "-readonly", "-csv", "-bail", str(published), QUERIES[number]], capture_output=True, text=True
+    )
+    assert answer.returncode == 0 and answer.stderr == ""
+    assert len(answer.stdout.splitlines()) > 1, "a header alone is no answer"
