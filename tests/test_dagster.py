@@ -236,12 +236,10 @@ def dagster_dev(folders: tuple[Path, Path], tmp_path: Path) -> Iterator[DagsterD
         yield dev
     finally:
         process.send_signal(signal.SIGINT)
-        try:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(20)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(20)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         log.close()
 
 
