@@ -343,15 +343,14 @@ def _is_misread(
 ) -> bool:
     """Whether DuckDB is too forgiving for this file.
 
-    It leaves out empty fields beyond the header's: then commas are left over. And next to line feeds it may take lone
-    carriage returns for line ends or for text.
+    It leaves out empty fields beyond the header's: then commas are left over. Next to line feeds it may take lone
+    carriage returns for line ends or for text. And it makes one text of two quoted ones with spaces between.
     """
     comma_count = 0
     with open(plain, "rb") as content:
         while chunk := content.read(CHUNK_BYTES):
-            if chunk.endswith(b"\r"):
-                chunk += content.read(1)
-            if re.search(rb"\r(?!\n)", chunk):
+            chunk += content.readline(LONGEST_LINE_BYTES)
+            if re.search(rb'\r(?!\n)|" +"', chunk):
                 return True
             comma_count += chunk.count(b",")
     record_count, value_bytes, bytes_without_commas = connection.execute(

@@ -23,6 +23,17 @@ from orchestration.warehouse import Warehouse
 
 REPOSITORY = Path(__file__).parent.parent
 PATIENCE_SECONDS = 300
+ENVIRONMENT = os.environ | {
+    # Empty rather than absent: what is set stays what it is, whatever a .env says.
+    "ALERT_COMMAND": "",
+    "DAGSTER_HOME": "",
+    # Where Python is told not to keep compiled modules, every process would compile thousands of them anew.
+    **(
+        {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(REPOSITORY / "target" / "pycache")}
+        if sys.dont_write_bytecode
+        else {}
+    ),
+}
 Row = tuple[Any, ...]
 
 
@@ -70,17 +81,11 @@ class Site:
         return Site(folder)
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        # Empty rather than absent: what is set stays what it is, whatever a .env says.
-        settings = {
-            "LANDING_DIR": str(self.landing),
-            "WAREHOUSE_DIR": str(self.warehouse.folder),
-            "ALERT_COMMAND": "",
-            "DAGSTER_HOME": "",
-        }
+        folders = {"LANDING_DIR": str(self.landing), "WAREHOUSE_DIR": str(self.warehouse.folder)}
         return subprocess.Popen(
             [sys.executable, "-m", "orchestration", *arguments],
             cwd=REPOSITORY,
-            env=os.environ | settings | environment,
+            env=ENVIRONMENT | folders | environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -167,11 +172,11 @@ def golden_site(temporary: pytest.TempPathFactory) -> Site:
 
 def python(code: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     """A process with this project's and the tests' modules."""
-    modules = {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'tests'}", "ALERT_COMMAND": "", "DAGSTER_HOME": ""}
+    modules = {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'tests'}"}
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         cwd=REPOSITORY,
-        env=os.environ | modules | environment,
+        env=ENVIRONMENT | modules | environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

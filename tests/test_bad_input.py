@@ -701,9 +701,11 @@ def test_damaged_parquet_fails_or_keeps_its_rows(desk: Desk, compression: str) -
         loaded = desk.load()
         outcomes.add(loaded.load.outcome)
         if loaded.load.outcome == "failed":
-            assert "is not a whole Parquet file: truncated or damaged" in (loaded.load.message or "")
+            # Without checksums, damage may look like other values: then these are judged.
+            message = loaded.load.message or ""
+            assert "is not a whole Parquet file: truncated or damaged" in message or "of its 300 rows set aside" in message
         else:
-            assert loaded.load.delivered_count in (0, 300) or loaded.load.outcome == "unchanged"
+            assert loaded.load.delivered_count == 300
     assert "failed" in outcomes
     assert desk.take(as_csv([contact(1)])).rows == [contact(1)]
 
@@ -1008,7 +1010,6 @@ UNREADABLE = """
     import os, sys
     from datetime import date
     from pathlib import Path
-    from orchestration.contracts import ReadingMacros, delivered_tables
     from orchestration.landing import scan
     from orchestration.loading import load_delivery
     from orchestration.settings import Rules
@@ -1016,16 +1017,20 @@ UNREADABLE = """
 
     folder = Path(sys.argv[1])
     rules = Rules.read()
-    macros, tables = ReadingMacros(rules), delivered_tables()
+
+    def load(warehouse, landing):
+        with warehouse.locked("test"), warehouse.connected() as connection:
+            found = scan(landing, ["contacts"], rules.first_load_day, rules.yesterday())
+            return [load_delivery(connection, each, rules, landing).message for each in found.deliveries], found.warnings
+
+    # Once before, for what Python looks up when it is first needed, and may not be let read later.
+    rehearsed = load(Warehouse(folder / "rehearsal"), folder / "rehearsal")
+    assert rehearsed == ([None], ()), rehearsed
     if os.getuid() == 0:
         os.setgid(65534)
         os.setuid(65534)
-    warehouse = Warehouse(folder / "warehouse")
-    with warehouse.locked("test"), warehouse.connected() as connection:
-        found = scan(folder / "landing", ["contacts"], rules.first_load_day, rules.yesterday())
-        for delivery in found.deliveries:
-            print(load_delivery(connection, delivery, rules, folder / "landing").message)
-        print(*found.warnings)
+    messages, warnings = load(Warehouse(folder / "warehouse"), folder / "landing")
+    print(*messages, *warnings, sep=os.linesep)
 """
 
 
@@ -1034,6 +1039,9 @@ def test_file_that_may_not_be_read_fails() -> None:
         desk = Desk(Path(name), None)  # type: ignore[arg-type]
         for number, day in enumerate((DAY, OTHER_DAY, DAY - timedelta(days=1), DAY - timedelta(days=2))):
             desk.write(as_csv([contact(number)]), day=day)
+        rehearsal = Path(name) / "rehearsal/contacts" / str(DAY)
+        rehearsal.mkdir(parents=True)
+        (rehearsal / "a.csv").write_text(as_csv([contact()]) + "c9,w1\n")
         (desk.day_folder() / "a.csv").chmod(0)
         desk.day_folder(day=DAY - timedelta(days=1)).chmod(0)
         # A folder that may be listed, but nothing in it looked at.
@@ -1600,7 +1608,7 @@ def random_rows(dice: random.Random, fragments: tuple[str, ...]) -> list[Row]:
     dice.shuffle(columns)
     columns = columns[: dice.randint(1, 5)]
     rows = []
-    for number in range(dice.randint(1, 8)):
+    for number in range(dice.randint(1, 20)):
         values = {column: "".join(dice.choices(fragments, k=dice.randint(0, 6))) for column in columns}
         row = list((contact(number) | values).items())
         rows.append(dict(row))
@@ -1616,13 +1624,13 @@ def as_loaded(row: Row) -> Row:
     return known | ({"attributes": unknown} if unknown else {})
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(5))
 def test_random_csv_arrives_value_for_value_both_ways(desk: Desk, seed: int) -> None:
     dice = random.Random(seed)
     clean: dict[str, Content] = {}
     faulty: dict[str, Content] = {}
     expected: list[Row] = []
-    for number in range(50):
+    for number in range(20):
         # Lone carriage returns make DuckDB's reader unsure, so half of the files go without.
         fragments = FRAGMENTS if number % 2 else tuple(text for text in FRAGMENTS if text != "\r")
         rows = random_rows(dice, fragments)
@@ -1635,5 +1643,5 @@ def test_random_csv_arrives_value_for_value_both_ways(desk: Desk, seed: int) -> 
     assert loaded.set_aside == []
     assert loaded.rows == expected
     loaded = desk.take(faulty)
-    assert [reason for _, reason, _ in loaded.set_aside] == ["unparsable_row"] * 50
+    assert [reason for _, reason, _ in loaded.set_aside] == ["unparsable_row"] * 20
     assert loaded.rows == expected

@@ -1,0 +1,180 @@
+"""Breaks one line of a rule at a time, in a copy of the project, and looks whether the fast tests notice.
+
+`make mutants` runs all; `python tests/mutants.py R8 R11` only those of some rules. MUTANT_WORKERS sets how many at once.
+Ends with 0 only if every breakage still applies and is caught.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+COPIED = ("dbt_project.yml", "profiles.yml", "pyproject.toml", "models", "macros", "seeds", "tests", "orchestration")
+# The cheapest first; a breakage that one stage catches is not shown to the next.
+FAST_TESTS = (
+    ("tests/test_models.py",),
+    ("tests/test_bad_input.py",),
+    ("tests/test_golden.py", "-k", "csv"),
+)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    rule: str
+    file: str
+    line: str
+    broken: str
+
+
+STAGING, INTERMEDIATE, MARTS = "models/staging/", "models/intermediate/", "models/marts/"
+WORDS, READING = "macros/words.sql", "macros/reading.sql"
+
+MUTANTS = (
+    Mutant("R2", INTERMEDIATE + "int_contact_touch_ranges.sql", "order by happened_at, touch_count, bound, event_id",
+           "order by happened_at, touch_count desc, bound, event_id"),
+    Mutant("R2", WORDS, "{{ contacted_at }} + to_seconds({{ var('contact_grace_seconds') }})", "{{ contacted_at }}"),
+    Mutant("R3", STAGING + "stg_touch_versions.sql", "order by loads.load_day desc, touches.file_name desc, touches.row_number desc",
+           "order by touches.load_id desc, touches.file_name desc, touches.row_number desc"),
+    Mutant("R3", STAGING + "stg_touch_versions.sql", "touches.file_name desc, touches.row_number desc", "touches.row_number desc"),
+    Mutant("R3", STAGING + "stg_touch_versions.sql", "touches.file_name desc, touches.row_number desc",
+           "touches.file_name desc, touches.row_number"),
+    Mutant("R3", STAGING + "stg_contact_versions.sql", "order by loads.load_day desc, contacts.file_name desc, contacts.row_number desc",
+           "order by contacts.load_id desc, contacts.file_name desc, contacts.row_number desc"),
+    Mutant("R3", STAGING + "stg_contact_versions.sql", "contacts.file_name desc, contacts.row_number desc", "contacts.file_name desc"),
+    Mutant("R3", STAGING + "stg_loads.sql", "outcome = 'loaded' and superseded_by is null", "outcome = 'loaded'"),
+    Mutant("R3", STAGING + "stg_loads.sql", "outcome = 'loaded' and superseded_by is null", "superseded_by is null"),
+    Mutant("R4", INTERMEDIATE + "int_contact_counts.sql", "ranges.touch_count >= 2 and coalesce(channels.channel_count, 0) >= 2",
+           "ranges.touch_count >= 2"),
+    Mutant("R4", INTERMEDIATE + "int_contact_counts.sql", "coalesce(channels.channel_count, 0) >= 2", "coalesce(channels.channel_count, 0) > 2"),
+    Mutant("R5", INTERMEDIATE + "int_client_touches.sql", "order by touches.touched_at, touches.touch_id",
+           "order by touches.touched_at, touches.touch_id desc"),
+    Mutant("R5", INTERMEDIATE + "int_contact_counts.sql", "' > ', 'touch_rank'", "' > ', 'channel'"),
+    Mutant("R6", MARTS + "journal.sql", "when contact_counts.touch_count > 0 then 'single_channel'",
+           "when contact_counts.touch_count > 1 then 'single_channel'"),
+    Mutant("R7", WORDS, "{%- do bounds.append(previous_contact_at) -%}", "{%- do bounds.append(contacted_at) -%}"),
+    Mutant("R7", WORDS, "greatest({{ (bounds", "least({{ (bounds"),
+    Mutant("R7", INTERMEDIATE + "int_contact_clients.sql", "lag(contacted_at) over (partition by client_group order by contacted_at)",
+           "contacted_at"),
+    Mutant("R7", INTERMEDIATE + "int_contact_touch_ranges.sql", "bounds.touches_before_start + 1 as bigint", "bounds.touches_before_start as bigint"),
+    Mutant("R8", WORDS, "* 86400000000", "* 86399999999"),
+    Mutant("R8", WORDS, "{%- if var('lookback_days') is not none -%}", "{%- if false -%}"),
+    Mutant("R7", INTERMEDIATE + "int_contact_channels.sql", "latest_touch_number >= first_touch_number", "latest_touch_number > first_touch_number"),
+    Mutant("R9", INTERMEDIATE + "int_touches.sql", "touches.touch_date <= data_through.data_through", "touches.touch_date < data_through.data_through"),
+    Mutant("R9", INTERMEDIATE + "int_contacts.sql", "inner join data_through on contacts.contact_date <= data_through.data_through",
+           "cross join data_through"),
+    Mutant("R9", INTERMEDIATE + "int_data_through.sql", "max(load_day)", "min(load_day)"),
+    Mutant("R10", READING, "cast(timezone('{{ var('report_timezone') }}', {{ instant }}) as date)", "cast({{ instant }} as date)"),
+    Mutant("R10", READING, "then {{ local_instant(\"try_cast(\" ~ column ~ \" as timestamp)\") }}",
+           "then timezone('UTC', try_cast({{ column }} as timestamp))"),
+    Mutant("R11", STAGING + "stg_touch_tags.sql", "coalesce(utm_source, {{ query_parameter('landing_query', 'utm_source') }}) as utm_source",
+           "coalesce({{ query_parameter('landing_query', 'utm_source') }}, utm_source) as utm_source"),
+    Mutant("R11", WORDS, "'^[^?#]*\\?([^#]*)'", "'\\?(.*)$'"),
+    Mutant("R11", WORDS, "'(?i)(?:^|&){{ name }}=([^&]*)'", "'(?:^|&){{ name }}=([^&]*)'"),
+    Mutant("R11", WORDS, "'(?i)(?:^|&){{ name }}=([^&]*)'", "'(?i){{ name }}=([^&]*)'"),
+    Mutant("R11", WORDS, "replace(\" ~ value ~ \", '+', ' ')", "replace(\" ~ value ~ \", '+', '+')"),
+    Mutant("R11", STAGING + "stg_touch_sources.sql", "when 'tags' then coalesce(lower(utm_source), '(not set)')",
+           "when 'tags' then coalesce(utm_source, '(not set)')"),
+    Mutant("R11", STAGING + "stg_touch_sources.sql", "when 'tags' then coalesce(lower(utm_medium), '(not set)')",
+           "when 'tags' then coalesce(lower(utm_medium), '(none)')"),
+    Mutant("R11", STAGING + "stg_touch_sources.sql", "'medium': medium}\", 'click_id_order')", "'medium': medium}\", 'parameter desc')"),
+    Mutant("R11", STAGING + "stg_touch_sources.sql", "ends_with(touches_with_hosts.referrer_host, '.' || touches_with_hosts.own_host)",
+           "ends_with(touches_with_hosts.referrer_host, touches_with_hosts.own_host)"),
+    Mutant("R11", STAGING + "stg_touch_sources.sql", "or is_from_own_site or known_referrer.kind = 'ignored'", "or known_referrer.kind = 'ignored'"),
+    Mutant("R11", STAGING + "stg_touch_sources.sql", "or is_from_own_site or known_referrer.kind = 'ignored'", "or is_from_own_site"),
+    Mutant("R11", WORDS, "range(1, len(string_split({{ host }}, '.')) + 1)", "range(1, 2)"),
+    Mutant("R11", WORDS, "'(^|[^\\p{L}\\p{N}])' ||", "'' ||"),
+    Mutant("R11", STAGING + "stg_channel_names.sql", "where is_enabled", "where true"),
+    Mutant("R11", STAGING + "stg_channel_names.sql", "order by channel_rules.rule_order\n", "order by channel_rules.rule_order desc\n"),
+    Mutant("R12", WORDS, "{{ source }} = '(direct)' and {{ medium }} = '(none)'", "{{ source }} = '(direct)' and {{ medium }} = 'none'"),
+    Mutant("R12", INTERMEDIATE + "int_client_touches.sql", "partition by client_groups.client_id, touches.is_counted", "partition by client_groups.client_id"),
+    Mutant("R13", INTERMEDIATE + "int_record_groups.sql", "    and identifiers.identifier_kind = identifier_groups.identifier_kind\n", ""),
+    Mutant("R13", INTERMEDIATE + "int_record_groups.sql", "identifiers.brand_id = identifier_groups.brand_id", "true"),
+    Mutant("R13", INTERMEDIATE + "int_identifiers.sql", "        'crm_client_id': 'crm_client_id',\n    }) }}\n    union all", "    }) }}\n    union all"),
+    Mutant("R13", INTERMEDIATE + "int_identifier_groups.py", "min(node) over (partition by record_kind, record_id)",
+           "min(node) over (partition by record_kind)"),
+    Mutant("R14", INTERMEDIATE + "int_identifiers.sql", "'phone': 'valid_phone'", "'phone': 'phone'"),
+    Mutant("R14", STAGING + "stg_phones.py", "if not phonenumbers.is_valid_number(number):", "if not phonenumbers.is_possible_number(number):"),
+    Mutant("R14", WORDS, "then lower({{ email }}) end", "then {{ email }} end"),
+    Mutant("R15", INTERMEDIATE + "int_identifiers.sql", "lower(delivered_identifiers.identifier) = placeholders.placeholder",
+           "delivered_identifiers.identifier = placeholders.placeholder"),
+    Mutant("R15", INTERMEDIATE + "int_identifiers.sql",
+           "coalesce(ignored_identifiers.identifier_kind, delivered_identifiers.identifier_kind)", "ignored_identifiers.identifier_kind"),
+    Mutant("R15", INTERMEDIATE + "int_contact_clients.sql", "'contact ' || contacts.contact_id)", "'contact')"),
+    Mutant("R16", INTERMEDIATE + "int_client_touches.sql", "where identifier_group is not null", "where true"),
+    Mutant("R17", MARTS + "client_card.sql", "                contacts.contact_type <> 'call',\n", ""),
+    Mutant("R17", MARTS + "client_card.sql", "                contacts.valid_phone is null,\n", ""),
+    Mutant("R18", MARTS + "client_card.sql", "min(touched_at) as first_touch_at", "max(touched_at) as first_touch_at"),
+    Mutant("R19", MARTS + "client_card.sql", "max(case when contact_number = 1 then client_name end)", "max(client_name)"),
+    Mutant("R19", MARTS + "client_card.sql", "max(case when contact_number = 1 then location end)", "max(location)"),
+    Mutant("R19", INTERMEDIATE + "int_contact_clients.sql", "as client_id,\n    row_number() over (\n        partition by contact_groups.client_group\n"
+           "        order by contact_groups.contacted_at, contact_groups.contact_id\n",
+           "as client_id,\n    row_number() over (\n        partition by contact_groups.client_group\n"
+           "        order by contact_groups.contact_id\n"),
+    Mutant("R20", MARTS + "interaction_history.sql", "    where is_multichannel\n", ""),
+    Mutant("R21", MARTS + "client_history.sql", "case when is_multichannel then 'green' end", "case when touch_count > 0 then 'green' end"),
+    Mutant("R25", READING, "'\\d+(\\.0+)?'", "'-?\\d+(\\.0+)?'"),
+    Mutant("R25", "orchestration/loading.py", "> {latest} ", ">= {latest} "),
+    Mutant("R25", "models/staging/_sources.yml", "words: [call, form, callback, email, chat]", "words: [call, form, callback, email, chat, visit]"),
+    Mutant("R26", "orchestration/loading.py", "rejected_count <= rules.max_rejected_share * delivered_count",
+           "rejected_count < rules.max_rejected_share * delivered_count"),
+    Mutant("R26", "orchestration/loading.py", "SMALLEST_JUDGED_FILE = 20", "SMALLEST_JUDGED_FILE = 21"),
+    Mutant("R26", "dbt_project.yml", "max_rejected_share: 0.5", "max_rejected_share: 0.9"),
+    Mutant("Marts", INTERMEDIATE + "int_contact_touches.sql", " ~ \" + 1)\",", " ~ \")\","),
+    Mutant("Marts", INTERMEDIATE + "int_contact_counts.sql", "chains.first_kept_rank > 1", "chains.first_kept_rank > 2"),
+)  # fmt: skip
+
+
+def try_mutant(mutant: Mutant | None) -> str:
+    """Which test catches the breakage: its name; `survived`, or `does not apply`."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
+        copy = Path(folder)
+        for name in COPIED:
+            if (PROJECT_DIR / name).is_dir():
+                shutil.copytree(PROJECT_DIR / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(PROJECT_DIR / name, copy / name)
+        if mutant:
+            file = copy / mutant.file
+            text = file.read_text("utf-8")
+            if text.count(mutant.line) != 1:
+                return "does not apply"
+            file.write_text(text.replace(mutant.line, mutant.broken), "utf-8")
+        for tests in FAST_TESTS:
+            run = subprocess.run(
+                [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *tests],
+                cwd=copy,
+                env={name: value for name, value in os.environ.items() if name not in ("LANDING_DIR", "WAREHOUSE_DIR")},
+                capture_output=True,
+                text=True,
+            )
+            if run.returncode == 1:
+                failed = [line for line in run.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+                return failed[0].split(" - ")[0].split("::")[-1] if failed else tests[0]
+            if run.returncode:
+                return f"tests did not run: {(run.stdout + run.stderr)[-500:]}"
+    return "survived"
+
+
+def main() -> int:
+    chosen = [mutant for mutant in MUTANTS if not sys.argv[1:] or mutant.rule in sys.argv[1:]]
+    if (untouched := try_mutant(None)) != "survived":
+        print(f"The tests fail without any breakage: {untouched}")
+        return 1
+    bad = 0
+    with ThreadPoolExecutor(int(os.environ.get("MUTANT_WORKERS", "2"))) as workers:
+        for mutant, answer in zip(chosen, workers.map(try_mutant, chosen), strict=True):
+            is_bad = answer in ("survived", "does not apply") or answer.startswith("tests did not run")
+            bad += is_bad
+            change = f"{mutant.line.strip()[:60]!r} → {mutant.broken.strip()[:60]!r}"
+            print(f"{'NOT CAUGHT' if is_bad else 'caught':10} {mutant.rule:6} {Path(mutant.file).name:30} {change:130} {answer}", flush=True)
+    print(f"{len(chosen) - bad} passed, {bad} failed")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
