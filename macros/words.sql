@@ -138,6 +138,11 @@
     list_sort(list(distinct {{ value }}) filter (where {{ value }} is not null))
 {%- endmacro %}
 
+{# A list, null when it has no elements. #}
+{% macro without_empty(values) -%}
+    nullif({{ values }}, [])
+{%- endmacro %}
+
 {# Texts joined in order. #}
 {% macro joined_in_order(value, separator, order) -%}
     string_agg({{ value }}, '{{ separator }}' order by {{ order }})

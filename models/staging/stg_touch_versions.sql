@@ -44,7 +44,7 @@ select
     utm_content,
     location,
     device_type,
-    nullif({{ text_list('visited_pages') }}, []) as visited_pages,
+    {{ without_empty(text_list('visited_pages')) }} as visited_pages,
     {{ seconds('time_on_site') }} as time_on_site,
     {{ seconds('visit_duration') }} as visit_duration,
     page_hash
