@@ -83,3 +83,8 @@ class ReadingMacros:
 
     def read(self, column: Column) -> str:
         return str(getattr(self, column.type)(column.name))
+
+
+@cache
+def reading_macros(rules: Rules) -> ReadingMacros:
+    return ReadingMacros(rules)

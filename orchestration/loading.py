@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.contracts import Column, ReadingMacros, Table, delivered_tables
+from orchestration.contracts import Column, ReadingMacros, Table, delivered_tables, reading_macros
 from orchestration.landing import Delivery, Signature, file_signature, readable
 from orchestration.reading import UnreadableFileError, hash_file, read_file
 from orchestration.settings import Rules
@@ -186,7 +186,7 @@ def _judge_files(
     scratch: Path,
 ) -> list[_JudgedFile]:
     """Reads and judges all files before anything is kept. Raises DeliveryFailedError."""
-    macros = ReadingMacros(rules)
+    macros = reading_macros(rules)
     judged: list[_JudgedFile] = []
     for number, (path, facts) in enumerate(zip(delivery.files, files, strict=True)):
         try:

@@ -133,6 +133,7 @@ def try_mutant(mutant: Mutant | None) -> str:
     """Which test catches the breakage: its name; `survived`, or `does not apply`."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         copy = Path(folder)
+        copy.chmod(0o755)  # one test reads as another user
         for name in COPIED:
             if (PROJECT_DIR / name).is_dir():
                 shutil.copytree(PROJECT_DIR / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
