@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner, dbtRunnerResult
-from dbt.contracts.results import RunResult
+from dbt.artifacts.schemas.run import RunResult
 from dbt_common.events.base_types import EventMsg
 
 from orchestration.settings import PROJECT_DIR, Rules, SettingsError

@@ -111,9 +111,7 @@ def begin_day(connection: duckdb.DuckDBPyConnection, day_index: int) -> None:
     )
 
 
-def write_delivery(
-    connection: duckdb.DuckDBPyConnection, out: Path, table: str, day: date, day_index: int
-) -> int:
+def write_delivery(connection: duckdb.DuckDBPyConnection, out: Path, table: str, day: date, day_index: int) -> int:
     """Write one table's delivery of the day at hand and return its number of rows."""
     file = out / table / day.isoformat() / FILE_NAME
     file.parent.mkdir(parents=True, exist_ok=True)

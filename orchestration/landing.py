@@ -74,7 +74,9 @@ def scan(landing_dir: Path, tables: list[str], first_day: date, last_day: date) 
         for name in filter(is_complete, names):
             day = _day_of(name)
             if day is None or not os.path.isdir(folder / name):
-                warnings.append(f"{readable(folder / name)} is not read: deliveries lie in folders named by day, as 2026-01-31")
+                warnings.append(
+                    f"{readable(folder / name)} is not read: deliveries lie in folders named by day, as 2026-01-31"
+                )
             elif day < first_day:
                 warnings.append(f"{folder / name} is not read: it is before first_load_day {first_day}")
             elif day <= last_day:

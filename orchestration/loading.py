@@ -60,7 +60,9 @@ class DeliveryFailedError(Exception):
     """A delivery that fails its day (R26); the message names the file, what is wrong and what to do."""
 
 
-def known_signatures(connection: duckdb.DuckDBPyConnection, loads: str = "raw.loads") -> dict[tuple[str, date], tuple[str, Signature]]:
+def known_signatures(
+    connection: duckdb.DuckDBPyConnection, loads: str = "raw.loads"
+) -> dict[tuple[str, date], tuple[str, Signature]]:
     """The latest attempt's outcome and files, per table and day."""
     rows = connection.execute(
         f"""
@@ -132,9 +134,7 @@ def _contents(files: Iterable[FileCounts]) -> list[tuple[str, str]]:
     return sorted((file.file_name, file.sha256) for file in files)
 
 
-def _live_load(
-    connection: duckdb.DuckDBPyConnection, delivery: Delivery
-) -> tuple[int, list[FileCounts]] | None:
+def _live_load(connection: duckdb.DuckDBPyConnection, delivery: Delivery) -> tuple[int, list[FileCounts]] | None:
     row = connection.execute(
         """
         select load_id, files from raw.loads
@@ -211,7 +211,11 @@ def _judge_files(
 
 
 def _keep_files(
-    connection: duckdb.DuckDBPyConnection, table: Table, delivery: Delivery, judged: list[_JudgedFile], run_id: str | None
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    delivery: Delivery,
+    judged: list[_JudgedFile],
+    run_id: str | None,
 ) -> Load:
     """Rows, set-aside rows and ledger in one transaction."""
     with transaction(connection):
@@ -255,13 +259,14 @@ def _judge_rows(
         f"when {column.name} is null and not list_contains(nested_columns, '{column.name}') then 'missing_{column.name}'"
         for column in table.required_columns
     ]
-    reasons += [f"when {_is_unreadable(column, macros)} then 'unreadable_{column.name}'" for column in table.required_columns]
+    reasons += [
+        f"when {_is_unreadable(column, macros)} then 'unreadable_{column.name}'" for column in table.required_columns
+    ]
     earliest = macros.day_start("date '2000-01-01'")
     day_after = f"(date '{day}' + 1)"
     latest = f"{macros.day_start(day_after)} + interval 24 hours"
     reasons += [
-        f"when {macros.read(column)} < {earliest} or {macros.read(column)} > {latest} "
-        f"then 'impossible_{column.name}'"
+        f"when {macros.read(column)} < {earliest} or {macros.read(column)} > {latest} then 'impossible_{column.name}'"
         for column in table.required_columns
         if column.type == "instant"
     ]
@@ -311,9 +316,7 @@ def _check_share(
     )
 
 
-def _keep_rows(
-    connection: duckdb.DuckDBPyConnection, table: Table, load_id: int | None, file: _JudgedFile
-) -> None:
+def _keep_rows(connection: duckdb.DuckDBPyConnection, table: Table, load_id: int | None, file: _JudgedFile) -> None:
     columns = ", ".join(table.column_names)
     connection.execute(
         f"""
@@ -338,9 +341,7 @@ def _keep_rows(
     )
 
 
-def _note_failure(
-    connection: duckdb.DuckDBPyConnection, delivery: Delivery, message: str, run_id: str | None
-) -> Load:
+def _note_failure(connection: duckdb.DuckDBPyConnection, delivery: Delivery, message: str, run_id: str | None) -> Load:
     files = tuple(FileCounts(*file_signature(file), "") for file in delivery.files)
     with transaction(connection):
         load = Load(delivery.table, delivery.day, "failed", _next_load_id(connection), message, files)

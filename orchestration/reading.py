@@ -42,7 +42,9 @@ def hash_file(file: Path, landing_dir: Path) -> str:
         if not target.is_relative_to(landing_dir.resolve()):
             raise UnreadableFileError("is a link out of the landing folder; put the file itself there")
         if not target.is_file():
-            raise UnreadableFileError("is not a regular file; put a file there, or begin its name with _ to leave it out")
+            raise UnreadableFileError(
+                "is not a regular file; put a file there, or begin its name with _ to leave it out"
+            )
         if target.stat().st_size == 0:
             raise UnreadableFileError("is empty (0 bytes); a delivery without rows has at least a header")
         with open(target, "rb") as content:
@@ -81,9 +83,7 @@ def read_file(
             leftover.unlink()
 
 
-def _create_delivered(
-    connection: duckdb.DuckDBPyConnection, table: Table, macros: ReadingMacros, records: str
-) -> None:
+def _create_delivered(connection: duckdb.DuckDBPyConnection, table: Table, macros: ReadingMacros, records: str) -> None:
     """From a query of row_number, line, is_parsable, nested_columns, attributes and the contract's columns, not cleaned."""
     cleaned = ", ".join(f"{macros.clean_text(name)} as {name}" for name in table.column_names)
     connection.execute(
@@ -102,7 +102,9 @@ def _text(value: str) -> str:
 def _check_columns(table: Table, names: Sequence[str]) -> None:
     doubled = sorted(name for name, count in Counter(names).items() if count > 1)
     if doubled:
-        raise UnreadableFileError(f"has more than one column called {', '.join(map(repr, doubled))}; rename or drop one")
+        raise UnreadableFileError(
+            f"has more than one column called {', '.join(map(repr, doubled))}; rename or drop one"
+        )
     missing = [column.name for column in table.required_columns if column.name not in names]
     if missing:
         similar = [name for name in names if name.strip().lower().replace(" ", "_") in missing]
@@ -185,9 +187,7 @@ def _check_text(file: Path, copy: Path | None = None) -> None:
 
 
 def _not_utf8(beginning: bytes, line_number: int) -> UnreadableFileError:
-    return _no_text(
-        beginning, f"is not UTF-8 in line {line_number} (Windows-1251, perhaps?); write it again as UTF-8"
-    )
+    return _no_text(beginning, f"is not UTF-8 in line {line_number} (Windows-1251, perhaps?); write it again as UTF-8")
 
 
 def _no_text(beginning: bytes, otherwise: str) -> UnreadableFileError:
@@ -255,7 +255,9 @@ def _create_lines(connection: duckdb.DuckDBPyConnection, plain: Path, scratch: P
         if chunks
         else "create or replace temporary table lines as select 1::bigint as line_number, ''::varchar as line where false"
     )
-    longest = connection.execute(f"select min(line_number) from lines where strlen(line) > {LONGEST_LINE_BYTES}").fetchone()
+    longest = connection.execute(
+        f"select min(line_number) from lines where strlen(line) > {LONGEST_LINE_BYTES}"
+    ).fetchone()
     if longest and longest[0]:
         raise UnreadableFileError(
             f"has a line longer than {LONGEST_LINE_BYTES:,} bytes, line {longest[0]:,}; write each row on a line of its own"
@@ -296,7 +298,9 @@ def _csv_header(plain: Path) -> tuple[list[str], int]:
                     return names, reader.line_num
         except csv.Error as error:
             if "new-line" in str(error):
-                raise UnreadableFileError("has a carriage return inside its header; end lines with line feeds") from None
+                raise UnreadableFileError(
+                    "has a carriage return inside its header; end lines with line feeds"
+                ) from None
             raise UnreadableFileError(f"has a header that can't be read ({error}); are its quotes right?") from None
     raise UnreadableFileError("has no header: its first line must name its columns")
 
@@ -306,7 +310,9 @@ def _csv_records(
 ) -> str:
     values = dict(zip(header, fields, strict=True))
     known = ", ".join(f"{values.get(name, 'cast(null as varchar)')} as {name}" for name in table.column_names)
-    unknown = [(name, str(macros.clean_text(value))) for name, value in values.items() if name not in table.column_names]
+    unknown = [
+        (name, str(macros.clean_text(value))) for name, value in values.items() if name not in table.column_names
+    ]
     return f"""
         select {rest}, cast([] as varchar[]) as nested_columns, {_attributes(unknown)} as attributes, {known}
         from {source}
@@ -329,7 +335,11 @@ def _read_clean_csv(
         auto_detect = false, max_line_size = {LONGEST_LINE_BYTES}, columns = {{{columns}}}
     )"""
     first = connection.execute(f"from {source} limit 1").fetchone()
-    if first is None or [name or "" for name in first] != list(header) or _is_misread(connection, plain, source, fields):
+    if (
+        first is None
+        or [name or "" for name in first] != list(header)
+        or _is_misread(connection, plain, source, fields)
+    ):
         return False
     rest = "row_number, cast(null as varchar) as line, true as is_parsable"
     numbered = f"(select *, row_number() over () - 1 as row_number from {source})"
@@ -338,9 +348,7 @@ def _read_clean_csv(
     return True
 
 
-def _is_misread(
-    connection: duckdb.DuckDBPyConnection, plain: Path, source: str, fields: Sequence[str]
-) -> bool:
+def _is_misread(connection: duckdb.DuckDBPyConnection, plain: Path, source: str, fields: Sequence[str]) -> bool:
     """Whether DuckDB is too forgiving for this file.
 
     It leaves out empty fields beyond the header's: then commas are left over. Next to line feeds it may take lone
@@ -356,7 +364,7 @@ def _is_misread(
     record_count, value_bytes, bytes_without_commas = connection.execute(
         f"""
         select count(*), coalesce(sum(strlen(record)), 0), coalesce(sum(strlen(replace(record, ',', ''))), 0)
-        from (select concat({', '.join(fields)}) as record from {source})
+        from (select concat({", ".join(fields)}) as record from {source})
         """
     ).fetchone() or (0, 0, 0)
     return comma_count != (len(fields) - 1) * record_count + value_bytes - bytes_without_commas
@@ -444,7 +452,9 @@ def _read_faulty_csv(
     )
     unclosed = connection.execute("select row_number from records where is_unclosed").fetchone()
     if unclosed:
-        raise UnreadableFileError(f"has a quote that is opened in row {unclosed[0]} and never closed; close or double it")
+        raise UnreadableFileError(
+            f"has a quote that is opened in row {unclosed[0]} and never closed; close or double it"
+        )
     longest = connection.execute("select coalesce(max(strlen(line)), 0) from records").fetchone()
     if longest and longest[0] > LONGEST_LINE_BYTES:
         raise UnreadableFileError(f"has a row longer than {LONGEST_LINE_BYTES:,} bytes; is a quote missing?")
@@ -621,7 +631,9 @@ def _read_parquet(
     except (pyarrow.ArrowException, duckdb.Error, OSError, UnicodeDecodeError) as error:
         # Damage shows in many ways, and DuckDB has no one exception for it.
         cause = str(error).split("\n")[0].replace(str(plain), "it")[:200]
-        raise UnreadableFileError(f"is not a whole Parquet file: truncated or damaged ({cause}); deliver it again") from None
+        raise UnreadableFileError(
+            f"is not a whole Parquet file: truncated or damaged ({cause}); deliver it again"
+        ) from None
 
 
 def _is_nested(data_type: str) -> bool:

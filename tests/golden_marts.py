@@ -31,9 +31,7 @@ def read_expected(name: str) -> dict[str, list[dict[str, str]]]:
     return expected
 
 
-def as_golden_rows(
-    rows: Iterable[Mapping[str, Any]], columns: Sequence[str]
-) -> list[dict[str, str]]:
+def as_golden_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> list[dict[str, str]]:
     """The rows with these columns only, their values written as in the expected files."""
     return [{column: as_golden_text(row[column], column) for column in columns} for row in rows]
 

@@ -172,7 +172,10 @@ def main() -> int:
             is_bad = answer in ("survived", "does not apply") or answer.startswith("tests did not run")
             bad += is_bad
             change = f"{mutant.line.strip()[:60]!r} → {mutant.broken.strip()[:60]!r}"
-            print(f"{'NOT CAUGHT' if is_bad else 'caught':10} {mutant.rule:6} {Path(mutant.file).name:30} {change:130} {answer}", flush=True)
+            print(
+                f"{'NOT CAUGHT' if is_bad else 'caught':10} {mutant.rule:6} {Path(mutant.file).name:30} {change:130} {answer}",
+                flush=True,
+            )
     print(f"{len(chosen) - bad} passed, {bad} failed")
     return 1 if bad else 0
 

@@ -271,9 +271,7 @@ class RowMaker:
         query: list[str] = []
         source, medium = self.source_and_medium()
         in_columns = {"utm_source": source, "utm_medium": medium}
-        way = self.dice.choice(
-            ("columns", "columns", "url", "url", "both", "half", "click id", "referrer", "direct")
-        )
+        way = self.dice.choice(("columns", "columns", "url", "url", "both", "half", "click id", "referrer", "direct"))
         if way == "columns":
             found |= in_columns
         elif way == "url":
@@ -406,9 +404,7 @@ class RowMaker:
             **self.channel(widget_id),
             "location": pick((None, None, "Казань", "Нижний, Новгород")),
             "device_type": pick((None, "mobile", "desktop")),
-            "visited_pages": pick(
-                (None, '["/", "/цены"]', '["/a, \\"b\\""]', "[]", "/", '{"a": 1}')
-            ),
+            "visited_pages": pick((None, '["/", "/цены"]', '["/a, \\"b\\""]', "[]", "/", '{"a": 1}')),
             "time_on_site": pick((None, "0", "95", "девяносто")),
             "visit_duration": pick((None, "120", "3600", "-")),
             "page_hash": pick((None, "a1b2")),
@@ -467,9 +463,7 @@ class RowMaker:
     def redelivery(self, table: str, load_day: date, rows: Sequence[Row]) -> Delivery:
         """The day once more: corrected, shrunk, emptied, without a file, or one that fails."""
         some = [row for row in rows if self.chance(0.7)]
-        way = self.dice.choice(
-            ("same", "fewer", "corrected", "corrected", "emptied", "no file", "half", "failing")
-        )
+        way = self.dice.choice(("same", "fewer", "corrected", "corrected", "emptied", "no file", "half", "failing"))
         if way == "no file":
             return Delivery(table, load_day, {})
         if way == "emptied":
@@ -481,10 +475,7 @@ class RowMaker:
             if way == "half" and self.chance(0.3):
                 count = set_aside = 19
             mixed: list[Row] = [self.good_row(table, load_day) for _ in range(count - set_aside)]
-            mixed += [
-                self.spoilt(table, load_day, self.good_row(table, load_day))
-                for _ in range(set_aside)
-            ]
+            mixed += [self.spoilt(table, load_day, self.good_row(table, load_day)) for _ in range(set_aside)]
             self.dice.shuffle(mixed)
             return Delivery(table, load_day, {"b.csv": some, "c.csv": mixed})
         if way == "same":

@@ -149,10 +149,7 @@ class Seeds:
 
         def rows(name: str) -> list[dict[str, str]]:
             with open(folder / f"{name}.csv", encoding="utf-8-sig", newline="") as file:
-                return [
-                    {column: trim(value) for column, value in row.items()}
-                    for row in csv.DictReader(file)
-                ]
+                return [{column: trim(value) for column, value in row.items()} for row in csv.DictReader(file)]
 
         return Seeds(
             widgets={
@@ -168,9 +165,7 @@ class Seeds:
                 ClickId(row["parameter"], row["source"], row["medium"])
                 for row in sorted(rows("click_ids"), key=lambda row: int(row["click_id_order"]))
             ],
-            referrers={
-                row["host"]: Referrer(row["kind"], row["name"]) for row in rows("referrers")
-            },
+            referrers={row["host"]: Referrer(row["kind"], row["name"]) for row in rows("referrers")},
             ignored_identifiers=frozenset(
                 (row["identifier_kind"], row["identifier"]) for row in rows("ignored_identifiers")
             ),
@@ -272,9 +267,7 @@ def expected_marts(deliveries: Iterable[Delivery], settings: Settings, seeds: Se
 Accepted = dict[tuple[str, date], Mapping[str, Sequence[Row]]]
 
 
-def accept(
-    deliveries: Iterable[Delivery], settings: Settings
-) -> tuple[Accepted, set[tuple[str, date]]]:
+def accept(deliveries: Iterable[Delivery], settings: Settings) -> tuple[Accepted, set[tuple[str, date]]]:
     """The last accepted delivery of every table and day, and the days whose latest one failed."""
     accepted: Accepted = {}
     failed: set[tuple[str, date]] = set()
@@ -283,8 +276,7 @@ def accept(
         if not delivery.files:
             continue
         if any(
-            is_mostly_rejected(delivery.table, delivery.load_day, rows, settings)
-            for rows in delivery.files.values()
+            is_mostly_rejected(delivery.table, delivery.load_day, rows, settings) for rows in delivery.files.values()
         ):
             failed.add(key)
         else:
@@ -334,9 +326,7 @@ def newest_versions(table: str, accepted: Accepted, settings: Settings) -> list[
     return [values for _, values in newest.values()]
 
 
-def day_has_come(
-    table: str, values: Mapping[str, str], accepted: Accepted, settings: Settings
-) -> bool:
+def day_has_come(table: str, values: Mapping[str, str], accepted: Accepted, settings: Settings) -> bool:
     last_loaded_day = max(load_day for _, load_day in accepted)
     instant = readable_instant(values[TIME_COLUMN[table]], settings)
     return instant.astimezone(settings.zone).date() <= last_loaded_day
@@ -585,9 +575,7 @@ def source_and_medium(values: Mapping[str, str], seeds: Seeds) -> tuple[str, str
     return trim(pair[0]).lower(), trim(pair[1]).lower()
 
 
-def channel_of(
-    source: str, medium: str, campaign: str | None, settings: Settings, seeds: Seeds
-) -> str:
+def channel_of(source: str, medium: str, campaign: str | None, settings: Settings, seeds: Seeds) -> str:
     for rule in seeds.channel_rules:
         matches = {"exact": matches_exactly, "words": matches_words}[rule.match]
         if matches(rule.source.lower(), source) and matches(rule.medium.lower(), medium):
@@ -666,9 +654,7 @@ def read_contact(values: Mapping[str, str], settings: Settings, seeds: Seeds) ->
     client_name = values.get("client_name", UNKNOWN_NAME)
     location = values.get("location", UNKNOWN_LOCATION)
     phone = valid_phone(values.get("phone"), settings.default_phone_region)
-    unknown = {
-        column: values[column] for column in sorted(values) if column not in COLUMNS["contacts"]
-    }
+    unknown = {column: values[column] for column in sorted(values) if column not in COLUMNS["contacts"]}
     history_columns: MartRow = {
         "is_unique": read_boolean(values.get("is_unique")),
         "final_group": values.get("final_group"),
@@ -715,11 +701,7 @@ def counted_touches(client: Client, contact: Contact, settings: Settings) -> lis
         since = contact.contacted_at - timedelta(hours=24 * settings.lookback_days)
         touches = [touch for touch in touches if touch.touched_at >= since]
     if settings.history_scope == "since_previous_contact":
-        earlier = [
-            other.contacted_at
-            for other in client.contacts
-            if other.contacted_at < contact.contacted_at
-        ]
+        earlier = [other.contacted_at for other in client.contacts if other.contacted_at < contact.contacted_at]
         touches = [touch for touch in touches if not earlier or touch.touched_at >= max(earlier)]
     if not settings.count_direct_touches:
         touches = [touch for touch in touches if not touch.is_direct]
@@ -737,9 +719,7 @@ def add_client(client: Client, marts: Marts, settings: Settings) -> None:
         is_multichannel = len(channels) >= 2  # R4: two channels are never of one touch
         multichannel_contact_count += is_multichannel
         icon = "multichannel" if is_multichannel else "single_channel" if touches else "no_touches"
-        chain = (["…"] if len(touches) > limit else []) + [
-            touch.channel for touch in touches[-limit:]
-        ]
+        chain = (["…"] if len(touches) > limit else []) + [touch.channel for touch in touches[-limit:]]
         marts.journal.append(
             {
                 **contact.journal_columns,

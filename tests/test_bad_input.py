@@ -47,7 +47,16 @@ WHITE_SPACE = (
 TEXT_COLUMNS = {
     "touches": (
         *("visitor_id", "yandex_client_id", "google_client_id", "crm_client_id", "landing_page", "referrer"),
-        *("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "location", "device_type", "page_hash"),
+        *(
+            "utm_source",
+            "utm_medium",
+            "utm_campaign",
+            "utm_term",
+            "utm_content",
+            "location",
+            "device_type",
+            "page_hash",
+        ),
     ),
     "contacts": (
         *("visitor_id", "yandex_client_id", "google_client_id", "crm_client_id", "phone", "email", "client_name"),
@@ -212,7 +221,9 @@ class Desk:
     def ledger(self, columns: str = "*") -> list[tuple]:
         return self.connection.execute(f"select {columns} from raw.loads order by load_id").fetchall()
 
-    def refuse(self, files: Content | dict[str, Content], *phrases: str, table: str = "contacts", **settings: Any) -> Loaded:
+    def refuse(
+        self, files: Content | dict[str, Content], *phrases: str, table: str = "contacts", **settings: Any
+    ) -> Loaded:
         """A delivery that fails its day: what was there stays, and another day loads in the same run (R26)."""
         good_row = GOOD_ROW[table]
         self.write(as_csv([good_row("before")]), table)
@@ -278,7 +289,7 @@ class Desk:
     def _check_failed(self, failed: Loaded) -> None:
         load = failed.load
         assert load.message is not None and load.message.startswith(f"{load.table}/{load.day}/")
-        for unwanted in ("Traceback", "File \"", "LINE 1", "\udcff"):
+        for unwanted in ("Traceback", 'File "', "LINE 1", "\udcff"):
             assert unwanted not in load.message
         assert failed.rows == [] and failed.set_aside == []
         written = self.connection.execute(
@@ -306,7 +317,9 @@ def test_file_without_header_fails(desk: Desk, text: str) -> None:
     desk.refuse(text, "has no header: its first line must name its columns")
 
 
-@pytest.mark.parametrize("text", [HEADER, HEADER.strip(), "\ufeff" + HEADER, HEADER + "\n \n", HEADER.replace("\n", "\r\n")])
+@pytest.mark.parametrize(
+    "text", [HEADER, HEADER.strip(), "\ufeff" + HEADER, HEADER + "\n \n", HEADER.replace("\n", "\r\n")]
+)
 def test_header_only_is_a_delivery_without_rows(desk: Desk, text: str) -> None:
     loaded = desk.take(text)
     assert (loaded.rows, loaded.load.delivered_count) == ([], 0)
@@ -336,7 +349,10 @@ def test_byte_order_mark_is_no_part_of_the_first_name(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("content", "phrase"),
     [
-        ((HEADER + line(1)).encode("cp1251"), "is not UTF-8 in line 2 (Windows-1251, perhaps?); write it again as UTF-8"),
+        (
+            (HEADER + line(1)).encode("cp1251"),
+            "is not UTF-8 in line 2 (Windows-1251, perhaps?); write it again as UTF-8",
+        ),
         ((HEADER + line(1)).encode("utf-16"), "is UTF-16; write it again as UTF-8"),
         ((HEADER + line(1)).encode("utf-16-le"), "has a NUL byte in line 1"),
         ((HEADER + line(1) + line(2, "a\0b")).encode(), "has a NUL byte in line 3"),
@@ -352,7 +368,9 @@ def test_bytes_that_are_not_utf8_text_fail(desk: Desk, content: bytes, phrase: s
 
 
 def test_json_lines_are_checked_like_csv(desk: Desk) -> None:
-    desk.refuse({"a.jsonl": as_json_lines(contact(client_name="Анна")).encode("cp1251")}, "a.jsonl is not UTF-8 in line 1")
+    desk.refuse(
+        {"a.jsonl": as_json_lines(contact(client_name="Анна")).encode("cp1251")}, "a.jsonl is not UTF-8 in line 1"
+    )
     desk.refuse({"a.jsonl": as_json_lines(contact()) + "{\0}\n"}, "a.jsonl has a NUL byte in line 2")
 
 
@@ -384,7 +402,9 @@ def test_damaged_gzip_fails(desk: Desk, position: int) -> None:
 
 def test_gzip_of_or_with_something_else(desk: Desk) -> None:
     desk.refuse({"a.csv.gz": PACKED + b"and more"}, "is a truncated or damaged gzip file; deliver it again")
-    desk.refuse({"a.csv.gz": gzip.compress(b"")}, "is empty once unpacked; a delivery without rows has at least a header")
+    desk.refuse(
+        {"a.csv.gz": gzip.compress(b"")}, "is empty once unpacked; a delivery without rows has at least a header"
+    )
     desk.refuse({"a.jsonl.gz": HEADER + line(1)}, "is not packed by gzip; pack it, or take .gz off its name")
     desk.refuse({"a.csv.gz": b""}, "is empty (0 bytes)")
 
@@ -450,9 +470,24 @@ def test_line_break_in_a_column_name_costs_no_row(desk: Desk, line_end: str, fau
 @pytest.mark.parametrize("position", [0, 1, 2], ids=["first", "middle", "last"])
 @pytest.mark.parametrize(
     "text",
-    ["c9", "c9,w1,2025-11-20T10:00:00Z,call", line(9, "Анна,лишнее").strip(), line(9, "Анна,").strip()]
-    + [line(9, 'Анна,,""').strip(), line(9, ",").strip(), line(9, "Анна, ").strip()],
-    ids=["one", "one too few", "one over", "an empty one over", "two empty ones over", "empty and empty", "a space over"],
+    [
+        "c9",
+        "c9,w1,2025-11-20T10:00:00Z,call",
+        line(9, "Анна,лишнее").strip(),
+        line(9, "Анна,").strip(),
+        line(9, 'Анна,,""').strip(),
+        line(9, ",").strip(),
+        line(9, "Анна, ").strip(),
+    ],
+    ids=[
+        "one",
+        "one too few",
+        "one over",
+        "an empty one over",
+        "two empty ones over",
+        "empty and empty",
+        "a space over",
+    ],
 )
 def test_wrong_number_of_fields_sets_the_row_aside(desk: Desk, text: str, position: int) -> None:
     lines = [line(1), line(2)]
@@ -464,7 +499,9 @@ def test_wrong_number_of_fields_sets_the_row_aside(desk: Desk, text: str, positi
 
 
 def test_empty_fields_at_the_end_are_fields(desk: Desk) -> None:
-    loaded = desk.take(HEADER.replace("client_name", "client_name,location,extra") + line(1, "Анна,,") + line(2, ',"a,b",""'))
+    loaded = desk.take(
+        HEADER.replace("client_name", "client_name,location,extra") + line(1, "Анна,,") + line(2, ',"a,b",""')
+    )
     assert loaded.rows == [named(1), contact(2, location="a,b")]
 
 
@@ -533,7 +570,9 @@ def test_missing_required_column_fails(desk: Desk, missing: str) -> None:
 
 
 def test_all_missing_columns_are_told_at_once(desk: Desk) -> None:
-    desk.refuse("a,b\n1,2\n", "has no column contact_id, widget_id, contacted_at, contact_type; its columns are 'a', 'b'")
+    desk.refuse(
+        "a,b\n1,2\n", "has no column contact_id, widget_id, contacted_at, contact_type; its columns are 'a', 'b'"
+    )
     desk.refuse({"a.parquet": as_parquet(pyarrow.table({}))}, "its columns are none")
 
 
@@ -553,7 +592,15 @@ def test_optional_columns_may_be_absent_and_in_any_order(desk: Desk) -> None:
 STRANGE_NAMES = {
     **{'a"b': "1", "a.b": "2", "a/b": "3", "a b": "4", "колонка": "5", "": "6", "it's": "7", "$": "8", "~1": "9"},
     **{"Contact_ID": "10", "CONTACT_ID": "11", "contact id": "12", " widget_id": "13", "select": "14", "load_id": "15"},
-    **{"row_number": "16", "field_0": "17", "line": "18", "attributes": "19", "{{ x }}": "20", "a,b": "21", "[0]": "22"},
+    **{
+        "row_number": "16",
+        "field_0": "17",
+        "line": "18",
+        "attributes": "19",
+        "{{ x }}": "20",
+        "a,b": "21",
+        "[0]": "22",
+    },
     **{"*": "23", "#": "24", "\\": "25", "a;drop": "26", "😀": "27", "reason": "28", "record": "29", "name": "30"},
 }
 
@@ -603,9 +650,24 @@ def test_known_name_spelled_otherwise_fails_with_a_hint(desk: Desk, spelling: st
 
 @pytest.mark.parametrize(
     "text",
-    ['{"contact_id": "c2"', "[1, 2]", '"text"', "5", "null", "true", "{'contact_id': 'c2'}", "// note", "contact_id,widget_id"]
-    + [json.dumps([contact(2)]), json.dumps(contact(2)) * 2, json.dumps(contact(2)) + ",", '{"contact_id": "a\tb"}']
-    + ['{"contact_id": "a\\ud800b"}', '{"contact_id": "\\x"}', "{"],
+    [
+        '{"contact_id": "c2"',
+        "[1, 2]",
+        '"text"',
+        "5",
+        "null",
+        "true",
+        "{'contact_id': 'c2'}",
+        "// note",
+        "contact_id,widget_id",
+        json.dumps([contact(2)]),
+        json.dumps(contact(2)) * 2,
+        json.dumps(contact(2)) + ",",
+        '{"contact_id": "a\tb"}',
+        '{"contact_id": "a\\ud800b"}',
+        '{"contact_id": "\\x"}',
+        "{",
+    ],
 )
 def test_line_that_is_no_json_object_is_set_aside(desk: Desk, text: str) -> None:
     loaded = desk.take({"a.jsonl": as_json_lines(contact(1), text, "  ", contact(3))})
@@ -621,7 +683,14 @@ def test_key_twice_sets_the_line_aside(desk: Desk) -> None:
 
 
 def test_json_values_are_read_as_text(desk: Desk) -> None:
-    columns = {"duration": 95, "value": 1500.5, "is_unique": True, "phone": 79001234567, "client_name": None, "location": 1}
+    columns = {
+        "duration": 95,
+        "value": 1500.5,
+        "is_unique": True,
+        "phone": 79001234567,
+        "client_name": None,
+        "location": 1,
+    }
     loaded = desk.take({"a.jsonl": as_json_lines(contact(1, **columns), contact(2, contact_id=12345678901234567890))})
     texts = {"duration": "95", "value": "1500.5", "is_unique": "true", "phone": "79001234567", "location": "1"}
     assert loaded.rows == [contact(1, **texts), contact(2, contact_id="12345678901234567890")]
@@ -656,7 +725,9 @@ def test_structure_where_a_value_belongs(desk: Desk) -> None:
 
 def test_unknown_keys_of_json_are_kept_as_they_are(desk: Desk) -> None:
     unknown = {"a": {"b": [1, None, " x ", {"c": "д"}]}, "n": 1.5, "t": True, "list": [], "object": {}, "text": "x"}
-    loaded = desk.take({"a.jsonl": as_json_lines(contact(1) | unknown | {"blank": " ", "nothing": None, "trim": "\u00a0y "})})
+    loaded = desk.take(
+        {"a.jsonl": as_json_lines(contact(1) | unknown | {"blank": " ", "nothing": None, "trim": "\u00a0y "})}
+    )
     assert loaded.rows == [contact(1, attributes=unknown | {"trim": "y"})]
 
 
@@ -673,9 +744,13 @@ def test_visited_pages_of_json(desk: Desk) -> None:
 PARQUET = as_parquet([contact(number, client_name=f"Имя {number}") for number in range(200)])
 
 
-@pytest.mark.parametrize("kept", [1, 4, 8, 100, len(PARQUET) // 2, len(PARQUET) - 8, len(PARQUET) - 4, len(PARQUET) - 1])
+@pytest.mark.parametrize(
+    "kept", [1, 4, 8, 100, len(PARQUET) // 2, len(PARQUET) - 8, len(PARQUET) - 4, len(PARQUET) - 1]
+)
 def test_torn_parquet_fails(desk: Desk, kept: int) -> None:
-    desk.refuse({"a.parquet": PARQUET[:kept]}, "a.parquet is not a whole Parquet file: truncated or damaged", "deliver it again")
+    desk.refuse(
+        {"a.parquet": PARQUET[:kept]}, "a.parquet is not a whole Parquet file: truncated or damaged", "deliver it again"
+    )
 
 
 def test_what_is_no_parquet_fails(desk: Desk) -> None:
@@ -703,7 +778,9 @@ def test_damaged_parquet_fails_or_keeps_its_rows(desk: Desk, compression: str) -
         if loaded.load.outcome == "failed":
             # Without checksums, damage may look like other values: then these are judged.
             message = loaded.load.message or ""
-            assert "is not a whole Parquet file: truncated or damaged" in message or "of its 300 rows set aside" in message
+            assert (
+                "is not a whole Parquet file: truncated or damaged" in message or "of its 300 rows set aside" in message
+            )
         else:
             assert loaded.load.delivered_count == 300
     assert "failed" in outcomes
@@ -714,7 +791,9 @@ def test_damaged_parquet_fails_or_keeps_its_rows(desk: Desk, compression: str) -
 def test_timestamps_of_parquet(desk: Desk, unit: str) -> None:
     moment = datetime(2025, 11, 20, 10, 0, 5)
     for zone, expected in ((None, 7), ("UTC", 10), ("Europe/Moscow", 10), ("+05:00", 10)):
-        values = pyarrow.array([moment if zone is None else moment.replace(tzinfo=UTC)], pyarrow.timestamp(unit, tz=zone))
+        values = pyarrow.array(
+            [moment if zone is None else moment.replace(tzinfo=UTC)], pyarrow.timestamp(unit, tz=zone)
+        )
         loaded = desk.take({"a.parquet": typed_parquet({"contacted_at": values})})
         # Without a zone it is a local time, as in text.
         assert loaded.read("contacted_at") == [datetime(2025, 11, 20, expected, 0, 5, tzinfo=UTC)]
@@ -745,7 +824,9 @@ def test_numbers_of_parquet_are_read_as_a_csv_would_have_them(desk: Desk) -> Non
             "contact_id": pyarrow.array([1.0, 2.0, 9007199254740992.0, 3.5]),
             "widget_id": pyarrow.array([1, 2, 3, 2**64 - 1], pyarrow.uint64()),
             "duration": pyarrow.array([95.0, None, float("nan"), float("inf")]),
-            "value": pyarrow.array([Decimal("1500.50"), None, Decimal("-0.01"), Decimal("0")], pyarrow.decimal128(10, 2)),
+            "value": pyarrow.array(
+                [Decimal("1500.50"), None, Decimal("-0.01"), Decimal("0")], pyarrow.decimal128(10, 2)
+            ),
             "is_unique": pyarrow.array([True, False, None, True]),
             "phone": pyarrow.array([79001234567, None, -1, 0]),
             "extra": pyarrow.array([1.5, 2.0, None, 1e300]),
@@ -829,7 +910,10 @@ def test_structures_of_parquet(desk: Desk) -> None:
         }
     )
     loaded = desk.take({"a.parquet": content})
-    assert [(number, reason) for number, reason, _ in loaded.set_aside] == [(1, "unreadable_widget_id"), (2, "missing_widget_id")]
+    assert [(number, reason) for number, reason, _ in loaded.set_aside] == [
+        (1, "unreadable_widget_id"),
+        (2, "missing_widget_id"),
+    ]
     assert json.loads(loaded.set_aside[0][2]) == contact(1, widget_id={"id": "w1"}, client_name=["Анна"])
     content = typed_parquet(
         {
@@ -901,7 +985,9 @@ def test_missing_folder_of_a_table_is_told(desk: Desk) -> None:
     (desk.landing / "touches").rmdir()
     assert desk.scan().warnings == (f"{desk.landing / 'touches'} does not exist: no touches are delivered",)
     (desk.landing / "touches").write_text("a file")
-    assert desk.scan().warnings == (f"{desk.landing / 'touches'} can't be listed (Not a directory): no touches are read",)
+    assert desk.scan().warnings == (
+        f"{desk.landing / 'touches'} can't be listed (Not a directory): no touches are read",
+    )
 
 
 def test_incomplete_files_are_ignored(desk: Desk) -> None:
@@ -1108,11 +1194,39 @@ def test_fractions_of_one_to_nine_digits(desk: Desk, digits: int) -> None:
 
 def test_times_that_can_not_be_read(desk: Desk) -> None:
     times = (
-        *("2025-11-20", "20.11.2025 10:00", "11/20/2025 10:00", "вчера", "10:00", "1763632800", "1763632800000", "0", "-"),
-        *("2025-11-20T24:00:00Z", "2025-11-20T23:59:60Z", "2025-11-20T10:60:00Z", "2025-02-30T10:00:00Z", "2025-13-01T10:00Z"),
+        *(
+            "2025-11-20",
+            "20.11.2025 10:00",
+            "11/20/2025 10:00",
+            "вчера",
+            "10:00",
+            "1763632800",
+            "1763632800000",
+            "0",
+            "-",
+        ),
+        *(
+            "2025-11-20T24:00:00Z",
+            "2025-11-20T23:59:60Z",
+            "2025-11-20T10:60:00Z",
+            "2025-02-30T10:00:00Z",
+            "2025-13-01T10:00Z",
+        ),
         *("2025-11-20T10:00:00 Z", "2025-11-20T10:00:00 MSK", "2025-11-20T10:00:00+3", "2025-11-20T10:00:00+24:00"),
-        *("2025-11-20T10:00:00.", "2025-11-20T10:00:00,5", "2025-11-20T1:00:00", "2025-11-20t10:00:00z", "2025-11-20  10:00"),
-        *("2025-11-20T10:00:00Z junk", "2025-11-20T10:00:00\n", "２０２５-11-20T10:00:00Z", "+2025-11-20T10:00:00Z", "infinity"),
+        *(
+            "2025-11-20T10:00:00.",
+            "2025-11-20T10:00:00,5",
+            "2025-11-20T1:00:00",
+            "2025-11-20t10:00:00z",
+            "2025-11-20  10:00",
+        ),
+        *(
+            "2025-11-20T10:00:00Z junk",
+            "2025-11-20T10:00:00\n",
+            "２０２５-11-20T10:00:00Z",
+            "+2025-11-20T10:00:00Z",
+            "infinity",
+        ),
         *("2023-02-29T10:00:00Z", "2025-00-10T10:00:00Z", "2025-11-20T10", "2025-11-20T10:00:00Z'; drop table x; --"),
     )
     _, reasons = set_aside_by_time(desk, times)
@@ -1147,7 +1261,9 @@ def test_bound_is_24_hours_where_the_day_after_has_25(desk: Desk) -> None:
     # In Berlin the clocks go back on 2025-10-26, the day after the load day.
     rows = [
         contact(number, contacted_at=text)
-        for number, text in enumerate(("2025-10-26T23:00:00", "2025-10-26T23:00:00.000001", "2025-10-26T22:00:00.000001Z"))
+        for number, text in enumerate(
+            ("2025-10-26T23:00:00", "2025-10-26T23:00:00.000001", "2025-10-26T22:00:00.000001Z")
+        )
     ]
     desk.write(as_csv(rows), day=date(2025, 10, 25))
     loaded = desk.load(day=date(2025, 10, 25), report_timezone="Europe/Berlin")
@@ -1192,7 +1308,23 @@ def read_each(desk: Desk, column: str, texts: dict[str, Any], table: str = "cont
 
 def test_seconds(desk: Desk) -> None:
     good = {"0": 0, "95": 95, "95.0": 95, "95.000": 95, "007": 7, " 5 ": 5, "": None, str(2**63 - 1): 2**63 - 1}
-    bad = ("-1", "+1", "95.5", "95.", "1e3", str(2**63), "9" * 30, "минута", "1:35", "1 000", "95,0", "NaN", "٣", "0x10", "null")
+    bad = (
+        "-1",
+        "+1",
+        "95.5",
+        "95.",
+        "1e3",
+        str(2**63),
+        "9" * 30,
+        "минута",
+        "1:35",
+        "1 000",
+        "95,0",
+        "NaN",
+        "٣",
+        "0x10",
+        "null",
+    )
     read_each(desk, "duration", good | dict.fromkeys(bad, None))
 
 
@@ -1209,7 +1341,22 @@ def test_money(desk: Desk) -> None:
         **{"-10.50": Decimal("-10.5"), "1.005": Decimal("1.01"), "-1.005": Decimal("-1.01"), "1.004999": Decimal("1")},
         **{"9999999999999999.99": Decimal("9999999999999999.99"), "": None, " 12 ": Decimal("12")},
     }
-    bad = ("1500,50", "1 500", "1\u00a0500", "NaN", "inf", "1e3", "10000000000000000", "9" * 40, "₽100", "1.2.3", ".5", "5.", "-", "--1")
+    bad = (
+        "1500,50",
+        "1 500",
+        "1\u00a0500",
+        "NaN",
+        "inf",
+        "1e3",
+        "10000000000000000",
+        "9" * 40,
+        "₽100",
+        "1.2.3",
+        ".5",
+        "5.",
+        "-",
+        "--1",
+    )
     read_each(desk, "value", good | dict.fromkeys(bad, None))
 
 
@@ -1257,7 +1404,11 @@ def test_first_fault_is_the_reason(desk: Desk, form: str) -> None:
     loaded = desk.take({f"a.{form}": contents[form]})
     assert loaded.rows == [contact(7)]
     reasons = ["missing_contact_id", "missing_widget_id", "missing_contact_type", "unreadable_contacted_at"]
-    assert [reason for _, reason, _ in loaded.set_aside] == [*reasons, "impossible_contacted_at", "unknown_contact_type"]
+    assert [reason for _, reason, _ in loaded.set_aside] == [
+        *reasons,
+        "impossible_contacted_at",
+        "unknown_contact_type",
+    ]
     for (_, _, text), row in zip(loaded.set_aside, rows, strict=False):
         expected = row if form == "jsonl" else {name: value for name, value in row.items() if value}
         assert json.loads(text) == expected
@@ -1271,10 +1422,32 @@ def test_text_of_a_row_set_aside_has_its_unknown_columns(desk: Desk) -> None:
 
 
 def test_phones_and_emails_arrive_as_delivered(desk: Desk) -> None:
-    phones = ["+7 900 123-45-67", "8(900)1234567", "9001234567", "+7 900 123 45 67 доб. 5", "tel:+79001234567", "12345", "-"]
+    phones = [
+        "+7 900 123-45-67",
+        "8(900)1234567",
+        "9001234567",
+        "+7 900 123 45 67 доб. 5",
+        "tel:+79001234567",
+        "12345",
+        "-",
+    ]
     phones += ["'+79001234567", "+7９００1234567", "7.9001234567E+10"]
-    emails = ["a@b.c", "A @ b.c", "нет", "a@b@c", '"a b"@c.d', "Анна <a@b.c>", "a@b.c, d@e.f", "mailto:a@b.c", "@", "a@"]
-    rows = [contact(number, phone=phone, email=email) for number, (phone, email) in enumerate(zip(phones, emails, strict=True))]
+    emails = [
+        "a@b.c",
+        "A @ b.c",
+        "нет",
+        "a@b@c",
+        '"a b"@c.d',
+        "Анна <a@b.c>",
+        "a@b.c, d@e.f",
+        "mailto:a@b.c",
+        "@",
+        "a@",
+    ]
+    rows = [
+        contact(number, phone=phone, email=email)
+        for number, (phone, email) in enumerate(zip(phones, emails, strict=True))
+    ]
     assert desk.take(as_csv(rows)).rows == rows
     assert desk.take({"a.jsonl": as_json_lines(*rows)}).rows == rows
 
@@ -1284,7 +1457,9 @@ def test_unicode_white_space_is_trimmed(desk: Desk, form: str) -> None:
     rows = []
     for number, space in enumerate(WHITE_SPACE):
         rows.append(contact(number, client_name=f"{space}А{space}Б{space}", location=space, extra=f"{space}в{space}"))
-    rows.append(contact("all", client_name=f"{WHITE_SPACE}А\u200bБ{WHITE_SPACE}", location=WHITE_SPACE, extra=WHITE_SPACE))
+    rows.append(
+        contact("all", client_name=f"{WHITE_SPACE}А\u200bБ{WHITE_SPACE}", location=WHITE_SPACE, extra=WHITE_SPACE)
+    )
     rows.append(contact("kept", client_name="\u200b\ufeff", location="\u200b", extra="\x1f"))
     contents: dict[str, Content] = {"csv": as_csv(rows), "jsonl": as_json_lines(*rows), "parquet": as_parquet(rows)}
     contents["faulty csv"] = as_csv(rows) + "c9,w1\n"
@@ -1299,7 +1474,10 @@ def test_unicode_white_space_is_trimmed(desk: Desk, form: str) -> None:
 
 def test_white_space_only_is_missing(desk: Desk) -> None:
     loaded = desk.take(as_csv([contact(1, widget_id=WHITE_SPACE), contact(2, contact_id="\u2009"), contact(3)]))
-    assert [(number, reason) for number, reason, _ in loaded.set_aside] == [(1, "missing_widget_id"), (2, "missing_contact_id")]
+    assert [(number, reason) for number, reason, _ in loaded.set_aside] == [
+        (1, "missing_widget_id"),
+        (2, "missing_contact_id"),
+    ]
 
 
 # Long values
@@ -1331,11 +1509,61 @@ def test_line_over_the_limit_fails(desk: Desk) -> None:
 # Hostile text
 
 HOSTILE = (
-    *("'", '"', "''", '""', ";", "';--", "'; drop table raw.contacts; --", '"; drop schema raw cascade; --"', "$$", "`id`"),
-    *("{{ 1 / 0 }}", "{% raw %}", "{# #}", "${HOME}", "%s %(x)s {0} {}", "\\", "\\n", "\\'", "a\\", "%00", "?", ":1", "$1"),
+    *(
+        "'",
+        '"',
+        "''",
+        '""',
+        ";",
+        "';--",
+        "'; drop table raw.contacts; --",
+        '"; drop schema raw cascade; --"',
+        "$$",
+        "`id`",
+    ),
+    *(
+        "{{ 1 / 0 }}",
+        "{% raw %}",
+        "{# #}",
+        "${HOME}",
+        "%s %(x)s {0} {}",
+        "\\",
+        "\\n",
+        "\\'",
+        "a\\",
+        "%00",
+        "?",
+        ":1",
+        "$1",
+    ),
     *("=cmd|' /C calc'!A0", "@SUM(1)", "+1", "-1", "../../etc/passwd", "/etc/passwd", "file:///etc/passwd", "*.csv"),
-    *("<script>alert(1)</script>", "&amp;", "<!--", "]]>", "null", "NULL", "None", "NaN", "true", "[]", "{}", '{"a": 1}'),
-    *("😀👩‍👩‍👧", "\u202eдавс", "\u200f", "e\u0301", "İı", "ß", "\ufffd", "\ufffe", "\U0010ffff", "\x01\x1f\x7f", "a\u2028b"),
+    *(
+        "<script>alert(1)</script>",
+        "&amp;",
+        "<!--",
+        "]]>",
+        "null",
+        "NULL",
+        "None",
+        "NaN",
+        "true",
+        "[]",
+        "{}",
+        '{"a": 1}',
+    ),
+    *(
+        "😀👩‍👩‍👧",
+        "\u202eдавс",
+        "\u200f",
+        "e\u0301",
+        "İı",
+        "ß",
+        "\ufffd",
+        "\ufffe",
+        "\U0010ffff",
+        "\x01\x1f\x7f",
+        "a\u2028b",
+    ),
     *("a\tb", "a\nb", "a\r\nb", "a\rb", "a,b", 'a","b', '",', ',"', '"\n"', "#", "--", "/*", "*/", "x" * 5000),
 )
 
@@ -1354,7 +1582,8 @@ def test_hostile_text_arrives_exactly(desk: Desk, form: str, table: str) -> None
     loaded = desk.take({f"a.{form.split()[-1]}": contents[form]}, table)
     assert loaded.set_aside == ([(len(rows) + 1, "unparsable_row", "9,9")] if form == "faulty csv" else [])
     assert loaded.rows == [
-        {name: value for name, value in row.items() if name != "extra"} | {"attributes": {"extra": row["extra"]}} for row in rows
+        {name: value for name, value in row.items() if name != "extra"} | {"attributes": {"extra": row["extra"]}}
+        for row in rows
     ]
 
 
@@ -1367,7 +1596,9 @@ def test_hostile_text_is_set_aside_exactly(desk: Desk) -> None:
 
 def test_nul_escapes_of_json_arrive(desk: Desk) -> None:
     row = contact(1, client_name="a\0b", extra="c\0d")
-    assert desk.take({"a.jsonl": as_json_lines(row)}).rows == [contact(1, client_name="a\0b", attributes={"extra": "c\0d"})]
+    assert desk.take({"a.jsonl": as_json_lines(row)}).rows == [
+        contact(1, client_name="a\0b", attributes={"extra": "c\0d"})
+    ]
 
 
 def test_surrogates_of_json(desk: Desk) -> None:
@@ -1379,8 +1610,39 @@ def test_surrogates_of_json(desk: Desk) -> None:
 
 
 FILE_NAMES = (
-    *("it's", 'a"b', "part [1]", "*", "a?", "100%", "%20", "a\nb", "-rf", "Ж" * 120, "x" * 247, "{{ x }}", "{% x %}", ";drop"),
-    *("a b ", "😀", "$(id)", "`id`", "a\\b", "~", "=cmd", "a,b", "\u202ea", "#", "day=1", "<b>", "a.parquet", "..a", "e\u0301"),
+    *(
+        "it's",
+        'a"b',
+        "part [1]",
+        "*",
+        "a?",
+        "100%",
+        "%20",
+        "a\nb",
+        "-rf",
+        "Ж" * 120,
+        "x" * 247,
+        "{{ x }}",
+        "{% x %}",
+        ";drop",
+    ),
+    *(
+        "a b ",
+        "😀",
+        "$(id)",
+        "`id`",
+        "a\\b",
+        "~",
+        "=cmd",
+        "a,b",
+        "\u202ea",
+        "#",
+        "day=1",
+        "<b>",
+        "a.parquet",
+        "..a",
+        "e\u0301",
+    ),
 )
 
 
@@ -1434,7 +1696,17 @@ def mixed(good: int, bad: int, first: int = 0) -> list[Row]:
 
 @pytest.mark.parametrize(
     ("good", "bad", "share"),
-    [(10, 10, 0.5), (0, 19, 0.5), (0, 19, 0), (20, 0, 0), (0, 20, 1), (0, 1, 0), (15, 5, 0.25), (1000, 1000, 0.5), (14, 6, 0.3)],
+    [
+        (10, 10, 0.5),
+        (0, 19, 0.5),
+        (0, 19, 0),
+        (20, 0, 0),
+        (0, 20, 1),
+        (0, 1, 0),
+        (15, 5, 0.25),
+        (1000, 1000, 0.5),
+        (14, 6, 0.3),
+    ],
 )
 def test_share_that_is_not_too_large(desk: Desk, good: int, bad: int, share: float) -> None:
     loaded = desk.take(as_csv(mixed(good, bad)), max_rejected_share=share)
@@ -1458,7 +1730,9 @@ def test_share_that_is_too_large_fails(desk: Desk, good: int, bad: int, share: f
 def test_share_is_of_each_file(desk: Desk) -> None:
     loaded = desk.take({"a.csv": as_csv(mixed(100, 0)), "b.csv": as_csv(mixed(0, 19, 100))})
     assert [(file.delivered_count, file.rejected_count) for file in loaded.load.files] == [(100, 0), (19, 19)]
-    desk.refuse({"a.csv": as_csv(mixed(100, 0)), "b.csv": as_csv(mixed(9, 11, 100))}, "2025-11-20/b.csv would have 11 of its 20")
+    desk.refuse(
+        {"a.csv": as_csv(mixed(100, 0)), "b.csv": as_csv(mixed(9, 11, 100))}, "2025-11-20/b.csv would have 11 of its 20"
+    )
 
 
 def test_unparsable_rows_count_too(desk: Desk) -> None:
@@ -1486,7 +1760,9 @@ def test_one_unreadable_file_fails_the_day_of_its_table_only(desk: Desk) -> None
 
 
 def test_redelivery_with_fewer_rows_replaces_the_day(desk: Desk) -> None:
-    first = desk.take({"a.csv": as_csv([contact(1), contact(2)]), "b.csv": as_csv([contact(3), contact("bad", widget_id="")])})
+    first = desk.take(
+        {"a.csv": as_csv([contact(1), contact(2)]), "b.csv": as_csv([contact(3), contact("bad", widget_id="")])}
+    )
     second = desk.take({"a.csv": as_csv([contact(2, client_name="Анна")])})
     assert desk.live_rows() == [contact(2, client_name="Анна")]
     assert desk.ledger("load_id, outcome, superseded_by, loaded_count") == [
@@ -1555,7 +1831,11 @@ def test_failed_redelivery_is_pending_until_mended(desk: Desk) -> None:
     assert desk.live_rows() == [contact(1)]
     assert desk.pending() == {("contacts", DAY)}
     assert desk.load().load.outcome == "failed"
-    assert desk.ledger("load_id, outcome, superseded_by") == [(1, "loaded", None), (2, "failed", None), (3, "failed", None)]
+    assert desk.ledger("load_id, outcome, superseded_by") == [
+        (1, "loaded", None),
+        (2, "failed", None),
+        (3, "failed", None),
+    ]
     # The bytes that are loaded already: nothing is left to do, and the failures have nothing more to say.
     desk.write(good)
     assert desk.load().load.outcome == "unchanged"
@@ -1600,7 +1880,26 @@ def test_load_ids_rise(desk: Desk) -> None:
 
 # Both ways of reading CSV
 
-FRAGMENTS = ("a", "Я", '"', '""', ",", "\n", "\r\n", "\r", " ", "\t", "\u00a0", "'", "\\", ";", "x y", '","', "\n\n", "😀")
+FRAGMENTS = (
+    "a",
+    "Я",
+    '"',
+    '""',
+    ",",
+    "\n",
+    "\r\n",
+    "\r",
+    " ",
+    "\t",
+    "\u00a0",
+    "'",
+    "\\",
+    ";",
+    "x y",
+    '","',
+    "\n\n",
+    "😀",
+)
 
 
 def random_rows(dice: random.Random, fragments: tuple[str, ...]) -> list[Row]:

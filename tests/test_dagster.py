@@ -50,9 +50,7 @@ def run_days(first: str, last: str, **config: Any) -> dg.ExecuteInProcessResult:
 
 def materialized_days(result: dg.ExecuteInProcessResult, table: str) -> list[str]:
     key = dg.AssetKey(["raw", table])
-    return [
-        str(event.partition) for event in result.get_asset_materialization_events() if event.asset_key == key
-    ]
+    return [str(event.partition) for event in result.get_asset_materialization_events() if event.asset_key == key]
 
 
 def test_asset_keys_are_schema_and_table_and_groups_are_the_layers() -> None:
@@ -81,13 +79,17 @@ def test_a_range_with_a_damaged_day_publishes_the_others_and_fails_naming_it(fol
     assert failure.step_key == "published__all_days_loaded"
     message = failure.step_failure_data.user_failure_data.description
     assert "2026-03-02" in message and "part-1.csv has a NUL byte" in message
-    checks = {(check.asset_key.to_user_string(), check.check_name): check for check in result.get_asset_check_evaluations()}
+    checks = {
+        (check.asset_key.to_user_string(), check.check_name): check for check in result.get_asset_check_evaluations()
+    }
     assert not checks["raw/touches", "deliveries_load"].passed
     assert checks["raw/contacts", "deliveries_load"].passed
     with duckdb.connect(str(warehouse / "marts.duckdb"), read_only=True) as published:
         assert published.execute("select data_through::varchar from _meta").fetchall() == [("2026-03-03",)]
         assert published.execute("select count(*) from journal where contact_date = '2026-03-02'").fetchall() > [(0,)]
-        failed = published.execute("select table_name, load_day::varchar from _loads where outcome = 'failed'").fetchall()
+        failed = published.execute(
+            "select table_name, load_day::varchar from _loads where outcome = 'failed'"
+        ).fetchall()
         assert failed == [("touches", "2026-03-02")]
 
 
@@ -126,7 +128,9 @@ def test_a_failed_test_publishes_nothing(folders: tuple[Path, Path], monkeypatch
     failures = [event.step_key for event in result.all_events if event.is_step_failure]
     assert failures == ["dbt_models"]
     with duckdb.connect(str(warehouse / "marts.duckdb"), read_only=True) as published:
-        assert published.execute("select generation, data_through::varchar from _meta").fetchall() == [(1, "2026-03-01")]
+        assert published.execute("select generation, data_through::varchar from _meta").fetchall() == [
+            (1, "2026-03-01")
+        ]
 
 
 def test_the_schedule_loads_the_day_before_at_four_in_the_report_zone() -> None:
@@ -175,7 +179,9 @@ def test_the_sensor_leaves_loaded_and_failed_deliveries_alone_until_they_change(
     shutil.copy(LANDING / "contacts/2026-03-02/part-1.csv", landing / "contacts/2026-03-02/part-1.csv")
     _, cursor = look(cursor)
     requests, _ = look(cursor)
-    assert [(request.tags[RANGE_START], request.tags[RANGE_END]) for request in requests] == [("2026-03-02", "2026-03-02")]
+    assert [(request.tags[RANGE_START], request.tags[RANGE_END]) for request in requests] == [
+        ("2026-03-02", "2026-03-02")
+    ]
 
 
 class DagsterDev:

@@ -64,9 +64,7 @@ class Demo:
             ("touches", "touch_id", "touched_at"),
             ("contacts", "contact_id", "contacted_at"),
         ):
-            self.connection.execute(
-                READ_BACK.format(table=table, key=key, instant=instant, landing=landing)
-            )
+            self.connection.execute(READ_BACK.format(table=table, key=key, instant=instant, landing=landing))
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         return self.connection.execute(query).fetchall()
@@ -80,11 +78,7 @@ class Demo:
 
 
 def contents(landing: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(landing)): path.read_bytes()
-        for path in sorted(landing.rglob("*"))
-        if path.is_file()
-    }
+    return {str(path.relative_to(landing)): path.read_bytes() for path in sorted(landing.rglob("*")) if path.is_file()}
 
 
 @pytest.fixture(scope="module")
@@ -140,9 +134,7 @@ def test_the_last_day_is_yesterday_in_moscow_unless_told(tmp_path: Path) -> None
         ({"threads": 0}, "threads must be at least 1, not 0"),
     ],
 )
-def test_arguments_out_of_range_are_refused(
-    tmp_path: Path, arguments: dict[str, int], message: str
-) -> None:
+def test_arguments_out_of_range_are_refused(tmp_path: Path, arguments: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         write_demo(tmp_path / "nothing", **arguments)  # type: ignore[arg-type]
     assert not (tmp_path / "nothing").exists()
@@ -172,9 +164,7 @@ def test_every_day_has_both_deliveries_and_nothing_else_is_left(demo: Demo) -> N
 def test_the_summary_counts_the_lines(demo: Demo) -> None:
     lines = {
         table: sum(
-            content.count(b"\n") - 1
-            for name, content in contents(demo.landing).items()
-            if name.startswith(table)
+            content.count(b"\n") - 1 for name, content in contents(demo.landing).items() if name.startswith(table)
         )
         for table in ("touches", "contacts")
     }
@@ -403,9 +393,7 @@ def test_touches_come_in_every_way(demo: Demo, condition: str) -> None:
 
 def test_clocks_are_mostly_in_moscow_time(demo: Demo) -> None:
     for table, instant in (("touches", "touched_at"), ("contacts", "contacted_at")):
-        assert 0.85 * demo.value(f"select count(*) from {table}") < demo.count(
-            table, f"{instant} like '%+03:00'"
-        )
+        assert 0.85 * demo.value(f"select count(*) from {table}") < demo.count(table, f"{instant} like '%+03:00'")
 
 
 def test_contacts_are_of_all_types_and_mostly_calls(demo: Demo) -> None:
@@ -529,9 +517,7 @@ def test_metrica_and_the_crm_tie_several_browsers(demo: Demo) -> None:
 
 
 def test_some_call_again_and_some_without_any_visit(demo: Demo) -> None:
-    assert demo.rows(
-        f"select number from ({NUMBERED_CONTACTS}) group by number having count(*) > 2"
-    )
+    assert demo.rows(f"select number from ({NUMBERED_CONTACTS}) group by number having count(*) > 2")
     strangers = """
         lower(contact_type) = 'call' and visitor_id is null and call_page is null
         and crm_client_id is null

@@ -119,12 +119,8 @@ def test_r27_order_of_different_days_does_not_matter(seed: int) -> None:
     # Of one table and day, the order is kept.
     keys = [(delivery.table, delivery.load_day) for delivery in deliveries]
     random.Random(seed).shuffle(keys)
-    queues = {
-        key: [each for each in deliveries if (each.table, each.load_day) == key] for key in keys
-    }
-    assert expected_marts([queues[key].pop(0) for key in keys], Settings(), example_seeds()) == (
-        expected
-    )
+    queues = {key: [each for each in deliveries if (each.table, each.load_day) == key] for key in keys}
+    assert expected_marts([queues[key].pop(0) for key in keys], Settings(), example_seeds()) == (expected)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -212,18 +208,14 @@ def test_marts_agree_with_each_other(variant: str, seed: int) -> None:
 
 def test_r3_newest_version_is_of_the_later_load_day_file_and_row() -> None:
     def channel_after(*deliveries: Delivery) -> object:
-        contacts = Delivery(
-            "contacts", DAY, {"a.csv": [contact("c", "2026-03-01T12:00Z", visitor_id="v")]}
-        )
+        contacts = Delivery("contacts", DAY, {"a.csv": [contact("c", "2026-03-01T12:00Z", visitor_id="v")]})
         return expected_marts([*deliveries, contacts], Settings(), Seeds()).journal[0]["channels"]
 
     def version(source: str) -> Row:
         return touch("t", "2026-03-01T11:00Z", visitor_id="v", utm_source=source, utm_medium="m")
 
     later_day = Delivery("touches", date(2026, 3, 2), {"a.csv": [version("later day")]})
-    earlier_day = Delivery(
-        "touches", DAY, {"a.csv": [version("a1"), version("a2")], "B.csv": [version("b")] * 3}
-    )
+    earlier_day = Delivery("touches", DAY, {"a.csv": [version("a1"), version("a2")], "B.csv": [version("b")] * 3})
     assert channel_after(later_day, earlier_day) == ["later day / m"]
     assert channel_after(earlier_day) == ["a2 / m"]
 
