@@ -3,10 +3,12 @@
 import logging
 import os
 import subprocess
-
-import dagster as dg
+from typing import TYPE_CHECKING
 
 from orchestration.settings import Settings
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 log = logging.getLogger("orchestration")
 
@@ -24,7 +26,7 @@ def alert(text: str) -> None:
         log.error("ALERT_COMMAND failed: %s", error)
 
 
-def step_problem(event: dg.DagsterEvent) -> str:
+def step_problem(event: "dg.DagsterEvent") -> str:
     """Why a step failed, without the trace: for people."""
     failure = event.step_failure_data
     if failure.user_failure_data and failure.user_failure_data.description:

@@ -19,7 +19,7 @@ from orchestration.contracts import delivered_tables
 from orchestration.demo import write_demo
 from orchestration.landing import Delivery, Landing, scan
 from orchestration.loading import known_signatures, pending
-from orchestration.publishing import MARTS, PublicationError, Publications, freshness, last_settings
+from orchestration.publishing import MARTS, PublicationError, Publications, freshness, last_settings, read_ledger
 from orchestration.settings import Rules, Settings, SettingsError
 from orchestration.warehouse import Warehouse, WarehouseBusyError
 
@@ -195,8 +195,6 @@ def _behind(days: int | None) -> str:
 @app.command()
 def status() -> None:
     """What is landed, loaded, set aside and published."""
-    from orchestration.definitions import read_ledger
-
     settings = Settings.read()
     rules = Rules.read()
     warehouse = Warehouse(settings.warehouse_dir)

@@ -3,11 +3,10 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import dagster as dg
-import duckdb
 
 from orchestration.alerts import alert, step_problem
 from orchestration.assets import (
@@ -21,10 +20,10 @@ from orchestration.assets import (
 )
 from orchestration.contracts import delivered_tables
 from orchestration.landing import scan
-from orchestration.loading import known_signatures, pending
-from orchestration.publishing import Publications
+from orchestration.loading import pending
+from orchestration.publishing import read_ledger
 from orchestration.settings import Settings
-from orchestration.warehouse import Warehouse, WarehouseBusyError
+from orchestration.warehouse import Warehouse
 
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
@@ -48,22 +47,6 @@ daily_schedule = dg.build_schedule_from_partitioned_job(
     description="Every night, the day before.",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
-
-
-def read_ledger(warehouse: Warehouse) -> dict[tuple[str, date], tuple[str, tuple]]:
-    """What was loaded: from the private file if nobody uses it, else as of the last publication."""
-    try:
-        with warehouse.locked("a look at the ledger", wait_seconds=0):
-            if not warehouse.file.exists():
-                return {}
-            with warehouse.connected() as connection:
-                return known_signatures(connection)
-    except WarehouseBusyError:
-        numbers = Publications(warehouse).numbers()
-        if not numbers:
-            return {}
-        with duckdb.connect(str(Publications(warehouse).file(numbers[-1])), read_only=True) as connection:
-            return known_signatures(connection, "_loads")
 
 
 @dg.sensor(

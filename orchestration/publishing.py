@@ -11,8 +11,10 @@ from typing import Any
 
 import duckdb
 
+from orchestration.landing import Signature
+from orchestration.loading import known_signatures
 from orchestration.settings import Rules
-from orchestration.warehouse import Warehouse
+from orchestration.warehouse import Warehouse, WarehouseBusyError
 
 log = logging.getLogger("orchestration")
 
@@ -345,3 +347,19 @@ def _drop_superseded(connection: duckdb.DuckDBPyConnection) -> None:
 def freshness(data_through: date | None, rules: Rules) -> int | None:
     """Days between yesterday, the latest day that could be loaded, and the day that data reaches."""
     return (rules.yesterday() - data_through).days if data_through else None
+
+
+def read_ledger(warehouse: Warehouse) -> dict[tuple[str, date], tuple[str, Signature]]:
+    """What was loaded: from the private file if nobody uses it, else as of the last publication."""
+    try:
+        with warehouse.locked("a look at the ledger", wait_seconds=0):
+            if not warehouse.file.exists():
+                return {}
+            with warehouse.connected() as connection:
+                return known_signatures(connection)
+    except WarehouseBusyError:
+        numbers = Publications(warehouse).numbers()
+        if not numbers:
+            return {}
+        with duckdb.connect(str(Publications(warehouse).file(numbers[-1])), read_only=True) as connection:
+            return known_signatures(connection, "_loads")

@@ -14,7 +14,7 @@ import pytest
 from processes import Reader, Site, golden_site
 
 from orchestration.building import fingerprint
-from orchestration.publishing import KEPT_GENERATIONS, MARTS, PublicationError
+from orchestration.publishing import KEPT_GENERATIONS, MARTS, PublicationError, last_settings
 from orchestration.settings import Rules
 
 RULES = Rules.read()
@@ -419,6 +419,13 @@ def test_a_rollback_changes_nothing_about_it(site: Site) -> None:
     assert site.publications.is_up_to_date(fingerprint(RULES))
     site.publications.finish()
     assert site.publications.current() == 1
+
+
+def test_a_build_that_was_cut_short_does_not_forget_the_settings(site: Site) -> None:
+    change(site, "insert into raw.builds by name select 'new' as build_id, now() as started_at, 'running' as outcome")
+
+    with site.warehouse.connected() as connection:
+        assert last_settings(connection) == RULES.as_vars()
 
 
 # What readers notice
