@@ -5,6 +5,7 @@ Real files are loaded into a real warehouse. `Desk.load` holds every load agains
 """
 
 import csv
+import functools
 import gzip
 import io
 import json
@@ -125,6 +126,11 @@ def named(number: int, name: str | None = "Анна") -> Row:
     return contact(number) | ({"client_name": name} if name is not None else {})
 
 
+@functools.cache
+def rules_with(**settings: Any) -> Rules:
+    return Rules.read(settings)
+
+
 @dataclass
 class Loaded:
     """What a delivery came to: its load, the rows of it that were kept and those set aside."""
@@ -180,7 +186,7 @@ class Desk:
         return folder
 
     def scan(self, **settings: Any) -> Landing:
-        rules = Rules.read(settings)
+        rules = rules_with(**settings)
         return scan(self.landing, list(delivered_tables()), rules.first_load_day, rules.yesterday())
 
     def pending(self) -> set[tuple[str, date]]:
@@ -188,7 +194,7 @@ class Desk:
         return {(delivery.table, delivery.day) for delivery in waiting}
 
     def load(self, table: str = "contacts", day: date = DAY, reload: bool = False, **settings: Any) -> Loaded:
-        rules = Rules.read(settings)
+        rules = rules_with(**settings)
         delivery = self.scan(**settings).find(table, day)
         assert delivery is not None
         load = load_delivery(self.connection, delivery, rules, self.landing, reload, "run-1")
@@ -298,9 +304,19 @@ class Desk:
         assert written == ("failed", load.message, 0, "run-1")
 
 
+@pytest.fixture(scope="module")
+def new_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a warehouse without rows: to copy one is quicker than to make one."""
+    warehouse = Warehouse(tmp_path_factory.mktemp("new"))
+    with warehouse.locked("test", wait_seconds=0), warehouse.connected():
+        return warehouse.file
+
+
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path, new_warehouse: Path) -> Iterator[Desk]:
     warehouse = Warehouse(tmp_path / "warehouse")
+    warehouse.folder.mkdir()
+    shutil.copy(new_warehouse, warehouse.file)
     with warehouse.locked("test", wait_seconds=0), warehouse.connected() as connection:
         yield Desk(tmp_path, connection)
 
@@ -557,6 +573,11 @@ def test_line_of_commas_is_a_row_without_values(desk: Desk) -> None:
     loaded = desk.take(HEADER + line(1) + ",,,,\n" + line(2))
     assert loaded.rows == [named(1), named(2)]
     assert loaded.set_aside == [(2, "missing_contact_id", "{}")]
+
+
+@pytest.mark.parametrize("faulty", ["", "c9,w1\n"], ids=["clean", "faulty"])
+def test_line_of_commas_before_the_header_is_nothing(desk: Desk, faulty: str) -> None:
+    assert desk.take(",,,,\n" + HEADER + line(1) + line(2) + faulty).rows == [named(1), named(2)]
 
 
 # Columns
