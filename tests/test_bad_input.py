@@ -577,7 +577,9 @@ def test_line_of_commas_is_a_row_without_values(desk: Desk) -> None:
 
 @pytest.mark.parametrize("faulty", ["", "c9,w1\n"], ids=["clean", "faulty"])
 def test_line_of_commas_before_the_header_is_nothing(desk: Desk, faulty: str) -> None:
-    assert desk.take(",,,,\n" + HEADER + line(1) + line(2) + faulty).rows == [named(1), named(2)]
+    loaded = desk.take(",,,,\n" + HEADER + line(1) + line(2) + faulty)
+    assert loaded.rows == [named(1), named(2)]
+    assert loaded.set_aside == ([(3, "unparsable_row", "c9,w1")] if faulty else [])
 
 
 # Columns
@@ -1127,7 +1129,7 @@ UNREADABLE = """
 
     def load(warehouse, landing):
         with warehouse.locked("test"), warehouse.connected() as connection:
-            found = scan(landing, ["contacts"], rules.first_load_day, rules.yesterday())
+            found = scan(landing, ["contacts", "touches"], rules.first_load_day, rules.yesterday())
             return [load_delivery(connection, each, rules, landing).message for each in found.deliveries], found.warnings
 
     # Once before, for what Python looks up when it is first needed, and may not be let read later.
@@ -1148,11 +1150,14 @@ def test_file_that_may_not_be_read_fails() -> None:
             desk.write(as_csv([contact(number)]), day=day)
         rehearsal = Path(name) / "rehearsal/contacts" / str(DAY)
         rehearsal.mkdir(parents=True)
+        (Path(name) / "rehearsal/touches").mkdir()
         (rehearsal / "a.csv").write_text(as_csv([contact()]) + "c9,w1\n")
         (desk.day_folder() / "a.csv").chmod(0)
         desk.day_folder(day=DAY - timedelta(days=1)).chmod(0)
         # A folder that may be listed, but nothing in it looked at.
         desk.day_folder(day=DAY - timedelta(days=2)).chmod(0o444)
+        desk.day_folder("touches")
+        (desk.landing / "touches").chmod(0o444)
         if os.getuid() == 0:
             for path in (desk.folder, *desk.folder.rglob("*")):
                 os.chown(path, 65534, 65534)
@@ -1167,6 +1172,7 @@ def test_file_that_may_not_be_read_fails() -> None:
             "contacts/2025-11-20/a.csv can't be opened (Permission denied); let this user read it",
             "None",
             f"{desk.landing / 'contacts/2025-11-19'} can't be listed (Permission denied): its delivery is not read",
+            f"{desk.landing / 'touches/2025-11-20'} is not read: deliveries lie in folders named by day, as 2026-01-31",
         ]
 
 
@@ -1672,7 +1678,7 @@ def test_hostile_file_names(desk: Desk) -> None:
     loaded = desk.take({name: as_csv([contact(name)]) for name in names})
     found = desk.connection.execute("select file_name, contact_id from raw.contacts").fetchall()
     assert sorted(found) == sorted((name, f"c{name}") for name in names)
-    assert sorted(file.file_name for file in loaded.load.files) == sorted(names)
+    assert [file.file_name for file in loaded.load.files] == sorted(names)
     assert desk.pending() == set()
 
 
