@@ -219,11 +219,11 @@ def _live_loads(connection: duckdb.DuckDBPyConnection) -> list[int]:
 
 
 def last_settings(connection: duckdb.DuckDBPyConnection) -> tuple[dict[str, Any] | None, str | None]:
-    """The settings and the fingerprint of the last build; nulls before the first."""
-    build = _last_build(connection)
-    if build is None or build["settings"] is None:
-        return None, None
-    return json.loads(build["settings"]), build["fingerprint"]
+    """The settings and the fingerprint of the last build that wasn't cut short; nulls before the first."""
+    row = connection.execute(
+        "select settings, fingerprint from raw.builds where settings is not null order by started_at desc limit 1"
+    ).fetchone()
+    return (json.loads(row[0]), row[1]) if row else (None, None)
 
 
 def _write(connection: duckdb.DuckDBPyConnection, file: Path, number: int) -> dict[str, int]:
