@@ -16,7 +16,7 @@ from pydantic import Field
 from orchestration.building import build, prepared_manifest
 from orchestration.contracts import delivered_tables
 from orchestration.landing import scan
-from orchestration.loading import Load, known_signatures, load_delivery, pending
+from orchestration.loading import Load, known_signatures, live_load, load_delivery, pending
 from orchestration.publishing import MARTS, PublicationError, Publications, freshness
 from orchestration.settings import Rules, Settings
 from orchestration.warehouse import Warehouse
@@ -101,7 +101,9 @@ def raw_asset(table: str) -> dg.AssetsDefinition:
                 if delivery is None:
                     continue
                 load = Load(table, day, "unchanged")
-                if day in changed or config.reload:
+                if day not in changed and not config.reload:
+                    load = live_load(connection, delivery) or load
+                else:
                     load = load_delivery(
                         connection, delivery, rules, settings.landing_dir, config.reload, _launch_id(context)
                     )
@@ -160,8 +162,6 @@ def _describe(load: Load) -> str:
 
 
 def _load_metadata(load: Load) -> dict[str, Any]:
-    if load.outcome == "unchanged":
-        return {"outcome": "unchanged"}
     return {
         "outcome": load.outcome,
         "load_id": load.load_id,

@@ -68,6 +68,7 @@ def known_signatures(
         f"""
         select table_name, load_day, outcome, list_transform(files, lambda file: (file.file_name, file.size_bytes, file.modified_ns))
         from {loads}
+        where superseded_by is null
         qualify row_number() over (partition by table_name, load_day order by load_id desc) = 1
         """
     ).fetchall()
@@ -104,9 +105,9 @@ def load_delivery(
     table = delivered_tables()[delivery.table]
     try:
         files = _hash_files(delivery, landing_dir)
-        live = _live_load(connection, delivery)
-        if live and not reload and _contents(live[1]) == _contents(files):
-            return _note_unchanged(connection, delivery, *live, files)
+        live = live_load(connection, delivery)
+        if live and not reload and _contents(live.files) == _contents(files):
+            return _note_unchanged(connection, delivery, live, files)
         with tempfile.TemporaryDirectory(prefix="delivery-") as scratch:
             judged = _judge_files(connection, table, delivery, files, rules, Path(scratch))
         return _keep_files(connection, table, delivery, judged, run_id)
@@ -134,37 +135,43 @@ def _contents(files: Iterable[FileCounts]) -> list[tuple[str, str]]:
     return sorted((file.file_name, file.sha256) for file in files)
 
 
-def _live_load(connection: duckdb.DuckDBPyConnection, delivery: Delivery) -> tuple[int, list[FileCounts]] | None:
+def live_load(connection: duckdb.DuckDBPyConnection, delivery: Delivery) -> Load | None:
+    """What the delivery's day holds now, as a load that changes nothing; null before the first."""
     row = connection.execute(
         """
-        select load_id, files from raw.loads
+        select load_id, files, cast(unreadable_values as varchar) from raw.loads
         where table_name = ? and load_day = ? and outcome = 'loaded' and superseded_by is null
         """,
         [delivery.table, delivery.day],
     ).fetchone()
-    return (row[0], [FileCounts(**file) for file in row[1]]) if row else None
+    if row is None:
+        return None
+    reasons = connection.execute(
+        "select reason, count(*) from raw.rejected_rows where load_id = ? group by reason order by reason", [row[0]]
+    ).fetchall()
+    return Load(
+        delivery.table,
+        delivery.day,
+        "unchanged",
+        row[0],
+        files=tuple(FileCounts(**file) for file in row[1]),
+        rejected_by_reason=dict(reasons),
+        unreadable_values=json.loads(row[2]),
+    )
 
 
 def _note_unchanged(
-    connection: duckdb.DuckDBPyConnection,
-    delivery: Delivery,
-    load_id: int,
-    live_files: list[FileCounts],
-    files: list[FileCounts],
+    connection: duckdb.DuckDBPyConnection, delivery: Delivery, live: Load, files: list[FileCounts]
 ) -> Load:
     """The same bytes under new modification times: the ledger learns these, so that they don't look changed again."""
     modified = {file.file_name: file.modified_ns for file in files}
     with transaction(connection):
-        # An attempt at other bytes may have failed since; these are loaded, so it has nothing more to say.
-        connection.execute(
-            "delete from raw.loads where table_name = ? and load_day = ? and outcome = 'failed' and load_id > ?",
-            [delivery.table, delivery.day, load_id],
-        )
+        _supersede(connection, delivery, live.load_id, "load_id > ?")
         connection.execute(
             "update raw.loads set files = ? where load_id = ?",
-            [[vars(file) | {"modified_ns": modified[file.file_name]} for file in live_files], load_id],
+            [[vars(file) | {"modified_ns": modified[file.file_name]} for file in live.files], live.load_id],
         )
-    return Load(delivery.table, delivery.day, "unchanged", load_id)
+    return live
 
 
 @dataclass(frozen=True)
@@ -230,13 +237,7 @@ def _keep_files(
         )
         for file in judged:
             _keep_rows(connection, table, load.load_id, file)
-        connection.execute(
-            """
-            update raw.loads set superseded_by = ?
-            where table_name = ? and load_day = ? and outcome = 'loaded' and superseded_by is null
-            """,
-            [load.load_id, delivery.table, delivery.day],
-        )
+        _supersede(connection, delivery, load.load_id, "load_id < ?")
         _write_ledger(connection, load, run_id)
     for file in judged:
         connection.execute(f"drop table {file.rows}")
@@ -248,6 +249,17 @@ def _added(counts: Iterable[dict[str, int]]) -> dict[str, int]:
     for some in counts:
         total.update(some)
     return dict(total)
+
+
+def _supersede(connection: duckdb.DuckDBPyConnection, delivery: Delivery, load_id: int | None, which: str) -> None:
+    """Closes the day's other attempts: this load says all that there is to say, failures before it included."""
+    connection.execute(
+        f"""
+        update raw.loads set superseded_by = ?
+        where table_name = ? and load_day = ? and superseded_by is null and {which}
+        """,
+        [load_id, delivery.table, delivery.day, load_id],
+    )
 
 
 def _judge_rows(

@@ -10,9 +10,7 @@ import csv
 import gzip
 import hashlib
 import itertools
-import os
 import re
-import shutil
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -658,10 +656,3 @@ def _parquet_text(column: str, data_type: str) -> str:
         whole = f"{column} = trunc({column}) and abs({column}) <= {2**53}"
         return f"case when {whole} then cast(cast({column} as bigint) as varchar) when not isnan({column}) then cast({column} as varchar) end"
     return f"cast({column} as varchar)"
-
-
-def make_scratch(folder: Path) -> Path:
-    """A new empty folder for read_file, without characters that DuckDB would take for a pattern."""
-    shutil.rmtree(folder, ignore_errors=True)
-    os.makedirs(folder)
-    return folder

@@ -49,9 +49,11 @@ class Rules(BaseModel):
     @classmethod
     def read(cls, overrides: Mapping[str, object] | None = None) -> Self:
         """The settings of dbt_project.yml, with overrides by name. Raises SettingsError."""
-        project = yaml.safe_load((PROJECT_DIR / "dbt_project.yml").read_text("utf-8"))
         try:
+            project = yaml.safe_load((PROJECT_DIR / "dbt_project.yml").read_text("utf-8"))
             return cls.model_validate(project["vars"] | dict(overrides or {}))
+        except yaml.YAMLError as error:
+            raise SettingsError(f"dbt_project.yml is not YAML: {error}") from None
         except ValidationError as error:
             faults = "; ".join(
                 f"{'.'.join(map(str, fault['loc'][:1]))} = {fault['input']!r}: {fault['msg']}"

@@ -1811,6 +1811,19 @@ def test_same_bytes_again_are_unchanged(desk: Desk) -> None:
     assert desk.live_rows() == [contact(1), contact(2)]
 
 
+def test_load_ids_are_never_used_again(desk: Desk) -> None:
+    good = as_csv([contact(1)])
+    first = desk.take(good)
+    desk.write("contact_id\0")
+    assert desk.load().load.outcome == "failed"
+    desk.write(good)
+    again = desk.load().load
+    assert (again.outcome, again.load_id, again.loaded_count) == ("unchanged", first.load.load_id, 1)
+    assert desk.pending() == set(), "the failure has nothing more to say"
+    assert desk.take(as_csv([contact(2)])).load.load_id == 3
+    assert desk.ledger("load_id, superseded_by") == [(1, 3), (2, 1), (3, None)]
+
+
 def test_touched_file_is_pending_once(desk: Desk) -> None:
     desk.take(as_csv([contact(1)]))
     assert desk.pending() == set()
