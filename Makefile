@@ -47,7 +47,7 @@ mutants: install  ## Break the rules line by line and see that the tests notice
 
 lock: install  ## Resolve the dependencies of pyproject.toml anew into requirements.txt
 	$(BIN)/uv pip compile pyproject.toml --extra test --extra lint --python-version 3.11 --universal \
-		--generate-hashes --no-header --no-annotate --no-emit-index-url --upgrade --quiet -o requirements.txt
+		--generate-hashes --no-header --no-annotate --upgrade --quiet -o requirements.txt
 
 clean:  ## Remove what was built, not the data
 	rm -rf .venv target logs .pytest_cache .mypy_cache .ruff_cache .tmp_dagster_home*
