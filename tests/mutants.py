@@ -105,7 +105,7 @@ MUTANTS = (
     Mutant("R15", INTERMEDIATE + "int_identifiers.sql",
            "coalesce(ignored_identifiers.identifier_kind, delivered_identifiers.identifier_kind)", "ignored_identifiers.identifier_kind"),
     Mutant("R15", INTERMEDIATE + "int_contact_clients.sql", "'contact ' || contacts.contact_id)", "'contact')"),
-    Mutant("R16", INTERMEDIATE + "int_client_touches.sql", "where identifier_group is not null", "where true"),
+    Mutant("R16", INTERMEDIATE + "int_client_touches.sql", "inner join client_groups", "left join client_groups"),
     Mutant("R17", MARTS + "client_card.sql", "                contacts.contact_type <> 'call',\n", ""),
     Mutant("R17", MARTS + "client_card.sql", "                contacts.valid_phone is null,\n", ""),
     Mutant("R18", MARTS + "client_card.sql", "min(touched_at) as first_touch_at", "max(touched_at) as first_touch_at"),
