@@ -87,14 +87,16 @@ class Place:
         process = site.start("load")
         assert process.stderr
         lines = self.lines
+        said = []
         for line in process.stderr:
+            said.append(line)
             lines -= self.word in line
             if lines == 0:
                 break
         time.sleep(self.seconds)
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=PATIENCE_SECONDS)
-        assert lines == 0, "the load ended before"
+        assert lines == 0, f"the load ended before:\n{''.join(map(str, said))}"
 
 
 # A load first tells what there is to load and what was loaded, then each model, the marts last, then the publication.

@@ -23,6 +23,7 @@ from golden_marts import LANDING
 from orchestration.contracts import delivered_tables
 from orchestration.definitions import RANGE_END, RANGE_START, defs, late_deliveries
 from orchestration.settings import PROJECT_DIR
+from orchestration.warehouse import Warehouse
 
 DAYS = ["2026-03-01", "2026-03-02", "2026-03-03"]
 
@@ -118,12 +119,10 @@ def test_a_day_without_a_delivery_warns_and_moves_nothing(folders: tuple[Path, P
 def test_a_failed_test_publishes_nothing(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     _, warehouse = folders
     assert run_days(DAYS[0], DAYS[0]).success
-    broken = PROJECT_DIR / "tests" / "assert_broken_on_purpose.sql"
-    try:
-        broken.write_text("select contact_id from {{ ref('journal') }} limit 1\n")
-        result = run_days(DAYS[1], DAYS[1])
-    finally:
-        broken.unlink()
+    private = Warehouse(warehouse)
+    with private.locked("test"), private.connected() as connection:
+        connection.execute("update raw.loads set delivered_count = delivered_count + 1")
+    result = run_days(DAYS[1], DAYS[1])
     assert not result.success
     failures = [event.step_key for event in result.all_events if event.is_step_failure]
     assert failures == ["dbt_models"]
