@@ -4,12 +4,17 @@ everything closes it as passed. Publication asks for the last entry, whoever ran
 #}
 {% macro record_build_start() %}
     {% if execute and flags.WHICH in ('build', 'run', 'seed') %}
-        insert into raw.builds (build_id, started_at, outcome, last_load_id)
+        insert into raw.builds (build_id, started_at, outcome, last_load_id, data_through, is_full, reason, settings, fingerprint)
         select
             '{{ invocation_id }}',
             get_current_timestamp(),
             'running',
-            (select max(load_id) from raw.loads)
+            (select max(load_id) from raw.loads),
+            (select max(load_day) from raw.loads where outcome = 'loaded' and superseded_by is null),
+            {{ flags.FULL_REFRESH }},
+            nullif('{{ env_var('BUILD_REASON', '') | replace("'", "''") }}', ''),
+            cast(nullif('{{ env_var('BUILD_SETTINGS', '') | replace("'", "''") }}', '') as json),
+            nullif('{{ env_var('BUILD_FINGERPRINT', '') }}', '')
     {% endif %}
 {% endmacro %}
 

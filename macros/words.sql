@@ -156,3 +156,60 @@
 {% macro client_location(location) -%}
     coalesce({{ location }}, '(undefined)')
 {%- endmacro %}
+
+{# R15: an identifier, or null where it ties nothing. #}
+{% macro tying(identifier_kind, identifier) -%}
+    case
+        when lower({{ identifier }}) not in (select lower(placeholder) from {{ ref('placeholders') }})
+            and {{ identifier }} not in (
+                select identifier from {{ ref('stg_ignored_identifiers') }} where identifier_kind = '{{ identifier_kind }}'
+            )
+            then {{ identifier }}
+    end
+{%- endmacro %}
+
+{#
+Keys stand for texts where very many are compared: 128 bits, so that no two texts ever share one. An identifier's
+key is of its kind and brand too (R13). The key of an identity, that is of all the identifiers that a record carries,
+is that of its only identifier, or one of their list.
+#}
+{% macro record_key(record_id) -%}
+    md5_number({{ record_id }})
+{%- endmacro %}
+
+{% macro identifier_key(identifier_kind, brand_id, identifier) -%}
+    md5_number(concat('{{ identifier_kind }} ', length({{ brand_id }}), ' ', {{ brand_id }}, ' ', {{ identifier }}))
+{%- endmacro %}
+
+{% macro identifier_keys(brand_id, identifier_kinds) -%}
+    list_filter([
+        {%- for identifier_kind in identifier_kinds %}
+        case when {{ identifier_kind }} is not null then {{ identifier_key(identifier_kind, brand_id, identifier_kind) }} end
+        {{- ',' if not loop.last }}
+        {%- endfor %}
+    ], lambda identifier_key: identifier_key is not null)
+{%- endmacro %}
+
+{% macro identity_key(identifier_keys) -%}
+    case when len({{ identifier_keys }}) > 1 then md5_number(cast({{ identifier_keys }} as varchar)) else {{ identifier_keys }}[1] end
+{%- endmacro %}
+
+{% macro if_several(values) -%}
+    case when len({{ values }}) > 1 then {{ values }} end
+{%- endmacro %}
+
+{% macro each_of(values) -%}
+    unnest({{ values }})
+{%- endmacro %}
+
+{% macro list_of_one(value) -%}
+    [{{ value }}]
+{%- endmacro %}
+
+{# Rows of one column, written out. #}
+{% macro rows_of_text(column, values) -%}
+    {%- for value in values %}
+    select '{{ value }}' as {{ column }}
+    {% if not loop.last %}union all{% endif %}
+    {%- endfor -%}
+{%- endmacro %}

@@ -6,10 +6,11 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.artifacts.schemas.run import RunResult
 from dbt.cli.main import dbtRunner, dbtRunnerResult
@@ -34,6 +35,7 @@ class NodeResult:
     schema: str
     name: str
     is_passed: bool
+    is_skipped: bool
     message: str
     failures: int
     execution_seconds: float
@@ -69,10 +71,13 @@ def fingerprint(rules: Rules) -> str:
     return digest.hexdigest()[:16]
 
 
-def run_dbt(warehouse_dir: Path, arguments: Sequence[str], rules: Rules) -> dbtRunnerResult:
-    """One dbt command on the private file, which is let go of afterwards. Needs the lock."""
-    former = os.environ.get("WAREHOUSE_DIR")
-    os.environ["WAREHOUSE_DIR"] = str(warehouse_dir)  # profiles.yml reads it
+def run_dbt(
+    warehouse_dir: Path, arguments: Sequence[str], rules: Rules, facts: Mapping[str, str] | None = None
+) -> dbtRunnerResult:
+    """One dbt command on the private file, which is let go of afterwards; `facts` go into its environment. Needs the lock."""
+    environment = {"WAREHOUSE_DIR": str(warehouse_dir)} | dict(facts or {})  # profiles.yml reads the folder
+    former = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
     try:
         return dbtRunner(callbacks=[_log_progress]).invoke(
             [
@@ -89,10 +94,11 @@ def run_dbt(warehouse_dir: Path, arguments: Sequence[str], rules: Rules) -> dbtR
         )  # fmt: skip
     finally:
         DuckDBConnectionManager.close_all_connections()
-        if former is None:
-            del os.environ["WAREHOUSE_DIR"]
-        else:
-            os.environ["WAREHOUSE_DIR"] = former
+        for name, value in former.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _log_progress(event: EventMsg) -> None:
@@ -102,24 +108,70 @@ def _log_progress(event: EventMsg) -> None:
         log.error("test %s: %s, %s rows", event.data.name, event.data.status, event.data.num_failures)
 
 
-def build(warehouse: Warehouse, rules: Rules, select: Sequence[str] = ()) -> Build:
-    """Rebuilds and tests seeds, models and marts from raw: all, or those selected. Needs the lock."""
-    with warehouse.connected():
-        pass  # the raw tables exist
-    selection = ["--select", *select] if select else []
-    outcome = run_dbt(warehouse.folder, ["build", "--exclude-resource-type", "unit_test", *selection], rules)
+def build(warehouse: Warehouse, rules: Rules, select: Sequence[str] = (), full_refresh: bool = False) -> Build:
+    """Works out what changed since the last publication, and tests it; everything if it must or is asked to.
+
+    With `select`, only these models, seeds and tests, by name. Needs the lock.
+    """
+    current = fingerprint(rules)
+    with warehouse.connected() as connection:
+        reason = "asked for" if full_refresh else reason_for_full_build(connection, rules, current)
+    if select and reason:
+        return Build(False, (), error=f"Build everything first, not a selection: {reason}.")
+    outcome = _build(warehouse, rules, current, select, reason)
+    if not select and not reason and _is_only_tests(outcome.failed_nodes()):
+        log.error("%s\nSo everything is built anew.", outcome.explain())
+        failed = ", ".join(node.name for node in outcome.failed_nodes())
+        outcome = _build(warehouse, rules, current, select, f"what changed did not pass its tests: {failed}")
+    return outcome
+
+
+def _is_only_tests(failed: Sequence[NodeResult]) -> bool:
+    return bool(failed) and all(node.resource_type == "test" or node.is_skipped for node in failed)
+
+
+def _build(warehouse: Warehouse, rules: Rules, current: str, select: Sequence[str], reason: str | None) -> Build:
+    if reason:
+        log.info("everything is built anew: %s", reason)
+    arguments = ["build", "--exclude-resource-type", "unit_test"]
+    arguments += ["--full-refresh"] if reason else []
+    arguments += ["--select", *select] if select else []
+    # The hooks that keep raw.builds read these.
+    facts = {
+        "BUILD_FINGERPRINT": current,
+        "BUILD_SETTINGS": json.dumps(rules.as_vars()),
+        "BUILD_REASON": reason or "",
+    }
+    outcome = run_dbt(warehouse.folder, arguments, rules, facts)
     results = getattr(outcome.result, "results", None) or []
     nodes = tuple(_node_result(result) for result in results)
     error = str(outcome.exception) if outcome.exception else None
-    with warehouse.connected() as connection:
-        connection.execute(
-            """
-            update raw.builds set settings = ?, fingerprint = ?
-            where started_at = (select max(started_at) from raw.builds)
-            """,
-            [json.dumps(rules.as_vars()), fingerprint(rules)],
-        )
     return Build(outcome.success and error is None, nodes, error)
+
+
+def reason_for_full_build(connection: duckdb.DuckDBPyConnection, rules: Rules, current: str) -> str | None:
+    """Why what is built can't be brought up to date by what changed; None if it can."""
+    published = connection.execute(
+        """
+        select started_at, fingerprint, cast(settings as varchar) from raw.builds
+        where published_at is not null order by started_at desc limit 1
+        """
+    ).fetchone()
+    if published is None:
+        return "nothing is published yet"
+    started_at, former, settings = published
+    if former != current:
+        before, now = json.loads(settings), rules.as_vars()
+        changed = [
+            f"{name} was {before.get(name)!r} and is {now[name]!r}" for name in now if before.get(name) != now[name]
+        ]
+        if changed:
+            return f"settings have changed ({'; '.join(changed)})"
+        return "models, macros, seeds or the packages that decide values have changed"
+    others = connection.execute(
+        "select count(*) from raw.builds where started_at > ? and fingerprint is distinct from ?", [started_at, current]
+    ).fetchone()
+    return "since the last publication something was built otherwise, or by hand" if others and others[0] else None
 
 
 def prepared_manifest() -> Path:
@@ -151,6 +203,7 @@ def _node_result(result: RunResult) -> NodeResult:
         schema=node.schema,
         name=node.name,
         is_passed=str(result.status) in ("success", "pass", "warn"),
+        is_skipped=str(result.status) == "skipped",
         message=str(result.message or result.status),
         failures=int(result.failures or 0),
         execution_seconds=result.execution_time,

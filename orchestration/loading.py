@@ -16,6 +16,7 @@ from orchestration.reading import UnreadableFileError, hash_file, read_file
 from orchestration.settings import Rules
 from orchestration.warehouse import transaction
 
+RECORDS_PER_LOAD = 2**32  # more rows than a delivery will ever have, so that record numbers follow the order of loads
 SMALLEST_JUDGED_FILE = 20  # R26: fewer rows than these are not too many to set aside
 
 
@@ -235,8 +236,10 @@ def _keep_files(
             rejected_by_reason=_added(file.rejected_by_reason for file in judged),
             unreadable_values=_added(file.unreadable_values for file in judged),
         )
+        records_before = RECORDS_PER_LOAD * (load.load_id or 0)
         for file in judged:
-            _keep_rows(connection, table, load.load_id, file)
+            _keep_rows(connection, table, load.load_id, file, records_before)
+            records_before += file.counts.delivered_count
         _supersede(connection, delivery, load.load_id, "load_id < ?")
         _write_ledger(connection, load, run_id)
     for file in judged:
@@ -328,14 +331,16 @@ def _check_share(
     )
 
 
-def _keep_rows(connection: duckdb.DuckDBPyConnection, table: Table, load_id: int | None, file: _JudgedFile) -> None:
+def _keep_rows(
+    connection: duckdb.DuckDBPyConnection, table: Table, load_id: int | None, file: _JudgedFile, records_before: int
+) -> None:
     columns = ", ".join(table.column_names)
     connection.execute(
         f"""
-        insert into raw.{table.name} (load_id, file_name, row_number, {columns}, attributes)
-        select ?, ?, row_number, {columns}, attributes from {file.rows} where reason is null
+        insert into raw.{table.name} (load_id, file_name, row_number, record_number, {columns}, attributes)
+        select ?, ?, row_number, ? + row_number, {columns}, attributes from {file.rows} where reason is null
         """,
-        [load_id, file.counts.file_name],
+        [load_id, file.counts.file_name, records_before],
     )
     parsed = ", ".join(f"'{name}', {name}" for name in table.column_names)
     connection.execute(

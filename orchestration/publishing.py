@@ -179,13 +179,15 @@ class Publications:
         _sync(self.link.parent)
 
     def _clear_away(self) -> None:
-        """Old generations, and the rows that the loads of the newest one have replaced."""
+        """Acknowledges what the newest generation knows; then drops old generations, and rows that its loads have replaced."""
+        newest = self.meta(self.numbers()[-1])
         for number in self.numbers()[:-KEPT_GENERATIONS]:
             if number not in (self.current(), self.pinned()):
                 leftover = self.folder / f"{number:06}.tmp"
                 os.rename(self.folder / f"{number:06}", leftover)
                 shutil.rmtree(leftover)
         with self.warehouse.connected() as connection:
+            _acknowledge(connection, newest)
             _drop_superseded(connection)
 
 
@@ -335,6 +337,17 @@ def _audit(file: Path, rules: Rules, row_counts: dict[str, int]) -> None:
         ]
     if found:
         raise PublicationError(f"The audit found {'; '.join(found)}. The generation before stays published.")
+
+
+def _acknowledge(connection: duckdb.DuckDBPyConnection, generation: dict[str, Any]) -> None:
+    """From here on builds start from this one: what was loaded up to it needs no more work."""
+    connection.execute(
+        """
+        update raw.builds set published_at = get_current_timestamp(), generation = ?
+        where build_id = ? and published_at is null
+        """,
+        [generation["generation"], generation["build_id"]],
+    )
 
 
 def _drop_superseded(connection: duckdb.DuckDBPyConnection) -> None:

@@ -160,52 +160,60 @@ class StubConfig:
     def __init__(self, **meta: Any) -> None:
         self.meta_get = meta.get
 
+    def __call__(self, **options: Any) -> None:
+        assert options == {"materialized": "incremental", "incremental_strategy": "append"}
+
 
 class StubDbt:
     """What a Python model asks of dbt."""
 
-    def __init__(self, relations: dict[str, duckdb.DuckDBPyRelation], **meta: Any) -> None:
+    def __init__(self, relations: dict[str, duckdb.DuckDBPyRelation], this: str | None = None, **meta: Any) -> None:
         self.ref = relations.__getitem__
+        self.source = lambda _, name: relations[name]
+        self.this = this
+        self.is_incremental = this is not None
         self.config = StubConfig(**meta)
 
 
-def test_phones_are_the_spellings_of_contacts_and_of_ignored_identifiers() -> None:
-    connection = duckdb.connect()
+def phones_model(
+    connection: duckdb.DuckDBPyConnection, contacts: str, ignored: str, this: str | None = None, region: str = "RU"
+) -> pyarrow.Table:
     relations = {
-        "stg_contact_versions": connection.sql(
-            "select unnest(['8 900 123-45-67', '8 900 123-45-67', '112', null]) as phone"
-        ),
+        "contacts": connection.sql(f"select * from (values {contacts}) as contacts (load_id, phone)"),
         "ignored_identifiers": connection.sql(
-            """
-            select * from (values
-                ('phone', '89000000000'),
-                (null, '+7 900 000-00-00'),
-                (null, '112'),
-                ('visitor_id', '89001111111')
-            ) as ignored (identifier_kind, identifier)
-            """
+            f"select * from (values {ignored}) as ignored (identifier_kind, identifier)"
         ),
+        "int_changed_loads": connection.sql("select 2 as load_id, true as is_new"),
     }
-    model = python_model("stg_phones").model
-    assert model(StubDbt(relations, default_phone_region="RU"), connection).to_pylist() == [
+    return python_model("stg_phones").model(StubDbt(relations, this, default_phone_region=region), connection)
+
+
+def test_phones_are_the_spellings_of_contacts_and_of_ignored_identifiers() -> None:
+    contacts = "(1, '8 900 123-45-67'), (2, '8 900 123-45-67'), (1, '112'), (1, null)"
+    ignored = "('phone', '89000000000'), (null, '+7 900 000-00-00'), (null, '112'), ('visitor_id', '89001111111')"
+    connection = duckdb.connect()
+    assert phones_model(connection, contacts, ignored).to_pylist() == [
         {"phone": "+7 900 000-00-00", "number": "+79000000000"},
         {"phone": "112", "number": None},
         {"phone": "8 900 123-45-67", "number": "+79001234567"},
         {"phone": "89000000000", "number": "+79000000000"},
     ]
-    elsewhere = model(StubDbt(relations, default_phone_region="US"), connection)
+    elsewhere = phones_model(connection, contacts, ignored, region="US")
     assert [row["number"] for row in elsewhere.to_pylist()] == ["+79000000000", None, None, None]
+
+
+def test_only_new_spellings_of_changed_loads_are_judged_again() -> None:
+    connection = duckdb.connect()
+    connection.execute("create table judged as select '112' as phone, null::varchar as number")
+    contacts = "(1, '8 900 123-45-67'), (2, '112'), (2, '8 900 123-45-68')"
+    assert phones_model(connection, contacts, "('phone', '112')", this="judged").to_pylist() == [
+        {"phone": "8 900 123-45-68", "number": "+79001234568"}
+    ]
 
 
 def test_without_phones_there_are_still_both_columns() -> None:
     connection = duckdb.connect()
-    relations = {
-        "stg_contact_versions": connection.sql("select null::varchar as phone"),
-        "ignored_identifiers": connection.sql(
-            "select null::varchar as identifier_kind, null::varchar as identifier where false"
-        ),
-    }
-    phones = python_model("stg_phones").model(StubDbt(relations, default_phone_region="RU"), connection)
+    phones = phones_model(connection, "(1, null::varchar)", "('visitor_id', 'robot')")
     assert phones.num_rows == 0
     assert duckdb_types(connection, phones) == {"phone": "VARCHAR", "number": "VARCHAR"}
 
@@ -218,33 +226,31 @@ def test_the_region_of_phones_is_the_setting(tmp_path: Path) -> None:
     assert phones.config.meta["default_phone_region"] == "DE"
 
 
-# Groups of identifiers: R13
+# Components of ties: R13
 
-# A record (touch or contact) of a brand and an identifier that it carries: kind and id, brand, kind and identifier.
-Tie = tuple[str, str, str, str, str]
+# An identity, and an identifier that it ties to its others.
+Tie = tuple[int, int]
 
 
-def identifier_groups(ties: Sequence[Tie]) -> pyarrow.Table:
+def components(ties: Sequence[Tie]) -> pyarrow.Table:
     connection = duckdb.connect()
-    connection.execute(
-        """
-        create table int_identifiers (
-            record_kind varchar, record_id varchar, brand_id varchar, identifier_kind varchar, identifier varchar
-        )
-        """
-    )
+    connection.execute("create table int_ties (identity_key uhugeint, identifier_key uhugeint)")
     if ties:
-        connection.executemany("insert into int_identifiers values (?, ?, ?, ?, ?)", ties)
-    relations = {"int_identifiers": connection.table("int_identifiers")}
-    return python_model("int_identifier_groups").model(StubDbt(relations), connection)
+        connection.executemany("insert into int_ties values (?, ?)", ties)
+    nodes = """
+        select identifier_key, row_number() over (order by identifier_key) - 1 as node
+        from (select distinct identifier_key from int_ties)
+    """
+    relations = {"int_ties": connection.table("int_ties"), "int_tie_nodes": connection.sql(nodes)}
+    return python_model("int_tie_components").model(StubDbt(relations), connection)
 
 
-def grouped(ties: Sequence[Tie]) -> list[list[str]]:
-    """The groups as sorted lists of BRAND KIND IDENTIFIER."""
-    groups: dict[int, list[str]] = {}
-    for row in identifier_groups(ties).to_pylist():
-        identifier = f"{row['brand_id']} {row['identifier_kind']} {row['identifier']}"
-        groups.setdefault(row["identifier_group"], []).append(identifier)
+def grouped(ties: Sequence[Tie]) -> list[list[int]]:
+    """The identifiers that are tied, directly or through others."""
+    identifiers = sorted({identifier for _, identifier in ties})
+    groups: dict[int, list[int]] = {}
+    for row in components(ties).to_pylist():
+        groups.setdefault(row["component"], []).append(identifiers[row["node"]])
     return sorted(sorted(group) for group in groups.values())
 
 
@@ -254,86 +260,33 @@ def duckdb_types(connection: duckdb.DuckDBPyConnection, table: pyarrow.Table) ->
 
 
 def test_identifiers_are_tied_through_others() -> None:
-    assert grouped(
-        [
-            ("touch", "t1", "okna", "visitor_id", "a"),
-            ("touch", "t1", "okna", "yandex_client_id", "y"),
-            ("contact", "c1", "okna", "yandex_client_id", "y"),
-            ("contact", "c1", "okna", "phone", "+7900"),
-            ("contact", "c2", "okna", "phone", "+7900"),
-            ("contact", "c2", "okna", "email", "anna@mail.ru"),
-            ("touch", "t2", "okna", "visitor_id", "b"),
-        ]
-    ) == [
-        ["okna email anna@mail.ru", "okna phone +7900", "okna visitor_id a", "okna yandex_client_id y"],
-        ["okna visitor_id b"],
-    ]
+    assert grouped([(90, 1), (90, 2), (91, 2), (91, 3), (92, 3), (92, 4), (93, 5), (93, 6)]) == [[1, 2, 3, 4], [5, 6]]
 
 
 def test_one_record_makes_two_groups_one() -> None:
-    apart: list[Tie] = [
-        ("touch", "t1", "okna", "visitor_id", "a"),
-        ("touch", "t1", "okna", "crm_client_id", "1"),
-        ("touch", "t2", "okna", "visitor_id", "b"),
-        ("touch", "t2", "okna", "crm_client_id", "2"),
-    ]
+    apart: list[Tie] = [(90, 1), (90, 2), (91, 3), (91, 4)]
     assert len(grouped(apart)) == 2
-    together: list[Tie] = [
-        ("contact", "c1", "okna", "crm_client_id", "1"),
-        ("contact", "c1", "okna", "visitor_id", "b"),
+    assert len(grouped([*apart, (92, 2), (92, 3)])) == 1
+
+
+def test_an_identity_ties_all_its_identifiers() -> None:
+    assert grouped([(90, 4), (90, 1), (90, 3), (90, 2)]) == [[1, 2, 3, 4]]
+
+
+def test_keys_are_told_apart_in_all_their_bits() -> None:
+    largest = 2**128 - 1
+    assert grouped([(90, largest), (90, largest - 1), (91, largest - 2), (91, 2**127)]) == [
+        [2**127, largest - 2],
+        [largest - 1, largest],
     ]
-    assert len(grouped(apart + together)) == 1
-
-
-def test_brands_and_kinds_are_never_tied_by_the_same_text() -> None:
-    assert grouped(
-        [
-            ("contact", "c1", "okna", "visitor_id", "42"),
-            ("contact", "c2", "okna", "crm_client_id", "42"),
-            ("contact", "c3", "dveri", "visitor_id", "42"),
-            ("contact", "c4", "dveri", "crm_client_id", "42"),
-            ("contact", "c4", "dveri", "phone", "+7900"),
-            ("contact", "c1", "okna", "phone", "+7900"),
-        ]
-    ) == [
-        ["dveri crm_client_id 42", "dveri phone +7900"],
-        ["dveri visitor_id 42"],
-        ["okna crm_client_id 42"],
-        ["okna phone +7900", "okna visitor_id 42"],
-    ]
-
-
-def test_a_touch_and_a_contact_of_the_same_id_are_two_records() -> None:
-    assert grouped(
-        [
-            ("touch", "1", "okna", "visitor_id", "a"),
-            ("contact", "1", "okna", "visitor_id", "b"),
-        ]
-    ) == [["okna visitor_id a"], ["okna visitor_id b"]]
-
-
-def test_identifiers_of_different_letter_case_are_strangers() -> None:
-    assert len(grouped([("touch", "1", "okna", "visitor_id", "a"), ("touch", "2", "okna", "visitor_id", "A")])) == 2
-
-
-def test_identifiers_without_ties_are_groups_of_their_own() -> None:
-    ties: list[Tie] = [("touch", f"t{number}", "okna", "visitor_id", str(number)) for number in range(100)]
-    assert len(grouped(ties)) == 100
 
 
 def test_a_long_chain_is_one_group() -> None:
-    ties: list[Tie] = [
-        ("touch", f"t{number}", "okna", "visitor_id", str(number + step)) for number in range(1000) for step in (0, 1)
-    ]
+    ties: list[Tie] = [(10_000 + number, number + step) for number in range(1000) for step in (0, 1)]
     assert [len(group) for group in grouped(ties)] == [1001]
 
 
-def test_without_identifiers_there_are_no_groups() -> None:
-    groups = identifier_groups([])
-    assert groups.num_rows == 0
-    assert duckdb_types(duckdb.connect(), groups) == {
-        "brand_id": "VARCHAR",
-        "identifier_kind": "VARCHAR",
-        "identifier": "VARCHAR",
-        "identifier_group": "BIGINT",
-    }
+def test_without_ties_there_are_no_components() -> None:
+    nothing = components([])
+    assert nothing.num_rows == 0
+    assert duckdb_types(duckdb.connect(), nothing) == {"node": "BIGINT", "component": "BIGINT"}

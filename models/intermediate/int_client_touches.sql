@@ -3,13 +3,7 @@ with
 
 touches as (
 
-    select * from {{ ref('int_touches') }}
-
-),
-
-record_groups as (
-
-    select * from {{ ref('int_record_groups') }}
+    select * from {{ ref('stg_touches') }}
 
 ),
 
@@ -38,8 +32,5 @@ select
                 )
     end as touch_number
 from touches
-inner join record_groups
-    on touches.touch_id = record_groups.record_id
-    and record_groups.record_kind = 'touch'
 inner join client_groups
-    on record_groups.identifier_group = client_groups.identifier_group
+    on touches.identifier_group = client_groups.identifier_group

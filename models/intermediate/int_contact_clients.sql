@@ -1,30 +1,21 @@
--- One row per contact, with the client who made it.
+-- One row per contact of the affected clients, with the client who made it.
 with
 
 contacts as (
 
-    select * from {{ ref('int_contacts') }}
-
-),
-
-record_groups as (
-
-    select * from {{ ref('int_record_groups') }}
+    select * from {{ ref('stg_contacts') }}
 
 ),
 
 contact_groups as (
 
     select
-        contacts.contact_id,
-        contacts.contacted_at,
-        record_groups.identifier_group,
+        contact_id,
+        contacted_at,
+        identifier_group,
         -- A contact without any identifier is a client of its own (R15).
-        coalesce(cast(record_groups.identifier_group as varchar), 'contact ' || contacts.contact_id) as client_group
+        coalesce(cast(identifier_group as varchar), 'contact ' || contact_id) as client_group
     from contacts
-    left join record_groups
-        on contacts.contact_id = record_groups.record_id
-        and record_groups.record_kind = 'contact'
 
 ),
 

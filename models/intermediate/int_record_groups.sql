@@ -1,27 +1,67 @@
--- One row per record (touch or contact) that has an identifier, with the group that it belongs to.
-{{ config(materialized='view') }}
-
+-- One row per touch or contact of the affected clients, with the group of identifiers that it belongs to (R13, R16).
 with
 
-identifiers as (
+touches as (
 
-    select * from {{ ref('int_identifiers') }}
+    select * from {{ ref('int_touch_records') }}
 
 ),
 
-identifier_groups as (
+contacts as (
 
-    select * from {{ ref('int_identifier_groups') }}
+    select * from {{ ref('int_contact_records') }}
+
+),
+
+identity_groups as (
+
+    select * from {{ ref('int_identity_groups') }}
+
+),
+
+contact_groups as (
+
+    select
+        contacts.record_number,
+        coalesce(identity_groups.group_key, contacts.identity_key) as identifier_group
+    from contacts
+    left join identity_groups on contacts.identity_key = identity_groups.identity_key
+
+),
+
+client_groups as (
+
+    select distinct identifier_group
+    from contact_groups
+    where identifier_group is not null
+
+),
+
+-- All identities of somebody who made contact, those of one identifier too.
+client_identities as (
+
+    select
+        identity_groups.identity_key,
+        identity_groups.group_key as identifier_group
+    from identity_groups
+    where identity_groups.group_key in (select identifier_group from client_groups)
+    union
+    select
+        identifier_group as identity_key,
+        identifier_group
+    from client_groups
 
 )
 
 select
-    identifiers.record_kind,
-    identifiers.record_id,
-    min(identifier_groups.identifier_group) as identifier_group
-from identifiers
-inner join identifier_groups
-    on identifiers.brand_id = identifier_groups.brand_id
-    and identifiers.identifier_kind = identifier_groups.identifier_kind
-    and identifiers.identifier = identifier_groups.identifier
-group by identifiers.record_kind, identifiers.record_id
+    'contact' as record_kind,
+    record_number,
+    identifier_group
+from contact_groups
+union all
+select
+    'touch' as record_kind,
+    touches.record_number,
+    client_identities.identifier_group
+from touches
+inner join client_identities on touches.identity_key = client_identities.identity_key

@@ -1,22 +1,6 @@
 -- One row per contact of a client, in order.
-with
+{{ config(pre_hook="{{ drop_affected_contacts(this, 'contact_id') }}") }}
 
-journal as (
-
-    select * from {{ ref('journal') }}
-
-)
-
-select
-    client_id,
-    contact_number,
-    contact_id,
-    contact_type,
-    contacted_at,
-    location,
-    widget_id,
-    touch_count,
-    is_multichannel,
-    case when is_multichannel then 'green' end as highlight
-from journal
+select *
+from {{ ref('int_client_history') }}
 order by client_id, contact_number

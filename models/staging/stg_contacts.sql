@@ -1,9 +1,9 @@
--- One row per contact, with its phone and e-mail address judged.
+-- One row per contact of the affected clients, with its phone and e-mail address judged.
 with
 
 contacts as (
 
-    select * from {{ ref('stg_contact_versions') }}
+    select * from {{ ref('stg_contact_values') }}
 
 ),
 
@@ -27,9 +27,8 @@ select
     contacts.contacted_at,
     {{ report_date('contacts.contacted_at') }} as contact_date,
     contacts.contact_type,
+    contacts.identifier_group,
     contacts.visitor_id,
-    contacts.yandex_client_id,
-    contacts.google_client_id,
     contacts.crm_client_id,
     coalesce(phones.number, contacts.phone) as phone,
     phones.number as valid_phone,

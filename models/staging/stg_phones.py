@@ -1,4 +1,7 @@
-"""One row per distinct spelling of a phone, with its number in E.164, null where it isn't valid (R14)."""
+"""One row per distinct spelling of a phone, with its number in E.164, null where it isn't valid (R14).
+
+A spelling is judged once, when it first arrives.
+"""
 
 import phonenumbers
 import pyarrow
@@ -15,17 +18,20 @@ def valid_number(spelling: str, region: str) -> str | None:
 
 
 def model(dbt, session):
+    dbt.config(materialized="incremental", incremental_strategy="append")
     region = dbt.config.meta_get("default_phone_region")
-    contacts = dbt.ref("stg_contact_versions")
+    contacts = dbt.source("raw", "contacts").filter("phone is not null")
+    changed_loads = dbt.ref("int_changed_loads")
     ignored = dbt.ref("ignored_identifiers")
+    if dbt.is_incremental:
+        contacts = contacts.join(changed_loads, "load_id", how="semi")
     spellings = (
-        contacts.filter("phone is not null")
-        .project("phone")
+        contacts.project("phone")
         .union(ignored.filter("identifier_kind = 'phone' or identifier_kind is null").project("identifier"))
         .distinct()
-        .order("phone")
-        .to_arrow_table()
-        .column("phone")
     )
+    if dbt.is_incremental:
+        spellings = spellings.join(session.table(str(dbt.this)), "phone", how="anti")
+    spellings = spellings.order("phone").to_arrow_table().column("phone")
     numbers = [valid_number(spelling, region) for spelling in spellings.to_pylist()]
     return pyarrow.table({"phone": spellings, "number": pyarrow.array(numbers, pyarrow.string())})

@@ -83,14 +83,13 @@ answers as (
 
 select
     touch_id,
+    identifier_group,
     widget_id,
     brand_id,
     touched_at,
     {{ report_date('touched_at') }} as touch_date,
     action_type,
     visitor_id,
-    yandex_client_id,
-    google_client_id,
     crm_client_id,
     landing_page,
     utm_source,

@@ -3,7 +3,7 @@ with
 
 touches as (
 
-    select * from {{ ref('stg_touch_versions') }}
+    select * from {{ ref('stg_touch_values') }}
 
 ),
 
@@ -18,12 +18,11 @@ queries as (
 
 select
     touch_id,
+    identifier_group,
     widget_id,
     touched_at,
     action_type,
     visitor_id,
-    yandex_client_id,
-    google_client_id,
     crm_client_id,
     landing_page,
     landing_query,

@@ -45,7 +45,7 @@ with histories as (
     group by contact_id
 )
 select journal.contact_id
-from {{ ref('journal') }} as journal
+from {{ ref('int_journal') }} as journal
 full outer join histories on journal.contact_id = histories.contact_id
 where (journal.is_multichannel is distinct from (histories.contact_id is not null))
     or histories.kept_count <> least(journal.touch_count, {{ var('history_touch_limit') }})
@@ -61,7 +61,7 @@ with journal as (
         client_id,
         count(*) as contact_count,
         sum(case when is_multichannel then 1 else 0 end) as multichannel_contact_count
-    from {{ ref('journal') }}
+    from {{ ref('int_journal') }}
     group by client_id
 )
 select model.client_id
@@ -78,4 +78,13 @@ from {{ model }}
 where delivered_count <> loaded_count + rejected_count
     or delivered_count <> coalesce(list_sum(list_transform(files, lambda file: file.delivered_count)), 0)
     or len(list_filter(files, lambda file: file.delivered_count <> file.loaded_count + file.rejected_count)) > 0
+{% endtest %}
+
+{# No identifier is in two groups: then a group holds all that is tied to it, and nothing outside was affected. #}
+{% test groups_are_complete(model) %}
+select identifier_key
+from {{ model }}
+where identifier_key in (select identity_key from {{ ref('int_identity_groups') }})
+group by identifier_key
+having count(distinct group_key) > 1
 {% endtest %}

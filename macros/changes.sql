@@ -1,0 +1,87 @@
+{#
+How a build finds what changed. Progress is counted in loads and acknowledged by publication: whatever was loaded or
+replaced since the last published build is worked out anew, however many builds there were in between.
+(dbt learns what a model depends on from the refs that it meets while parsing, so none of them is inside a condition.)
+#}
+
+{# Whether this build takes everything anew, whatever changed. #}
+{% macro is_full_build() -%}
+    {{ return(flags.FULL_REFRESH) }}
+{%- endmacro %}
+
+{#
+An accumulating table that isn't there can't be made out of what changed. `load` asks for a full build by itself
+wherever one is due; this stops whoever dropped a table, or runs dbt by hand.
+#}
+{% macro is_accumulated() -%}
+    {%- if execute and not is_incremental() and not is_full_build() -%}
+    {{ exceptions.raise_compiler_error(this ~ " isn't there, and can't be made out of changes: build everything with --full-refresh") }}
+    {%- endif -%}
+    {{ return(is_incremental()) }}
+{%- endmacro %}
+
+{# Loads whose rows an append-only table doesn't hold yet. #}
+{% macro loads_missing_in(relation) -%}
+    select load_id
+    from {{ source('raw', 'loads') }}
+    where outcome = 'loaded'
+    {%- if is_incremental() %} and load_id > (select coalesce(max(load_id), 0) from {{ relation }}){% endif %}
+{%- endmacro %}
+
+{# The loader drops replaced rows once a build that knows of their replacement is published; so does what was derived from them. #}
+{% macro drop_replaced_versions(relation) -%}
+    {%- set last_publication = ref('int_last_publication') -%}
+    {%- if is_accumulated() -%}
+    delete from {{ relation }}
+    where load_id in (
+        select loads.load_id
+        from {{ source('raw', 'loads') }} as loads
+        where loads.superseded_by <= (select last_load_id from {{ last_publication }})
+    )
+    {%- endif -%}
+{%- endmacro %}
+
+{# Takes out of an accumulating table what this build works out anew: before it is put back, in the same transaction. #}
+{% macro drop_affected_contacts(relation, contact_id) -%}
+    {%- set affected_contacts = ref('int_affected_contacts') -%}
+    {%- if is_accumulated() -%}
+    delete from {{ relation }}
+    where {{ contact_id }} in (select contact_id from {{ affected_contacts }})
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro drop_affected_identities(relation) -%}
+    {%- set affected_identities = ref('int_affected_identities') -%}
+    {%- if is_accumulated() -%}
+    delete from {{ relation }}
+    where identity_key in (select identity_key from {{ affected_identities }})
+    {%- endif -%}
+{%- endmacro %}
+
+{# What an accumulating table of identities holds before this build changes it; nothing if it is taken anew. #}
+{% macro former_identifier_groups() -%}
+    {%- set touch_keys = ref('stg_touch_keys') -%}
+    {%- set relation = adapter.get_relation(database=target.database, schema='intermediate', identifier='int_identifier_groups') if execute -%}
+    {%- if relation and not is_full_build() -%}
+    select * from {{ relation }}
+    {%- else -%}
+    select identity_key, identity_key as identifier_key, identity_key as group_key from {{ touch_keys }} where false
+    {%- endif -%}
+{%- endmacro %}
+
+{# The versions of records of which some version, old or new, is of an affected identity: all that can be affected. #}
+{% macro of_affected_identities(versions, record_key, record_kind) -%}
+    {%- set affected_identities, changed_records = ref('int_affected_identities'), ref('int_changed_records') -%}
+    {%- if not is_full_build() -%}
+    where {{ record_key }} in (
+        select {{ record_key }} from {{ versions }} where identity_key in (select identity_key from {{ affected_identities }})
+        union all
+        select record_key from {{ changed_records }} where record_kind = '{{ record_kind }}'
+    )
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro is_affected(identity_key) -%}
+    {%- set affected_identities = ref('int_affected_identities') -%}
+    {%- if is_full_build() %}true{%- else -%}{{ identity_key }} in (select identity_key from {{ affected_identities }}){%- endif -%}
+{%- endmacro %}

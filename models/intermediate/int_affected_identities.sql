@@ -1,0 +1,55 @@
+-- One row per identity whose records this build looks at: those of changed records, old and new, and all that is tied to them.
+-- A single identifier is an identity too. Groups of identifiers are complete, so nothing outside can be tied to anything in here.
+{{ config(materialized='table') }}
+
+with
+
+changed_versions as (
+
+    select * from {{ ref('int_changed_versions') }}
+    where identity_key is not null
+
+),
+
+identifier_groups as (
+
+    {{ former_identifier_groups() }}
+
+),
+
+changed_identifiers as (
+
+    select distinct {{ each_of("coalesce(identifier_keys, " ~ list_of_one('identity_key') ~ ")") }} as identifier_key
+    from changed_versions
+
+),
+
+affected_groups as (
+
+    select distinct group_key
+    from identifier_groups
+    where identifier_key in (select identifier_key from changed_identifiers)
+
+),
+
+tied as (
+
+    select
+        identity_key,
+        identifier_key
+    from identifier_groups
+    where group_key in (select group_key from affected_groups)
+
+)
+
+select identity_key
+from changed_versions
+union
+select identifier_key as identity_key
+from changed_identifiers
+union
+select identity_key
+from tied
+union
+select identifier_key as identity_key
+from tied

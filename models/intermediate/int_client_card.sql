@@ -1,0 +1,116 @@
+-- One row per affected client.
+with
+
+contacts as (
+
+    select
+        contacts.*,
+        journal.client_id,
+        journal.contact_number,
+        journal.is_multichannel,
+        -- R17: a call's number before any other contact's, then the earliest.
+        row_number() over (
+            partition by journal.client_id
+            order by
+                contacts.valid_phone is null,
+                contacts.contact_type <> 'call',
+                journal.contact_number
+        ) as phone_rank
+    from {{ ref('stg_contacts') }} as contacts
+    inner join {{ ref('int_journal') }} as journal on contacts.contact_id = journal.contact_id
+
+),
+
+touches as (
+
+    select * from {{ ref('int_client_touches') }}
+
+),
+
+clients as (
+
+    select
+        client_id,
+        min(brand_id) as brand_id,
+        max(case when phone_rank = 1 then valid_phone end) as phone,
+        {{ sorted_list('valid_phone') }} as phones,
+        {{ sorted_list('valid_email') }} as emails,
+        max(case when contact_number = 1 then client_name end) as client_name,
+        max(case when contact_number = 1 then location end) as location,
+        max(case when contact_number = 1 then contact_id end) as first_contact_id,
+        min(contacted_at) as first_contact_at,
+        max(contacted_at) as last_contact_at,
+        count(*) as contact_count,
+        sum(case when is_multichannel then 1 else 0 end) as multichannel_contact_count
+    from contacts
+    group by client_id
+
+),
+
+first_touches as (
+
+    select
+        client_id,
+        min(touched_at) as first_touch_at
+    from touches
+    group by client_id
+
+),
+
+client_groups as (
+
+    select distinct
+        client_id,
+        identifier_group
+    from {{ ref('int_contact_clients') }}
+    where identifier_group is not null
+
+),
+
+identifiers as (
+
+    select
+        identifier_group,
+        visitor_id,
+        crm_client_id
+    from {{ ref('stg_touches') }}
+    union
+    select
+        identifier_group,
+        visitor_id,
+        crm_client_id
+    from {{ ref('stg_contacts') }}
+
+),
+
+client_identifiers as (
+
+    select
+        client_groups.client_id,
+        {{ sorted_list('identifiers.visitor_id') }} as visitor_ids,
+        {{ sorted_list('identifiers.crm_client_id') }} as crm_client_ids
+    from client_groups
+    inner join identifiers on client_groups.identifier_group = identifiers.identifier_group
+    group by client_groups.client_id
+
+)
+
+select
+    clients.client_id,
+    clients.brand_id,
+    clients.phone,
+    clients.phones,
+    clients.emails,
+    client_identifiers.visitor_ids,
+    client_identifiers.crm_client_ids,
+    {{ client_name('clients.client_name') }} as client_name,
+    {{ client_location('clients.location') }} as location,
+    first_touches.first_touch_at,
+    clients.first_contact_id,
+    clients.first_contact_at,
+    clients.last_contact_at,
+    clients.contact_count,
+    cast(clients.multichannel_contact_count as bigint) as multichannel_contact_count
+from clients
+left join first_touches on clients.client_id = first_touches.client_id
+left join client_identifiers on clients.client_id = client_identifiers.client_id

@@ -1,0 +1,23 @@
+-- One row per identity of several identifiers, and identifier: what is tied to what, of all clients and of all who may become one.
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ drop_affected_identities(this) }}") }}
+
+with
+
+ties as (
+
+    select * from {{ ref('int_ties') }}
+
+),
+
+identity_groups as (
+
+    select * from {{ ref('int_identity_groups') }}
+
+)
+
+select
+    ties.identity_key,
+    ties.identifier_key,
+    identity_groups.group_key
+from ties
+inner join identity_groups on ties.identity_key = identity_groups.identity_key

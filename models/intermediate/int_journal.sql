@@ -1,0 +1,55 @@
+-- One row per contact of the affected clients.
+with
+
+contacts as (
+
+    select * from {{ ref('stg_contacts') }}
+
+),
+
+contact_clients as (
+
+    select * from {{ ref('int_contact_clients') }}
+
+),
+
+contact_counts as (
+
+    select * from {{ ref('int_contact_counts') }}
+
+)
+
+select
+    contacts.contact_id,
+    contacts.widget_id,
+    contacts.widget_name,
+    contacts.brand_id,
+    contact_clients.client_id,
+    contacts.contact_type,
+    contacts.contacted_at,
+    contacts.contact_date,
+    contact_clients.contact_number,
+    {{ client_name('contacts.client_name') }} as client_name,
+    contacts.phone,
+    {{ client_location('contacts.location') }} as location,
+    contact_counts.is_multichannel,
+    case
+        when contact_counts.is_multichannel then 'multichannel'
+        when contact_counts.touch_count > 0 then 'single_channel'
+        else 'no_touches'
+    end as icon,
+    contact_counts.touch_count,
+    contact_counts.channel_count,
+    contact_counts.channels,
+    contact_counts.touch_chain,
+    contact_counts.first_touch_at,
+    contact_counts.last_touch_at,
+    contacts.final_group,
+    contacts.is_unique,
+    contacts.call_page,
+    contacts.duration,
+    contacts.value,
+    contacts.attributes
+from contacts
+inner join contact_clients on contacts.contact_id = contact_clients.contact_id
+inner join contact_counts on contacts.contact_id = contact_counts.contact_id

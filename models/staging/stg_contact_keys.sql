@@ -1,0 +1,64 @@
+-- One row per delivered version of a contact: what it takes to find it again, and nothing else.
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ drop_replaced_versions(this) }}") }}
+
+with
+
+contacts as (
+
+    select * from {{ source('raw', 'contacts') }}
+    where load_id in ({{ loads_missing_in(this) }})
+
+),
+
+phones as (
+
+    select * from {{ ref('stg_phones') }}
+
+),
+
+widgets as (
+
+    select * from {{ ref('widgets') }}
+
+),
+
+contacts_with_brands as (
+
+    select
+        contacts.record_number,
+        contacts.load_id,
+        contacts.contact_id,
+        {{ report_date(instant('contacts.contacted_at')) }} as contact_date,
+        coalesce(widgets.brand_id, 'default') as brand_id,
+        {{ tying('visitor_id', 'contacts.visitor_id') }} as visitor_id,
+        {{ tying('yandex_client_id', 'contacts.yandex_client_id') }} as yandex_client_id,
+        {{ tying('google_client_id', 'contacts.google_client_id') }} as google_client_id,
+        {{ tying('crm_client_id', 'contacts.crm_client_id') }} as crm_client_id,
+        {{ tying('phone', 'phones.number') }} as phone,
+        {{ tying('email', valid_email('contacts.email')) }} as email
+    from contacts
+    left join phones on contacts.phone = phones.phone
+    left join widgets on contacts.widget_id = widgets.widget_id
+
+),
+
+contacts_with_keys as (
+
+    select
+        record_number,
+        load_id,
+        {{ record_key('contact_id') }} as contact_key,
+        contact_date,
+        {{ identifier_keys('brand_id', ['visitor_id', 'yandex_client_id', 'google_client_id', 'crm_client_id', 'phone', 'email']) }} as identifier_keys
+    from contacts_with_brands
+
+)
+
+select
+    record_number,
+    load_id,
+    contact_key,
+    contact_date,
+    {{ identity_key('identifier_keys') }} as identity_key,
+    {{ if_several('identifier_keys') }} as identifier_keys
+from contacts_with_keys

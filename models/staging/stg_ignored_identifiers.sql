@@ -1,0 +1,46 @@
+-- One row per kind of identifier and value that ties nothing, in the form that identifiers of its kind are compared in.
+{{ config(materialized='table') }}
+
+with
+
+ignored as (
+
+    select
+        identifier_kind,
+        identifier
+    from {{ ref('ignored_identifiers') }}
+
+),
+
+phones as (
+
+    select * from {{ ref('stg_phones') }}
+
+),
+
+kinds as (
+
+    {{ rows_of_text('identifier_kind', ['visitor_id', 'yandex_client_id', 'google_client_id', 'crm_client_id', 'phone', 'email']) }}
+
+),
+
+-- Without a kind it is ignored as any.
+ignored_kinds as (
+
+    select
+        kinds.identifier_kind,
+        ignored.identifier
+    from ignored
+    inner join kinds on coalesce(ignored.identifier_kind, kinds.identifier_kind) = kinds.identifier_kind
+
+)
+
+select distinct
+    ignored_kinds.identifier_kind,
+    case ignored_kinds.identifier_kind
+        when 'phone' then coalesce(phones.number, ignored_kinds.identifier)
+        when 'email' then lower(ignored_kinds.identifier)
+        else ignored_kinds.identifier
+    end as identifier
+from ignored_kinds
+left join phones on ignored_kinds.identifier = phones.phone

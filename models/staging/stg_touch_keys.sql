@@ -1,0 +1,55 @@
+-- One row per delivered version of a touch: what it takes to find it again, and nothing else.
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ drop_replaced_versions(this) }}") }}
+
+with
+
+touches as (
+
+    select * from {{ source('raw', 'touches') }}
+    where load_id in ({{ loads_missing_in(this) }})
+
+),
+
+widgets as (
+
+    select * from {{ ref('widgets') }}
+
+),
+
+touches_with_brands as (
+
+    select
+        touches.record_number,
+        touches.load_id,
+        touches.touch_id,
+        {{ report_date(instant('touches.touched_at')) }} as touch_date,
+        coalesce(widgets.brand_id, 'default') as brand_id,
+        {{ tying('visitor_id', 'touches.visitor_id') }} as visitor_id,
+        {{ tying('yandex_client_id', 'touches.yandex_client_id') }} as yandex_client_id,
+        {{ tying('google_client_id', 'touches.google_client_id') }} as google_client_id,
+        {{ tying('crm_client_id', 'touches.crm_client_id') }} as crm_client_id
+    from touches
+    left join widgets on touches.widget_id = widgets.widget_id
+
+),
+
+touches_with_keys as (
+
+    select
+        record_number,
+        load_id,
+        {{ record_key('touch_id') }} as touch_key,
+        touch_date,
+        {{ identifier_keys('brand_id', ['visitor_id', 'yandex_client_id', 'google_client_id', 'crm_client_id']) }} as identifier_keys
+    from touches_with_brands
+
+)
+
+select
+    record_number,
+    load_id,
+    touch_key,
+    touch_date,
+    {{ identity_key('identifier_keys') }} as identity_key,
+    {{ if_several('identifier_keys') }} as identifier_keys
+from touches_with_keys
