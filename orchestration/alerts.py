@@ -5,7 +5,7 @@ import os
 import subprocess
 from typing import TYPE_CHECKING
 
-from orchestration.settings import Settings
+from orchestration.settings import alert_command
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -15,7 +15,7 @@ log = logging.getLogger("orchestration")
 
 def alert(text: str) -> None:
     """Runs ALERT_COMMAND in a shell with the text on its standard input and in ALERT_TEXT. Never raises."""
-    command = Settings.read().alert_command
+    command = alert_command()
     if not command:
         return
     try:

@@ -1,12 +1,15 @@
 """Builds and tests everything from raw, by dbt in this process, and says with what it was built."""
 
+import fcntl
 import hashlib
 import importlib.metadata
 import json
 import logging
 import os
+import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,25 +78,44 @@ def run_dbt(
     warehouse_dir: Path, arguments: Sequence[str], rules: Rules, facts: Mapping[str, str] | None = None
 ) -> dbtRunnerResult:
     """One dbt command on the private file, which is let go of afterwards; `facts` go into its environment. Needs the lock."""
-    environment = {"WAREHOUSE_DIR": str(warehouse_dir)} | dict(facts or {})  # profiles.yml reads the folder
-    former = {name: os.environ.get(name) for name in environment}
-    os.environ.update(environment)
+    with _environment(Warehouse(warehouse_dir), facts or {}):
+        try:
+            return dbtRunner(callbacks=[_log_progress]).invoke(
+                [
+                    *arguments,
+                    "--project-dir", str(PROJECT_DIR),
+                    "--profiles-dir", str(PROJECT_DIR),
+                    "--target-path", str(warehouse_dir / "dbt"),
+                    "--log-path", str(warehouse_dir / "dbt"),
+                    "--vars", json.dumps(rules.as_vars()),
+                    "--log-level", "none",
+                    "--no-use-colors", "--no-use-colors-file",
+                    "--no-version-check",
+                ]
+            )  # fmt: skip
+        finally:
+            DuckDBConnectionManager.close_all_connections()
+
+
+@contextmanager
+def _environment(warehouse: Warehouse, facts: Mapping[str, str]) -> Iterator[None]:
+    """What profiles.yml and the hooks of builds read, for a while; and where dbt writes Python models down to run them."""
+    resources = warehouse.resources()
+    variables = {
+        "WAREHOUSE_DIR": str(warehouse.folder),
+        "MEMORY_LIMIT": str(resources["memory_limit"]),
+        "THREADS": str(resources["threads"]),
+        "TEMPORARY_DIR": str(resources["temp_directory"]),
+        **facts,
+    }
+    former = {name: os.environ.get(name) for name in variables}
+    former_tempdir = tempfile.tempdir
+    os.environ.update(variables)
+    tempfile.tempdir = variables["TEMPORARY_DIR"]
     try:
-        return dbtRunner(callbacks=[_log_progress]).invoke(
-            [
-                *arguments,
-                "--project-dir", str(PROJECT_DIR),
-                "--profiles-dir", str(PROJECT_DIR),
-                "--target-path", str(warehouse_dir / "dbt"),
-                "--log-path", str(warehouse_dir / "dbt"),
-                "--vars", json.dumps(rules.as_vars()),
-                "--log-level", "none",
-                "--no-use-colors", "--no-use-colors-file",
-                "--no-version-check",
-            ]
-        )  # fmt: skip
+        yield
     finally:
-        DuckDBConnectionManager.close_all_connections()
+        tempfile.tempdir = former_tempdir
         for name, value in former.items():
             if value is None:
                 del os.environ[name]
@@ -181,17 +203,28 @@ def prepared_manifest() -> Path:
     rules = Rules.read()
     current = fingerprint(rules)
     stamp = target / "manifest.fingerprint"
-    if manifest.exists() and stamp.exists() and stamp.read_text() == current:
+
+    def is_current() -> bool:
+        return manifest.exists() and stamp.exists() and stamp.read_text() == current
+
+    if is_current():
         return manifest
     target.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target, prefix="parse-") as folder:
-        outcome = run_dbt(Path(folder), ["parse"], rules)
-        if not outcome.success:
-            raise SettingsError(f"dbt can't parse the project: {outcome.exception}")
-        os.replace(Path(folder) / "dbt" / "manifest.json", manifest)
-        unfinished = Path(folder) / "fingerprint"
-        unfinished.write_text(current)
-        os.replace(unfinished, stamp)
+    with open(target / "parse.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if is_current():  # by now, by whoever had the lock before
+            return manifest
+        for leftover in target.glob("parse-*"):
+            shutil.rmtree(leftover)
+        with tempfile.TemporaryDirectory(dir=target, prefix="parse-") as folder:
+            with Warehouse(Path(folder)).locked("parse"):
+                outcome = run_dbt(Path(folder), ["parse"], rules)
+            if not outcome.success:
+                raise SettingsError(f"dbt can't parse the project: {outcome.exception}")
+            os.replace(Path(folder) / "dbt" / "manifest.json", manifest)
+            unfinished = Path(folder) / "fingerprint"
+            unfinished.write_text(current)
+            os.replace(unfinished, stamp)
     return manifest
 
 

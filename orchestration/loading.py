@@ -109,11 +109,18 @@ def load_delivery(
         live = live_load(connection, delivery)
         if live and not reload and _contents(live.files) == _contents(files):
             return _note_unchanged(connection, delivery, live, files)
-        with tempfile.TemporaryDirectory(prefix="delivery-") as scratch:
+        with tempfile.TemporaryDirectory(prefix="delivery-", dir=_temporary_dir(connection)) as scratch:
             judged = _judge_files(connection, table, delivery, files, rules, Path(scratch))
         return _keep_files(connection, table, delivery, judged, run_id)
     except DeliveryFailedError as error:
         return _note_failure(connection, delivery, str(error), run_id)
+
+
+def _temporary_dir(connection: duckdb.DuckDBPyConnection) -> str:
+    """Where the connection spills: copies of deliveries belong there too."""
+    row = connection.execute("select current_setting('temp_directory')").fetchone()
+    assert row is not None
+    return str(row[0])
 
 
 def _hash_files(delivery: Delivery, landing_dir: Path) -> list[FileCounts]:

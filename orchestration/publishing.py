@@ -14,7 +14,7 @@ import duckdb
 from orchestration.landing import Signature
 from orchestration.loading import known_signatures
 from orchestration.settings import Rules
-from orchestration.warehouse import Warehouse, WarehouseBusyError
+from orchestration.warehouse import Resources, Warehouse, WarehouseBusyError
 
 log = logging.getLogger("orchestration")
 
@@ -111,7 +111,7 @@ class Publications:
         try:
             with self.warehouse.connected() as connection:
                 row_counts = _write(connection, unfinished / "marts.duckdb", number)
-            _audit(unfinished / "marts.duckdb", rules, row_counts)
+            _audit(unfinished / "marts.duckdb", rules, row_counts, self.warehouse.resources())
         except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
@@ -293,7 +293,7 @@ def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
     return int(row[0]) if row else 0
 
 
-def _audit(file: Path, rules: Rules, row_counts: dict[str, int]) -> None:
+def _audit(file: Path, rules: Rules, row_counts: dict[str, int], resources: Resources) -> None:
     """Looks at the written file as a reader would. Raises PublicationError."""
     faults = {
         "contacts that stand in the journal twice": (
@@ -327,7 +327,7 @@ def _audit(file: Path, rules: Rules, row_counts: dict[str, int]) -> None:
             "select contact_id from journal where contact_date > (select data_through from _meta)"
         ),
     }
-    with duckdb.connect(str(file), read_only=True) as connection:
+    with duckdb.connect(str(file), read_only=True, config=resources) as connection:
         connection.execute("set TimeZone = 'UTC'")
         found = [f"{count:,} {fault}" for fault, query in faults.items() if (count := _count(connection, f"({query})"))]
         found += [

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -74,18 +75,60 @@ class Rules(BaseModel):
         return self.today() - timedelta(days=1)
 
 
+# Of the machine's memory or, where it is lower, of the control group's: DuckDB asks for both.
+DEFAULT_MEMORY_LIMIT = "50%"
+MEMORY_UNITS = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+SMALLEST_MEMORY = 200 * 10**6
+MOST_THREADS = 1024
+
+
 @dataclass(frozen=True)
 class Settings:
     landing_dir: Path
     warehouse_dir: Path
-    alert_command: str | None
+    memory_limit: str
+    threads: int
+    temporary_dir: Path | None  # none: inside the warehouse's folder
 
     @classmethod
     def read(cls) -> Self:
-        """From the environment, then `.env` of the project; relative paths are relative to the project."""
+        """From the environment, then `.env` of the project; relative paths are relative to the project.
+
+        Raises SettingsError.
+        """
         load_dotenv(PROJECT_DIR / ".env")
+        temporary_dir = os.environ.get("TEMPORARY_DIR")
         return cls(
             landing_dir=PROJECT_DIR / os.environ.get("LANDING_DIR", "data/landing"),
             warehouse_dir=PROJECT_DIR / os.environ.get("WAREHOUSE_DIR", "data/warehouse"),
-            alert_command=os.environ.get("ALERT_COMMAND") or None,
+            memory_limit=_memory_limit(os.environ.get("MEMORY_LIMIT") or DEFAULT_MEMORY_LIMIT),
+            threads=_threads(os.environ.get("THREADS") or str(len(os.sched_getaffinity(0)))),
+            temporary_dir=PROJECT_DIR / temporary_dir if temporary_dir else None,
         )
+
+
+def _memory_limit(text: str) -> str:
+    read = re.fullmatch(r"(\d+(?:\.\d+)?) ?(%|([KMGT])i?B?)", text.strip(), re.ASCII | re.IGNORECASE)
+    if read is None:
+        raise SettingsError(f"MEMORY_LIMIT = {text!r}: it is no amount of memory; write it like 4GB or 60%.")
+    number, unit, prefix = read.groups()
+    if unit == "%":
+        if not 0 < float(number) <= 100:
+            raise SettingsError(f"MEMORY_LIMIT = {text!r}: a share of the memory is above 0% and at most 100%.")
+    elif float(number) * MEMORY_UNITS[prefix.upper()] < SMALLEST_MEMORY:
+        raise SettingsError(
+            f"MEMORY_LIMIT = {text!r}: too little to work with; give at least {SMALLEST_MEMORY // 10**6}MB."
+        )
+    return number + unit
+
+
+def _threads(text: str) -> int:
+    if not re.fullmatch(r"\d{1,4}", text.strip(), re.ASCII) or not 1 <= int(text) <= MOST_THREADS:
+        raise SettingsError(f"THREADS = {text!r}: write a whole number from 1 to {MOST_THREADS}, like 4.")
+    return int(text)
+
+
+def alert_command() -> str | None:
+    """Apart from `Settings`, as a notice is due above all when these can't be used."""
+    load_dotenv(PROJECT_DIR / ".env")
+    return os.environ.get("ALERT_COMMAND") or None

@@ -1,12 +1,15 @@
 """The private database file: one user at a time, under one lock, with the ledger of loads."""
 
 import fcntl
+import hashlib
 import logging
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import IO
@@ -14,9 +17,11 @@ from typing import IO
 import duckdb
 
 from orchestration.contracts import raw_columns
+from orchestration.settings import Settings, SettingsError
 
 log = logging.getLogger("orchestration")
 
+Resources = dict[str, str | bool | int | float | list[str]]  # options of DuckDB
 SCHEMAS = ("raw", "staging", "intermediate", "marts")
 
 
@@ -24,16 +29,52 @@ class WarehouseBusyError(Exception):
     """Somebody else holds the warehouse and did not let go in time."""
 
 
+@dataclass
+class _Hold:
+    """A lock that this process has, how often, and what to do when it lets go of it."""
+
+    handle: IO[str]
+    temporary_dir: Path
+    former_umask: int
+    depth: int = 1
+
+
 class Warehouse:
     """WAREHOUSE_DIR: the private file, its lock, and the generations that are published from it."""
 
-    _held: dict[Path, tuple[IO[str], int, int]] = {}  # the open lock file, how often it is held, the umask before
+    _held: dict[Path, _Hold] = {}
     _held_guard = threading.RLock()
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.file = folder / "warehouse.duckdb"
         self.lock_file = folder / "warehouse.lock"
+
+    @property
+    def temporary_dir(self) -> Path:
+        """Where DuckDB spills and deliveries are unpacked: a folder that nobody but this warehouse's holder uses."""
+        chosen = Settings.read().temporary_dir
+        if chosen is None:
+            return self.folder / "temporary"
+        # Several warehouses may share the setting, and what is there may be anybody's.
+        name = hashlib.sha256(os.fsencode(self.folder.resolve())).hexdigest()[:12]
+        return chosen / f"warehouse-{name}"
+
+    def resources(self) -> Resources:
+        """What DuckDB may use, as its options, with the folder to spill to made. Raises SettingsError."""
+        settings = Settings.read()
+        try:
+            self.temporary_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(
+                f"The temporary folder {self.temporary_dir} can't be made ({error.strerror}): "
+                "set TEMPORARY_DIR to a folder that this user may write to."
+            ) from None
+        return {
+            "memory_limit": settings.memory_limit,
+            "threads": settings.threads,
+            "temp_directory": str(self.temporary_dir),
+        }
 
     @contextmanager
     def locked(self, purpose: str, wait_seconds: float = 6 * 3600) -> Iterator[None]:
@@ -52,9 +93,9 @@ class Warehouse:
         key = self.lock_file.resolve()
         with self._held_guard:
             if key in self._held:
-                handle, depth, umask = self._held[key]
-                self._held[key] = handle, depth + 1, umask
+                self._held[key].depth += 1
                 return
+        temporary_dir = self.temporary_dir
         self.folder.mkdir(parents=True, exist_ok=True)
         handle = open(self.lock_file, "a+", encoding="utf-8")  # noqa: SIM115
         os.chmod(self.lock_file, 0o600)
@@ -79,24 +120,26 @@ class Warehouse:
         handle.write(f"{purpose} (process {os.getpid()}, since {datetime.now().astimezone():%Y-%m-%d %H:%M:%S %z})")
         handle.flush()
         with self._held_guard:
-            self._held[key] = handle, 1, os.umask(0o077)
+            self._held[key] = _Hold(handle, temporary_dir, os.umask(0o077))
+        # What a killed process has left there: whoever has the lock is the only one to use it.
+        shutil.rmtree(temporary_dir, ignore_errors=True)
 
     def _release(self) -> None:
         key = self.lock_file.resolve()
         with self._held_guard:
-            handle, depth, umask = self._held[key]
-            if depth > 1:
-                self._held[key] = handle, depth - 1, umask
-            else:
+            hold = self._held[key]
+            hold.depth -= 1
+            if hold.depth == 0:
+                shutil.rmtree(hold.temporary_dir, ignore_errors=True)
                 del self._held[key]
-                os.umask(umask)
-                handle.close()
+                os.umask(hold.former_umask)
+                hold.handle.close()
 
     @contextmanager
     def connected(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection to the private file, with all its schemas and raw tables. Needs the lock."""
         is_new = not self.file.exists()
-        connection = duckdb.connect(str(self.file))
+        connection = duckdb.connect(str(self.file), config=self.resources())
         try:
             connection.execute("set TimeZone = 'UTC'")
             if is_new:

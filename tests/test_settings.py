@@ -1,0 +1,184 @@
+"""What a machine may give to the pipeline: settings, who uses them, and what is said when they can't be used."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+from processes import ENVIRONMENT, REPOSITORY, Site
+
+from orchestration import building, publishing
+from orchestration.settings import DEFAULT_MEMORY_LIMIT, Rules, Settings, SettingsError
+from orchestration.warehouse import Warehouse
+
+CHOSEN = {"memory_limit": "1.0 GiB", "threads": 3}
+
+
+@pytest.fixture
+def chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A temporary folder, in the environment with other choices."""
+    monkeypatch.setenv("MEMORY_LIMIT", "1 GiB")
+    monkeypatch.setenv("THREADS", "3")
+    monkeypatch.setenv("TEMPORARY_DIR", str(tmp_path / "spills"))
+    return tmp_path / "spills"
+
+
+def resources_of(connection: duckdb.DuckDBPyConnection) -> tuple[dict[str, object], Path]:
+    query = "select current_setting('memory_limit'), current_setting('threads'), current_setting('temp_directory')"
+    memory_limit, threads, temporary_dir = connection.execute(query).fetchall()[0]
+    return {"memory_limit": memory_limit, "threads": threads}, Path(temporary_dir)
+
+
+def test_defaults_are_what_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MEMORY_LIMIT", "THREADS", "TEMPORARY_DIR"):
+        monkeypatch.setenv(name, "")
+    settings = Settings.read()
+    assert settings.memory_limit == DEFAULT_MEMORY_LIMIT
+    assert settings.threads == len(os.sched_getaffinity(0))
+    assert settings.temporary_dir is None
+
+
+@pytest.mark.parametrize("text", ["4GB", "4gb", " 1.5 GiB ", "512M", "60%", "100%", "0.5%"])
+def test_amounts_of_memory_that_duckdb_takes_too(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("MEMORY_LIMIT", text)
+    duckdb.connect(config={"memory_limit": Settings.read().memory_limit}).close()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("MEMORY_LIMIT", "plenty", "write it like 4GB or 60%"),
+        ("MEMORY_LIMIT", "4", "write it like 4GB or 60%"),
+        ("MEMORY_LIMIT", "-4GB", "write it like 4GB or 60%"),
+        ("MEMORY_LIMIT", "4GB; drop table", "write it like 4GB or 60%"),
+        ("MEMORY_LIMIT", "٤GB", "write it like 4GB or 60%"),
+        ("MEMORY_LIMIT", "0%", "above 0%"),
+        ("MEMORY_LIMIT", "160%", "at most 100%"),
+        ("MEMORY_LIMIT", "64MB", "at least 200MB"),
+        ("THREADS", "0", "whole number from 1"),
+        ("THREADS", "many", "whole number from 1"),
+        ("THREADS", "1.5", "whole number from 1"),
+        ("THREADS", "100000", "from 1 to 1024"),
+    ],
+)
+def test_what_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPatch, name: str, text: str, said: str) -> None:
+    monkeypatch.setenv(name, text)
+    with pytest.raises(SettingsError) as refused:
+        Settings.read()
+    assert str(refused.value).startswith(f"{name} = {text!r}: ")
+    assert said in str(refused.value)
+
+
+def test_the_command_line_refuses_them_before_it_makes_anything(tmp_path: Path) -> None:
+    site = Site(tmp_path / "site")
+    site.landing.mkdir(parents=True)
+    notice = tmp_path / "notice"
+
+    outcome = site.run("load", MEMORY_LIMIT="plenty", ALERT_COMMAND=f"cat > '{notice}'")
+
+    assert outcome.exit_code == 1
+    assert "MEMORY_LIMIT = 'plenty'" in outcome.failure
+    assert "MEMORY_LIMIT = 'plenty'" in notice.read_text("utf-8")
+    assert not site.warehouse.folder.exists()
+
+
+def test_a_temporary_folder_that_cannot_be_made_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("", "utf-8")
+    monkeypatch.setenv("TEMPORARY_DIR", str(tmp_path / "file" / "below"))
+    warehouse = Warehouse(tmp_path / "warehouse")
+    with warehouse.locked("test"), pytest.raises(SettingsError, match="set TEMPORARY_DIR to a folder"):
+        warehouse.resources()
+
+
+# Who uses them
+
+
+def test_connections_to_the_private_file_use_them(tmp_path: Path, chosen: Path) -> None:
+    warehouse = Warehouse(tmp_path / "warehouse")
+    with warehouse.locked("test"), warehouse.connected() as connection:
+        resources, temporary_dir = resources_of(connection)
+        assert resources == CHOSEN
+        assert temporary_dir == warehouse.temporary_dir
+        assert temporary_dir.parent == chosen
+        assert temporary_dir.stat().st_mode & 0o077 == 0, "rows lie there"
+
+
+def test_dbt_uses_them(tmp_path: Path, chosen: Path) -> None:
+    warehouse = Warehouse(tmp_path / "warehouse")
+    before = dict(os.environ)
+    with warehouse.locked("test"):
+        with warehouse.connected():
+            pass
+        query = "select current_setting('memory_limit'), current_setting('threads'), current_setting('temp_directory')"
+        outcome = building.run_dbt(warehouse.folder, ["show", "--inline", query], Rules.read())
+        assert outcome.success, outcome.exception
+        shown = outcome.result.results[0].agate_table.rows[0].values()
+        assert [str(value) for value in shown] == ["1.0 GiB", "3", str(warehouse.temporary_dir)]
+    assert dict(os.environ) == before
+
+
+def test_dbt_alone_works_without_them(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path / "warehouse")
+    with warehouse.locked("test"), warehouse.connected():
+        pass
+    outcome = subprocess.run(
+        [sys.executable, "-m", "dbt.cli.main", "build", "--select", "resource_type:seed", "--exclude-resource-type", "unit_test",
+         "--target-path", str(tmp_path / "target"), "--log-path", str(tmp_path / "target")],
+        cwd=REPOSITORY,
+        env={name: value for name, value in ENVIRONMENT.items() if name not in ("MEMORY_LIMIT", "THREADS", "TEMPORARY_DIR")}
+        | {"WAREHOUSE_DIR": str(warehouse.folder)},
+        capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert outcome.returncode == 0, outcome.stdout
+
+
+def test_the_audit_uses_them(tmp_path: Path, chosen: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    warehouse = Warehouse(tmp_path / "warehouse")
+    file = tmp_path / "marts.duckdb"
+    duckdb.connect(str(file)).close()
+    asked = []
+
+    def count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+        asked.append(resources_of(connection))
+        return 0
+
+    monkeypatch.setattr(publishing, "_count", count)
+    with warehouse.locked("test"):
+        publishing._audit(file, Rules.read(), dict.fromkeys(publishing.MARTS, 0), warehouse.resources())
+        assert asked and set(map(repr, asked)) == {repr((CHOSEN, warehouse.temporary_dir))}
+
+
+# Leftovers
+
+
+def test_leftovers_of_the_killed_go_with_the_next_lock_and_nothing_else_does(tmp_path: Path, chosen: Path) -> None:
+    warehouse, neighbour = Warehouse(tmp_path / "warehouse"), Warehouse(tmp_path / "neighbour")
+    for folder in (warehouse.temporary_dir, neighbour.temporary_dir, chosen / "somebody's"):
+        (folder / "delivery-x").mkdir(parents=True)
+        (folder / "duckdb_temp_storage_DEFAULT-0.tmp").write_text("", "utf-8")
+    with warehouse.locked("test"):
+        assert not warehouse.temporary_dir.exists()
+        with warehouse.connected(), warehouse.locked("test, once more"):
+            assert warehouse.temporary_dir.exists()
+        assert warehouse.temporary_dir.exists(), "still in use"
+    assert {path.name for path in chosen.iterdir()} == {neighbour.temporary_dir.name, "somebody's"}
+    assert len(list(neighbour.temporary_dir.iterdir())) == 2
+
+
+def test_leftovers_of_parsing_go_when_it_is_parsed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leftover = tmp_path / "target" / "parse-killed" / "dbt"
+    leftover.mkdir(parents=True)
+    for name in (*building.BUILT_FROM, "profiles.yml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).symlink_to(REPOSITORY / name)
+    monkeypatch.setattr(building, "PROJECT_DIR", tmp_path)
+
+    manifest = building.prepared_manifest()
+
+    assert manifest == tmp_path / "target" / "manifest.json"
+    assert sorted(path.name for path in manifest.parent.iterdir() if path.is_dir()) == []
+    written = manifest.stat().st_mtime_ns
+    assert building.prepared_manifest().stat().st_mtime_ns == written
