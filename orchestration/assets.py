@@ -18,12 +18,13 @@ from orchestration.contracts import delivered_tables
 from orchestration.landing import scan
 from orchestration.loading import Load, known_signatures, live_load, load_delivery, pending
 from orchestration.publishing import MARTS, PublicationError, Publications, freshness
-from orchestration.settings import Rules, Settings
+from orchestration.settings import Rules, Settings, SettingsError
+from orchestration.space import ResourcesError, check_load, explained, explanation
 from orchestration.warehouse import Warehouse
 
 log = logging.getLogger("orchestration")
 
-# What can go wrong for a while: a full disk, a busy file system. What is wrong with data or rules fails at once.
+# What can go wrong for a while: a busy file system. What is wrong with data, rules or the machine's size fails at once.
 RETRIES = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL)
 POOL = "warehouse"
 
@@ -42,7 +43,8 @@ class Pipeline(dg.ConfigurableResource):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Pipeline"]:
-        with self.warehouse.locked(f"Dagster run {context.run.run_id[:8]}" if context.run else "Dagster"):
+        purpose = f"Dagster run {context.run.run_id[:8]}" if context.run else "Dagster"
+        with explained(self.warehouse), self.warehouse.locked(purpose):
             yield self
 
     @property
@@ -52,6 +54,16 @@ class Pipeline(dg.ConfigurableResource):
     @property
     def resolved_rules(self) -> Rules:
         return Rules.read(self.rules)
+
+
+@contextmanager
+def plain_failures(warehouse: Warehouse) -> Iterator[None]:
+    """What a message explains fails the run with this message, at once and without a trace."""
+    try:
+        with explained(warehouse):
+            yield
+    except (PublicationError, ResourcesError, SettingsError) as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
 
 
 class LoadConfig(dg.Config):
@@ -94,8 +106,10 @@ def raw_asset(table: str) -> dg.AssetsDefinition:
             log.warning("%s", warning)
         failures: list[Load] = []
         found = {delivery.day: delivery for delivery in landing.deliveries}
-        with pipeline.warehouse.connected() as connection:
+        with plain_failures(pipeline.warehouse), pipeline.warehouse.connected() as connection:
             changed = {delivery.day for delivery in pending(landing.deliveries, known_signatures(connection))}
+            due = [found[day] for day in days if day in found and (day in changed or config.reload)]
+            check_load(pipeline.warehouse, due)
             for day in days:
                 delivery = found.get(day)
                 if delivery is None:
@@ -193,8 +207,11 @@ def dbt_models(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterato
     selected = [
         unique_id.split(".")[-1] for unique_id, spec in specs.items() if spec.key in context.selected_asset_keys
     ]
-    outcome = build(pipeline.warehouse, pipeline.resolved_rules, selected if len(selected) < len(specs) else ())
-    previews = _previews(pipeline.warehouse) if outcome.is_passed else {}
+    with plain_failures(pipeline.warehouse):
+        outcome = build(pipeline.warehouse, pipeline.resolved_rules, selected if len(selected) < len(specs) else ())
+        if message := explanation(outcome.explain(), pipeline.warehouse):
+            raise ResourcesError(message)
+        previews = _previews(pipeline.warehouse) if outcome.is_passed else {}
     for node in outcome.nodes:
         if node.unique_id in specs and node.is_passed:
             key = specs[node.unique_id].key
@@ -256,10 +273,8 @@ def _scalar(connection: duckdb.DuckDBPyConnection, query: str) -> Any:
 )
 def published_marts(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
     rules = pipeline.resolved_rules
-    try:
+    with plain_failures(pipeline.warehouse):
         generation = Publications(pipeline.warehouse).publish(rules)
-    except PublicationError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
     days_behind = freshness(generation.data_through, rules)
     return dg.MaterializeResult(
         metadata={
@@ -289,7 +304,7 @@ def published_marts(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg
     pool=POOL,
 )
 def all_days_loaded(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
-    with pipeline.warehouse.connected() as connection:
+    with plain_failures(pipeline.warehouse), pipeline.warehouse.connected() as connection:
         failed = connection.execute(
             """
             select table_name, load_day, message from raw.loads

@@ -21,6 +21,7 @@ from orchestration.landing import Delivery, Landing, scan
 from orchestration.loading import known_signatures, pending
 from orchestration.publishing import MARTS, PublicationError, Publications, freshness, last_settings, read_ledger
 from orchestration.settings import Rules, Settings, SettingsError
+from orchestration.space import ResourcesError, check_load, explained
 from orchestration.warehouse import Warehouse, WarehouseBusyError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
@@ -55,7 +56,7 @@ def load(
             "or give --full-refresh to rebuild from what is loaded."
         )
     _say_progress()
-    with warehouse.locked("load"):
+    with explained(warehouse), warehouse.locked("load"):
         first_day = from_.date() if from_ else rules.first_load_day
         last_day = min(to.date() if to else rules.yesterday(), rules.yesterday())
         _check_days(first_day, last_day, to, rules)
@@ -68,6 +69,7 @@ def load(
             console.print(f"Nothing to do: all {len(landing.deliveries)} deliveries are loaded and published.")
             _print_summary(warehouse, rules, run_id=None)
             return
+        check_load(warehouse, waiting)
         run_id, problem = _execute(waiting, overrides, reload)
         _print_summary(warehouse, rules, run_id)
     if problem:
@@ -143,7 +145,7 @@ def _execute(waiting: list[Delivery], overrides: dict[str, Any], reload: bool) -
         problems = (
             [] if result.success else [step_problem(event) for event in result.all_events if event.is_step_failure]
         )
-    return result.run_id, None if result.success else "\n".join(problems) or "the run failed"
+    return result.run_id, None if result.success else "\n".join(dict.fromkeys(problems)) or "the run failed"
 
 
 def _print_summary(warehouse: Warehouse, rules: Rules, run_id: str | None) -> None:
@@ -241,7 +243,7 @@ def rollback(
 ) -> None:
     """Moves readers back to an earlier generation, and holds them there until `resume`."""
     warehouse = Warehouse(Settings.read().warehouse_dir)
-    with warehouse.locked("rollback"):
+    with explained(warehouse), warehouse.locked("rollback"):
         number = Publications(warehouse).rollback(to)
     console.print(f"Readers are at generation {number} until `resume`; loads go on and wait.")
 
@@ -250,7 +252,7 @@ def rollback(
 def resume() -> None:
     """Lets readers have the newest generation again after a rollback."""
     warehouse = Warehouse(Settings.read().warehouse_dir)
-    with warehouse.locked("resume"):
+    with explained(warehouse), warehouse.locked("resume"):
         number = Publications(warehouse).resume()
     console.print(f"Readers are at generation {number}, and follow new ones.")
 
@@ -377,7 +379,9 @@ class _Problem(Exception):
 
 
 # What its message alone explains. Anything else is a mistake of this project's, which needs the traceback.
-EXPECTED = (SettingsError, PublicationError, WarehouseBusyError, _Problem, ValueError, duckdb.Error, OSError)
+EXPECTED = (
+    SettingsError, ResourcesError, PublicationError, WarehouseBusyError, _Problem, ValueError, duckdb.Error, OSError
+)  # fmt: skip
 
 
 def _say_progress() -> None:

@@ -85,7 +85,10 @@ def late_deliveries(context: dg.SensorEvaluationContext) -> Iterator[dg.RunReque
 )
 def notice_of_failure(context: dg.RunFailureSensorContext) -> None:
     problems = [step_problem(event) for event in context.get_step_failure_events()]
-    alert(f"{context.dagster_run.job_name} failed: " + ("\n".join(problems) or str(context.failure_event.message)))
+    alert(
+        f"{context.dagster_run.job_name} failed: "
+        + ("\n".join(dict.fromkeys(problems)) or str(context.failure_event.message))
+    )
 
 
 defs = dg.Definitions(

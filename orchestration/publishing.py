@@ -14,6 +14,7 @@ import duckdb
 from orchestration.landing import Signature
 from orchestration.loading import known_signatures
 from orchestration.settings import Rules
+from orchestration.space import check_publication
 from orchestration.warehouse import Resources, Warehouse, WarehouseBusyError
 
 log = logging.getLogger("orchestration")
@@ -100,12 +101,18 @@ class Publications:
         )
 
     def publish(self, rules: Rules) -> Generation:
-        """Publishes the last build, if it passed and knows all loads. Needs the lock. Raises PublicationError."""
+        """Publishes the last build, if it passed and knows all loads. Needs the lock.
+
+        Raises PublicationError, or ResourcesError when there is no room for it.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         os.chmod(self.folder, 0o755)
         for leftover in self.folder.glob("*.tmp"):
             shutil.rmtree(leftover)
-        number = max([*self.numbers(), self.current() or 0]) + 1
+        kept = self.numbers()
+        with self.warehouse.connected() as connection:
+            check_publication(self.warehouse, connection, self.file(kept[-1]) if kept else None)
+        number = max([*kept, self.current() or 0]) + 1
         unfinished = self.folder / f"{number:06}.tmp"
         unfinished.mkdir()
         try:

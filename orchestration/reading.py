@@ -23,6 +23,7 @@ import pyarrow.parquet
 
 from orchestration.contracts import ReadingMacros, Table
 from orchestration.landing import FORMATS
+from orchestration.space import is_full_disk, is_out_of_memory
 
 CHUNK_BYTES = 16 * 2**20
 LONGEST_LINE_BYTES = 8 * 2**20
@@ -176,6 +177,8 @@ def _check_text(file: Path, copy: Path | None = None) -> None:
                 raise UnreadableFileError("is not packed by gzip; pack it, or take .gz off its name") from None
         raise UnreadableFileError("is a truncated or damaged gzip file; deliver it again") from None
     except OSError as error:
+        if is_full_disk(error):
+            raise
         raise UnreadableFileError(f"can't be read ({error.strerror or error})") from None
     finally:
         if target:
@@ -624,9 +627,9 @@ def _read_parquet(
             from {source}
             """,
         )
-    except duckdb.OutOfMemoryException:
-        raise
     except (pyarrow.ArrowException, duckdb.Error, OSError, UnicodeDecodeError) as error:
+        if is_full_disk(error) or is_out_of_memory(error):
+            raise
         # Damage shows in many ways, and DuckDB has no one exception for it.
         cause = str(error).split("\n")[0].replace(str(plain), "it")[:200]
         raise UnreadableFileError(

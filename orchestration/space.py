@@ -1,0 +1,137 @@
+"""Disk space and memory: whether there is enough before something is written, and what to say when it ran out."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from orchestration.landing import Delivery
+from orchestration.settings import Settings
+from orchestration.warehouse import Warehouse
+
+# How much a delivered byte may need. In the demo it takes 1.0 in the private file, models included; more where contacts
+# have long histories. Unpacked, cut up and spilled, it is needed some three times more while its delivery is read.
+WAREHOUSE_FACTOR = 3
+TEMPORARY_FACTOR = 3
+PACKED_FACTOR = 8  # and a byte of a packed file is so many unpacked
+PACKED_FORMATS = (".gz", ".parquet")
+PUBLICATION_FACTOR = 1.25
+# What is written however little is loaded: dbt's own files, the write-ahead log, blocks that are not full.
+RESERVE_BYTES = 32 * 10**6
+PUBLICATION_RESERVE_BYTES = 8 * 10**6
+
+FULL_DISK = {code: os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT)}
+
+
+class ResourcesError(Exception):
+    """The machine can't give what is needed; the message says what, where and what to do."""
+
+
+def check_load(warehouse: Warehouse, deliveries: Iterable[Delivery]) -> None:
+    """Raises ResourcesError if the deliveries may not fit."""
+    sizes = [sum(map(_unpacked_size, delivery.signature())) for delivery in deliveries]
+    if sizes:
+        needs = {
+            warehouse.folder: RESERVE_BYTES + WAREHOUSE_FACTOR * sum(sizes),
+            # Emptied after each.
+            warehouse.temporary_dir: TEMPORARY_FACTOR * max(sizes),
+        }
+        _check(needs, f"to load {len(sizes):,} deliveries of {_readable(sum(sizes))} unpacked")
+
+
+def _unpacked_size(file: tuple[str, int, int]) -> int:
+    name, size, _ = file
+    return size * (PACKED_FACTOR if name.lower().endswith(PACKED_FORMATS) else 1)
+
+
+def check_publication(warehouse: Warehouse, connection: duckdb.DuckDBPyConnection, newest: Path | None) -> None:
+    """Raises ResourcesError if another generation, of the marts as they are now, may not fit."""
+    held = max(_size_of_marts(connection), newest.stat().st_size if newest else 0)
+    needs = {warehouse.folder: PUBLICATION_RESERVE_BYTES + int(PUBLICATION_FACTOR * held)}
+    _check(needs, f"to publish marts of {_readable(held)}")
+
+
+def _size_of_marts(connection: duckdb.DuckDBPyConnection) -> int:
+    marts = connection.execute(
+        "select table_name from duckdb_tables() where schema_name = 'marts' and database_name = current_database()"
+    ).fetchall()
+    blocks = 0
+    for (mart,) in marts:
+        row = connection.execute(
+            "select count(distinct block_id) from pragma_storage_info(?) where block_id >= 0", [f"marts.{mart}"]
+        ).fetchone()
+        blocks += row[0] if row else 0
+    row = connection.execute("select block_size from pragma_database_size()").fetchone()
+    return blocks * (row[0] if row else 0)
+
+
+def _check(needs: Mapping[Path, int], purpose: str) -> None:
+    by_disk: dict[int, list[Path]] = {}
+    for folder in needs:
+        by_disk.setdefault(_existing(folder).stat().st_dev, []).append(folder)
+    for folders in by_disk.values():
+        needed = sum(needs[folder] for folder in folders)
+        free = free_bytes(folders[0])
+        if free < needed:
+            raise ResourcesError(
+                f"There is too little disk space {purpose}: {' and '.join(map(str, folders))} "
+                f"{'share' if len(folders) > 1 else 'has'} {_readable(free)} free, and up to {_readable(needed)} may be "
+                "needed. Free some, or set WAREHOUSE_DIR or TEMPORARY_DIR to a folder on a larger disk. "
+                "Nothing was changed."
+            )
+
+
+def free_bytes(folder: Path) -> int:
+    return shutil.disk_usage(_existing(folder)).free
+
+
+def _existing(folder: Path) -> Path:
+    return next(place for place in (folder, *folder.absolute().parents) if place.exists())
+
+
+def _readable(size: int) -> str:
+    return f"{size / 10**6:,.1f} MB" if size < 10**9 else f"{size / 10**9:,.1f} GB"
+
+
+def is_full_disk(error: BaseException | str) -> bool:
+    """Whether it says that a disk is full: DuckDB and dbt have only words for it."""
+    if isinstance(error, OSError):
+        return error.errno in FULL_DISK
+    return any(words in str(error) for words in FULL_DISK.values())
+
+
+def is_out_of_memory(error: BaseException | str) -> bool:
+    return isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory Error" in str(error)
+
+
+def explanation(error: BaseException | str, warehouse: Warehouse) -> str | None:
+    """In one line, why an error is the machine's and what to do; null if it isn't."""
+    next_time = "The next load takes up where this one stopped; readers keep what is published."
+    places = " and ".join(
+        f"{folder} ({_readable(free_bytes(folder))} free)" for folder in (warehouse.folder, warehouse.temporary_dir)
+    )
+    # A spill that doesn't fit is called a lack of memory.
+    if is_full_disk(error) or "max_temp_directory_size" in str(error):
+        return f"The disk is full: make room for {places}, or move WAREHOUSE_DIR or TEMPORARY_DIR. {next_time}"
+    if is_out_of_memory(error):
+        settings = Settings.read()
+        return (
+            f"MEMORY_LIMIT = {settings.memory_limit} is too little for THREADS = {settings.threads}: "
+            f"raise the one or lower the other. {next_time}"
+        )
+    return None
+
+
+@contextmanager
+def explained(warehouse: Warehouse) -> Iterator[None]:
+    """Raises ResourcesError instead of what DuckDB or the operating system say when they have no more to give."""
+    try:
+        yield
+    except (duckdb.Error, OSError) as error:
+        if message := explanation(error, warehouse):
+            raise ResourcesError(message) from error
+        raise

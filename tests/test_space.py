@@ -1,0 +1,249 @@
+"""Too little disk space or memory: said before anything is changed, or else in one line, and the next load repairs it."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import golden_marts
+import pytest
+from processes import Site, golden_site
+
+from orchestration import loading, publishing, reading, space
+from orchestration.contracts import delivered_tables
+from orchestration.definitions import RANGE_END, RANGE_START, defs
+from orchestration.landing import Delivery
+from orchestration.settings import Rules
+from orchestration.space import ResourcesError
+from orchestration.warehouse import Warehouse
+
+DAYS = ("2026-03-01", "2026-03-03")
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.fixture(scope="session")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """The worked cases in generation 1. To be copied before anything is changed."""
+    return golden_site(tmp_path_factory)
+
+
+@pytest.fixture
+def site(loaded: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    site = loaded.copy_to(tmp_path / "site")
+    monkeypatch.setenv("LANDING_DIR", str(site.landing))
+    monkeypatch.setenv("WAREHOUSE_DIR", str(site.warehouse.folder))
+    with site.warehouse.locked("test"):
+        yield site
+
+
+def run_days() -> dg.ExecuteInProcessResult:
+    """Loads all days of the worked cases again."""
+    return defs.resolve_job_def("daily_update").execute_in_process(
+        tags=dict(zip((RANGE_START, RANGE_END), DAYS, strict=True)),
+        run_config={"ops": {f"load_{table}": {"config": {"reload": True}} for table in delivered_tables()}},
+        raise_on_error=False,
+    )
+
+
+def the_failure(result: dg.ExecuteInProcessResult) -> tuple[str, str]:
+    """The first step that failed, and its message."""
+    assert not result.success
+    assert not [event for event in result.all_events if event.event_type_value == "STEP_UP_FOR_RETRY"]
+    failure = next(event for event in result.all_events if event.is_step_failure)
+    message = failure.step_failure_data.user_failure_data.description
+    assert "\n" not in message and "Traceback" not in message
+    return failure.step_key, message
+
+
+# Before
+
+
+def test_a_load_that_may_not_fit_changes_nothing(loaded: Site, tmp_path: Path) -> None:
+    site = loaded.copy_to(tmp_path / "site")
+    before = site.marts(), site.raw_rows()
+    huge = site.landing / "touches" / "2026-03-04" / "part-1.csv"
+    huge.parent.mkdir()
+    huge.touch()
+    os.truncate(huge, 2 * shutil.disk_usage(tmp_path).free)  # of which nothing takes any space
+
+    outcome = site.run("load")
+
+    assert outcome.exit_code == 1
+    said = outcome.failure
+    assert "too little disk space to load 1 deliveries of" in said
+    assert str(site.warehouse.folder) in said and "free, and up to" in said
+    assert "set WAREHOUSE_DIR or TEMPORARY_DIR" in said and "Nothing was changed." in said
+    assert (site.marts(), site.raw_rows()) == before
+
+    shutil.rmtree(huge.parent)
+    assert "Nothing to do" in site.load().said
+
+
+@pytest.mark.parametrize(
+    ("sizes", "free", "fits"),
+    [
+        ({"a.csv": 10_000_000}, 92_000_000, True),
+        ({"a.csv": 10_000_000}, 91_000_000, False),
+        ({"a.csv": 5_000_000, "b.jsonl": 5_000_000}, 91_000_000, False),
+        ({"a.csv.gz": 1_250_000}, 92_000_000, True),
+        ({"a.csv.gz": 1_250_000}, 91_000_000, False),
+        ({"A.PARQUET": 1_250_000}, 91_000_000, False),
+    ],
+)
+def test_what_deliveries_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: dict[str, int], free: int, fits: bool
+) -> None:
+    for name, size in sizes.items():
+        (tmp_path / name).touch()
+        os.truncate(tmp_path / name, size)
+    delivery = Delivery("touches", Rules.read().yesterday(), tuple(tmp_path / name for name in sizes))
+    monkeypatch.setattr(space, "free_bytes", lambda folder: free)
+    warehouse = Warehouse(tmp_path / "not" / "yet" / "there")
+    if fits:
+        space.check_load(warehouse, [delivery])
+    else:
+        with pytest.raises(ResourcesError, match=r"up to 92\.0 MB may be needed"):
+            space.check_load(warehouse, [delivery])
+    # Each delivery's temporary files are gone before the next.
+    monkeypatch.setattr(space, "free_bytes", lambda folder: 122_000_000)
+    space.check_load(warehouse, [delivery, delivery])
+
+
+def test_folders_on_different_disks_are_asked_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = Path("/dev/shm")
+    if not elsewhere.is_dir() or elsewhere.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second disk here")
+    monkeypatch.setenv("TEMPORARY_DIR", str(elsewhere / "multichannel-test"))
+    file = tmp_path / "a.csv"
+    file.touch()
+    os.truncate(file, 10_000_000)
+    delivery = Delivery("touches", Rules.read().yesterday(), (file,))
+    warehouse = Warehouse(tmp_path)
+    free = {tmp_path.stat().st_dev: 62_000_000, elsewhere.stat().st_dev: 29_000_000}
+    monkeypatch.setattr(space, "free_bytes", lambda folder: free[space._existing(folder).stat().st_dev])
+    with pytest.raises(ResourcesError, match=r"/dev/shm/multichannel-test/warehouse-\w+ has 29\.0 MB free"):
+        space.check_load(warehouse, [delivery])
+    free[elsewhere.stat().st_dev] = 30_000_000
+    space.check_load(warehouse, [delivery])
+
+
+def test_a_dagster_run_that_may_not_fit_says_so(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = site.raw_rows()
+    monkeypatch.setattr(space, "free_bytes", lambda folder: 1_000_000)
+
+    step, message = the_failure(run_days())
+
+    assert step in ("load_touches", "load_contacts")
+    assert "too little disk space to load 3 deliveries" in message and "1.0 MB free" in message
+    assert site.raw_rows() == before
+
+
+def test_a_publication_that_may_not_fit_publishes_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = Rules.read()
+    monkeypatch.setattr(space, "free_bytes", lambda folder: 9_000_000)
+    with pytest.raises(ResourcesError, match="too little disk space to publish marts of"):
+        site.publications.publish(rules)
+    assert site.publications.numbers() == [1] and site.publications.current() == 1
+    assert not list(site.publications.folder.glob("*.tmp"))
+    # What the marts hold counts, not only what was published last.
+    with site.warehouse.connected() as connection:
+        connection.execute(
+            "insert into marts.client_history by name "
+            "select (random() + range)::varchar as client_id, uuid()::varchar as contact_id from range(400_000)"
+        )
+    monkeypatch.setattr(space, "free_bytes", lambda folder: 20_000_000)
+    with pytest.raises(ResourcesError, match=r"publish marts of [12]\d\.\d MB"):
+        site.publications.publish(rules)
+
+
+# In the middle
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "error"),
+    [
+        (loading, "_judge_rows", duckdb.IOException(f"IO Error: Could not write file: {FULL.strerror}")),
+        (loading, "_write_ledger", duckdb.TransactionException(f"Failed to commit: {FULL.strerror}")),
+        (publishing, "_write", duckdb.IOException(f"IO Error: Could not write file: {FULL.strerror}")),
+        (publishing, "_sync", FULL),
+    ],
+)
+def test_a_disk_that_fills_up_is_told_in_a_line(
+    site: Site, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, error: Exception
+) -> None:
+    marts = site.marts()
+
+    def full(*arguments: Any) -> None:
+        raise error
+
+    with monkeypatch.context() as broken:
+        broken.setattr(owner, name, full)
+        _, message = the_failure(run_days())
+
+    assert message.startswith(f"The disk is full: make room for {site.warehouse.folder} (")
+    assert site.marts() == marts
+    assert site.publications.numbers() == [1]
+    if owner is publishing:
+        site.publications.publish(Rules.read())
+        assert site.marts() == marts
+        assert site.leftovers() == []
+
+
+def test_a_disk_that_fills_up_under_dbt_is_told_in_a_line(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    from orchestration import assets, building
+
+    failed = building.NodeResult(
+        "model.a", "model", "marts", "a", False, f"Runtime Error in model a\n  IO Error: {FULL.strerror}", 0, 0
+    )
+    monkeypatch.setattr(assets, "build", lambda *_, **__: building.Build(False, (failed,)))
+
+    step, message = the_failure(run_days())
+
+    assert step == "dbt_models" and message.startswith("The disk is full")
+
+
+def test_too_little_memory_is_told_in_a_line(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMORY_LIMIT", "3GB")
+    monkeypatch.setenv("THREADS", "7")
+
+    def hungry(connection: duckdb.DuckDBPyConnection, *_: Any) -> None:
+        connection.execute("set memory_limit = '1MB'")
+        connection.execute("select list(range) from range(10_000_000)")
+
+    monkeypatch.setattr(loading, "_judge_rows", hungry)
+
+    _, message = the_failure(run_days())
+
+    assert message.startswith("MEMORY_LIMIT = 3GB is too little for THREADS = 7: raise the one or lower the other.")
+
+
+@pytest.mark.parametrize("file_format", ["csv.gz", "parquet"])
+def test_a_full_disk_is_no_fault_of_a_file(
+    site: Site, monkeypatch: pytest.MonkeyPatch, file_format: str, tmp_path: Path
+) -> None:
+    folder = site.landing / "touches" / DAYS[0]
+    source = (golden_marts.LANDING / "touches" / DAYS[0] / "part-1.csv").as_posix()
+    shutil.rmtree(folder)
+    folder.mkdir()
+    with duckdb.connect() as connection:
+        options = "format parquet" if file_format == "parquet" else "format csv, compression gzip"
+        connection.execute(
+            f"copy (from read_csv('{source}', all_varchar=true)) to '{folder}/a.{file_format}' ({options})"
+        )
+
+    def full(*_: Any) -> None:
+        raise FULL
+
+    if file_format == "parquet":
+        monkeypatch.setattr(reading, "_create_delivered", full)
+    else:
+        monkeypatch.setattr(reading, "_open_bytes", full)
+
+    _, message = the_failure(run_days())
+
+    assert message.startswith("The disk is full")
+    assert site.private("select count(*) from raw.loads where outcome = 'failed'") == [(0,)]
