@@ -49,6 +49,7 @@ class Build:
     is_passed: bool
     nodes: tuple[NodeResult, ...]
     error: str | None = None
+    affected_clients: int | None = None
 
     def failed_nodes(self) -> list[NodeResult]:
         return [node for node in self.nodes if not node.is_passed]
@@ -168,7 +169,38 @@ def _build(warehouse: Warehouse, rules: Rules, current: str, select: Sequence[st
     results = getattr(outcome.result, "results", None) or []
     nodes = tuple(_node_result(result) for result in results)
     error = str(outcome.exception) if outcome.exception else None
-    return Build(outcome.success and error is None, nodes, error)
+    is_passed = outcome.success and error is None
+    affected_clients = None
+    if is_passed and not select:
+        with warehouse.connected() as connection:
+            affected_clients = _note_affected(connection)
+    return Build(is_passed, nodes, error, affected_clients)
+
+
+def _note_affected(connection: duckdb.DuckDBPyConnection) -> int:
+    """Writes into the ledger of builds what the last one took in and worked out anew."""
+    row = connection.execute(
+        """
+        update raw.builds
+        set load_ids = (select list(load_id order by load_id) from intermediate.int_changed_loads),
+            changed_touch_count = (select count(*) from intermediate.int_changed_records where record_kind = 'touch'),
+            changed_contact_count = (select count(*) from intermediate.int_changed_records where record_kind = 'contact'),
+            affected_client_count = (select count(*) from intermediate.int_client_card),
+            affected_contact_count = (select count(*) from intermediate.int_affected_contacts)
+        where started_at = (select max(started_at) from raw.builds)
+        returning is_full, changed_touch_count, changed_contact_count, affected_client_count
+        """
+    ).fetchone()
+    assert row is not None
+    is_full, touches, contacts, clients = row
+    if is_full:
+        log.info("all %s clients were worked out", f"{clients:,}")
+    else:
+        log.info(
+            "%s changed touches and %s changed contacts: %s clients were worked out anew",
+            *map("{:,}".format, (touches, contacts, clients)),
+        )
+    return int(clients)
 
 
 def reason_for_full_build(connection: duckdb.DuckDBPyConnection, rules: Rules, current: str) -> str | None:

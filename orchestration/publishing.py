@@ -117,7 +117,9 @@ class Publications:
         unfinished.mkdir()
         try:
             with self.warehouse.connected() as connection:
-                row_counts = _write(connection, unfinished / "marts.duckdb", number)
+                row_counts = _write(
+                    connection, unfinished / "marts.duckdb", number, self.file(kept[-1]) if kept else None
+                )
             _audit(unfinished / "marts.duckdb", rules, row_counts, self.warehouse.resources())
         except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -209,11 +211,11 @@ def _sync(path: Path) -> None:
 def _last_build(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
     row = connection.execute(
         """
-        select build_id, outcome, last_load_id, settings, fingerprint, started_at
+        select build_id, outcome, last_load_id, settings, fingerprint, started_at, is_full
         from raw.builds order by started_at desc limit 1
         """
     ).fetchone()
-    names = ("build_id", "outcome", "last_load_id", "settings", "fingerprint", "started_at")
+    names = ("build_id", "outcome", "last_load_id", "settings", "fingerprint", "started_at", "is_full")
     return dict(zip(names, row, strict=True)) if row else None
 
 
@@ -235,7 +237,7 @@ def last_settings(connection: duckdb.DuckDBPyConnection) -> tuple[dict[str, Any]
     return (json.loads(row[0]), row[1]) if row else (None, None)
 
 
-def _write(connection: duckdb.DuckDBPyConnection, file: Path, number: int) -> dict[str, int]:
+def _write(connection: duckdb.DuckDBPyConnection, file: Path, number: int, former: Path | None) -> dict[str, int]:
     build = _last_build(connection)
     if build is None:
         raise PublicationError("Nothing was built yet: run a load first.")
@@ -253,6 +255,7 @@ def _write(connection: duckdb.DuckDBPyConnection, file: Path, number: int) -> di
         for mart in MARTS:
             connection.execute(f"create table published.{mart} as select * from marts.{mart}")
         row_counts = {mart: _count(connection, f"published.{mart}") for mart in MARTS}
+        changes = _write_changes(connection, former, build["is_full"])
         connection.execute(
             """
             create table published._meta as
@@ -264,13 +267,27 @@ def _write(connection: duckdb.DuckDBPyConnection, file: Path, number: int) -> di
                 cast(? as bigint[]) as load_ids,
                 cast(? as varchar) as fingerprint,
                 cast(? as json) as settings,
-                cast(? as json) as row_counts
+                cast(? as json) as row_counts,
+                cast(? as json) as changes
             """,
             [
                 number, build["build_id"], build["started_at"], live, build["fingerprint"], build["settings"],
-                json.dumps(row_counts),
+                json.dumps(row_counts), changes,
             ],
         )  # fmt: skip
+        connection.execute(
+            """
+            create table published._builds as
+            select * replace (
+                if(build_id = $build, get_current_timestamp(), published_at) as published_at,
+                if(build_id = $build, $generation, generation) as generation,
+                if(build_id = $build, cast($changes as json), changes) as changes
+            )
+            from raw.builds
+            order by started_at
+            """,
+            {"build": build["build_id"], "generation": number, "changes": changes},
+        )
         connection.execute("create table published._loads as select * from raw.loads order by load_id")
         connection.execute(
             """
@@ -293,6 +310,98 @@ def _write(connection: duckdb.DuckDBPyConnection, file: Path, number: int) -> di
     finally:
         connection.execute("detach published")
     return row_counts
+
+
+def _write_changes(connection: duckdb.DuckDBPyConnection, former: Path | None, is_full: bool) -> str:
+    """What the journal says otherwise than in the generation before, and why: a row per contact, and counts as JSON."""
+    connection.execute(
+        """
+        create table published._changes (
+            contact_id varchar,
+            change varchar,
+            reason varchar,
+            former_icon varchar,
+            icon varchar,
+            former_touch_count bigint,
+            touch_count bigint,
+            former_client_id varchar,
+            client_id varchar
+        )
+        """
+    )
+    if former is None:
+        return "{}"
+    path = str(former).replace("'", "''")
+    connection.execute(f"attach '{path}' as former (read_only)")
+    affected = "true" if is_full else "contact_id in (select contact_id from intermediate.int_affected_contacts)"
+    try:
+        connection.execute(
+            f"""
+            insert into published._changes
+            with former_journal as (
+                select contact_id, icon, touch_count, touch_chain, client_id from former.journal where {affected}
+            ),
+            journal as (
+                select contact_id, icon, touch_count, touch_chain, client_id from marts.journal where {affected}
+            ),
+            merged as (
+                select journal.client_id
+                from journal inner join former_journal using (contact_id)
+                group by journal.client_id having count(distinct former_journal.client_id) > 1
+            ),
+            split as (
+                select former_journal.client_id
+                from journal inner join former_journal using (contact_id)
+                group by former_journal.client_id having count(distinct journal.client_id) > 1
+            )
+            select
+                contact_id,
+                case
+                    when former_journal.contact_id is null then 'new'
+                    when journal.contact_id is null then 'removed'
+                    when former_journal.icon <> journal.icon then 'other verdict'
+                    when former_journal.touch_count <> journal.touch_count then 'other touches'
+                    when former_journal.touch_chain <> journal.touch_chain then 'other channels'
+                    else 'other client'
+                end as change,
+                case
+                    when {is_full} then 'everything was built anew'
+                    when former_journal.contact_id is null or journal.contact_id is null then 'the contact was delivered or removed'
+                    when contact_changes.is_changed then 'the contact was corrected'
+                    when merged.client_id is not null then 'clients were merged'
+                    when split.client_id is not null then 'a client was split'
+                    when contact_changes.has_new_touches then 'a touch came late'
+                    when contact_changes.has_changed_touches then 'a touch was corrected or removed'
+                    else 'identifiers were tied or untied'
+                end as reason,
+                former_journal.icon,
+                journal.icon,
+                former_journal.touch_count,
+                journal.touch_count,
+                former_journal.client_id,
+                journal.client_id
+            from former_journal
+            full join journal using (contact_id)
+            left join intermediate.int_contact_changes as contact_changes using (contact_id)
+            left join merged on journal.client_id = merged.client_id
+            left join split on former_journal.client_id = split.client_id
+            where (former_journal.icon, former_journal.touch_count, former_journal.touch_chain, former_journal.client_id)
+                is distinct from (journal.icon, journal.touch_count, journal.touch_chain, journal.client_id)
+            order by contact_id
+            """
+        )
+    finally:
+        connection.execute("detach former")
+    row = connection.execute(
+        """
+        select coalesce(cast(json_group_object(change, reasons) as varchar), '{}') from (
+            select change, json_group_object(reason, contacts) as reasons
+            from (select change, reason, count(*) as contacts from published._changes group by all order by all)
+            group by change
+        )
+        """
+    ).fetchone()
+    return str(row[0]) if row else "{}"
 
 
 def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
@@ -350,10 +459,10 @@ def _acknowledge(connection: duckdb.DuckDBPyConnection, generation: dict[str, An
     """From here on builds start from this one: what was loaded up to it needs no more work."""
     connection.execute(
         """
-        update raw.builds set published_at = get_current_timestamp(), generation = ?
+        update raw.builds set published_at = get_current_timestamp(), generation = ?, changes = ?
         where build_id = ? and published_at is null
         """,
-        [generation["generation"], generation["build_id"]],
+        [generation["generation"], generation["changes"], generation["build_id"]],
     )
 
 
