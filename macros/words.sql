@@ -119,16 +119,15 @@
 {%- endmacro %}
 
 {# R13: one row per record and identifier that it carries. #}
-{% macro identifiers_of(records, record_kind, record_id, identifiers) -%}
-    {%- for identifier_kind, column in identifiers.items() %}
+{% macro identifiers_of(records, identifier_kinds) -%}
+    {%- for identifier_kind in identifier_kinds %}
     select
-        '{{ record_kind }}' as record_kind,
-        {{ record_id }} as record_id,
-        brand_id,
+        record_number,
+        identifier_group,
         '{{ identifier_kind }}' as identifier_kind,
-        {{ column }} as identifier
+        {{ identifier_kind }} as identifier
     from {{ records }}
-    where {{ column }} is not null
+    where {{ identifier_kind }} is not null
     {% if not loop.last %}union all{% endif %}
     {%- endfor -%}
 {%- endmacro %}

@@ -40,6 +40,7 @@ class Pipeline(dg.ConfigurableResource):
     rules: dict[str, Any] = Field(
         default={}, description="Settings that differ from dbt_project.yml, for a warehouse of its own."
     )
+    full_refresh: bool = Field(default=False, description="Build everything anew, rather than what changed.")
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Pipeline"]:
@@ -208,7 +209,12 @@ def dbt_models(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterato
         unique_id.split(".")[-1] for unique_id, spec in specs.items() if spec.key in context.selected_asset_keys
     ]
     with plain_failures(pipeline.warehouse):
-        outcome = build(pipeline.warehouse, pipeline.resolved_rules, selected if len(selected) < len(specs) else ())
+        outcome = build(
+            pipeline.warehouse,
+            pipeline.resolved_rules,
+            selected if len(selected) < len(specs) else (),
+            pipeline.full_refresh,
+        )
         if message := explanation(outcome.explain(), pipeline.warehouse):
             raise ResourcesError(message)
         previews = _previews(pipeline.warehouse) if outcome.is_passed else {}
@@ -282,6 +288,7 @@ def published_marts(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg
             "data_through": str(generation.data_through),
             "days_behind_yesterday": days_behind,
             "readers_see_it": generation.is_linked,
+            "changes": generation.changes,
             "path": dg.MetadataValue.path(str(generation.file)),
             **{f"{mart}_rows": count for mart, count in generation.row_counts.items()},
         },

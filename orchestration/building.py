@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -26,6 +26,7 @@ log = logging.getLogger("orchestration")
 
 # What a build depends on besides the data: all that dbt reads, and the packages that decide values.
 BUILT_FROM = ("dbt_project.yml", "models", "macros", "seeds", "tests/generic")
+BUILD = ("build", "--exclude-resource-type", "unit_test")
 DECIDING_PACKAGES = ("duckdb", "phonenumbers", "scipy", "dbt-duckdb")
 
 
@@ -149,6 +150,12 @@ def build(warehouse: Warehouse, rules: Rules, select: Sequence[str] = (), full_r
     return outcome
 
 
+def build_verification(rebuilt: Warehouse, live: Warehouse, rules: Rules) -> Build:
+    """Builds and tests everything in a warehouse whose raw tables are those of another. Needs the other's lock."""
+    facts = {"LIVE_WAREHOUSE_DIR": str(live.folder)}
+    return _outcome(run_dbt(rebuilt.folder, [*BUILD, "--full-refresh", "--target", "verification"], rules, facts))
+
+
 def _is_only_tests(failed: Sequence[NodeResult]) -> bool:
     return bool(failed) and all(node.resource_type == "test" or node.is_skipped for node in failed)
 
@@ -156,7 +163,7 @@ def _is_only_tests(failed: Sequence[NodeResult]) -> bool:
 def _build(warehouse: Warehouse, rules: Rules, current: str, select: Sequence[str], reason: str | None) -> Build:
     if reason:
         log.info("everything is built anew: %s", reason)
-    arguments = ["build", "--exclude-resource-type", "unit_test"]
+    arguments = [*BUILD]
     arguments += ["--full-refresh"] if reason else []
     arguments += ["--select", *select] if select else []
     # The hooks that keep raw.builds read these.
@@ -165,16 +172,18 @@ def _build(warehouse: Warehouse, rules: Rules, current: str, select: Sequence[st
         "BUILD_SETTINGS": json.dumps(rules.as_vars()),
         "BUILD_REASON": reason or "",
     }
-    outcome = run_dbt(warehouse.folder, arguments, rules, facts)
+    outcome = _outcome(run_dbt(warehouse.folder, arguments, rules, facts))
+    if not outcome.is_passed or select:
+        return outcome
+    with warehouse.connected() as connection:
+        return replace(outcome, affected_clients=_note_affected(connection))
+
+
+def _outcome(outcome: dbtRunnerResult) -> Build:
     results = getattr(outcome.result, "results", None) or []
     nodes = tuple(_node_result(result) for result in results)
     error = str(outcome.exception) if outcome.exception else None
-    is_passed = outcome.success and error is None
-    affected_clients = None
-    if is_passed and not select:
-        with warehouse.connected() as connection:
-            affected_clients = _note_affected(connection)
-    return Build(is_passed, nodes, error, affected_clients)
+    return Build(outcome.success and error is None, nodes, error)
 
 
 def _note_affected(connection: duckdb.DuckDBPyConnection) -> int:

@@ -70,7 +70,7 @@ def load(
             _print_summary(warehouse, rules, run_id=None)
             return
         check_load(warehouse, waiting)
-        run_id, problem = _execute(waiting, overrides, reload)
+        run_id, problem = _execute(waiting, overrides, reload, full_refresh)
         _print_summary(warehouse, rules, run_id)
     if problem:
         raise _Problem(problem)
@@ -122,7 +122,9 @@ def _waiting(
     return None
 
 
-def _execute(waiting: list[Delivery], overrides: dict[str, Any], reload: bool) -> tuple[str, str | None]:
+def _execute(
+    waiting: list[Delivery], overrides: dict[str, Any], reload: bool, full_refresh: bool
+) -> tuple[str, str | None]:
     """Runs the job that the web page would run. Returns the run's id and what failed."""
     import dagster as dg
 
@@ -130,7 +132,7 @@ def _execute(waiting: list[Delivery], overrides: dict[str, Any], reload: bool) -
 
     run_config: dict[str, Any] = {
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-        "resources": {"pipeline": {"config": {"rules": overrides}}},
+        "resources": {"pipeline": {"config": {"rules": overrides, "full_refresh": full_refresh}}},
     }
     tags: dict[str, str] = {}
     if waiting:
@@ -184,6 +186,9 @@ def _print_summary(warehouse: Warehouse, rules: Rules, run_id: str | None) -> No
         f"({_behind(freshness(meta['data_through'], rules))}): {escape(str(publications.link))}"
     )
     console.print("  " + ", ".join(f"{mart} {count:,}" for mart, count in json.loads(meta["row_counts"]).items()))
+    for change, reasons in json.loads(meta["changes"]).items():
+        for reason, count in reasons.items():
+            console.print(f"  since the generation before: {count:,} contacts {change}: {reason}")
     if pinned is not None:
         console.print(f"  readers are held at generation {pinned} by a rollback; `resume` lets them go on")
 
@@ -227,14 +232,38 @@ def status() -> None:
         rejected = connection.execute(
             "select table_name, reason, sum(row_count) from _rejected group by all order by all"
         ).fetchall()
+        large = connection.execute("from _large_clients limit 10").fetchall()
     shown = Table("table", "days", "first", "last", "delivered", "loaded", "set aside")
     for name, days, first, last, *counts in tables:
         shown.add_row(name, f"{days:,}", str(first), str(last), *(f"{count:,}" for count in counts))
     console.print(shown)
     for name, reason, count in rejected:
         console.print(f"  set aside: {name}, {reason}: {count:,}")
+    for client, _, contacts, touches, identifiers, kind, identifier, records, _ in large:
+        console.print(
+            f"  large client: {escape(client)} has {contacts:,} contacts, {touches:,} touches and {identifiers:,} identifiers; "
+            f"{records:,} of these carry {kind} {escape(identifier)}. If that isn't one person's, add a line "
+            f"`{kind},{escape(identifier)}` to seeds/ignored_identifiers.csv"
+        )
     console.print("kept generations: " + ", ".join(map(str, publications.numbers())))
     _print_summary(warehouse, rules, run_id=None)
+
+
+@app.command()
+def verify() -> None:
+    """Compares the marts, row by row, with a full rebuild beside them; changes nothing."""
+    from orchestration.verifying import verify as compare
+
+    warehouse = Warehouse(Settings.read().warehouse_dir)
+    _say_progress()
+    with warehouse.locked("verify"):
+        differences = compare(warehouse, Rules.read())
+    if differences:
+        raise _Problem(
+            "\n".join(map(str, differences))
+            + "\n`load --full-refresh` puts it right. Please report it, with what was loaded lately."
+        )
+    console.print("No difference: the marts are what a full rebuild gives, row for row.")
 
 
 @app.command()

@@ -10,6 +10,7 @@ import dagster as dg
 
 from orchestration.alerts import alert, step_problem
 from orchestration.assets import (
+    POOL,
     Pipeline,
     all_days_loaded,
     dbt_models,
@@ -21,8 +22,10 @@ from orchestration.assets import (
 from orchestration.contracts import delivered_tables
 from orchestration.landing import scan
 from orchestration.loading import pending
-from orchestration.publishing import read_ledger
+from orchestration.publishing import PublicationError, read_ledger
 from orchestration.settings import Settings
+from orchestration.space import ResourcesError
+from orchestration.verifying import verify
 from orchestration.warehouse import Warehouse
 
 RANGE_START = "dagster/asset_partition_range_start"
@@ -34,10 +37,39 @@ after_loading = dg.AssetSelection.assets(dbt_models, published_marts, all_days_l
 daily_update = dg.define_asset_job(
     "daily_update",
     selection=dg.AssetSelection.assets(*raw_assets) | after_loading,
-    description="Loads the deliveries of a day or a range of days, rebuilds the marts and publishes them.",
+    description="Loads the deliveries of a day or a range of days, brings the marts up to date and publishes them.",
 )
 rebuild = dg.define_asset_job(
-    "rebuild", selection=after_loading, description="Rebuilds the marts from raw and publishes them."
+    "rebuild",
+    selection=after_loading,
+    description="Builds everything anew from raw and publishes it.",
+    config={"resources": {"pipeline": {"config": {"full_refresh": True}}}},
+)
+
+
+@dg.op(description="Builds everything anew beside the warehouse, and fails if any row of the marts differs.", pool=POOL)
+def compare_with_a_full_rebuild(context: dg.OpExecutionContext, pipeline: Pipeline) -> None:
+    try:
+        differences = verify(pipeline.warehouse, pipeline.resolved_rules)
+    except (PublicationError, ResourcesError) as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+    if differences:
+        raise dg.Failure("\n".join(map(str, differences)), allow_retries=False)
+    context.log.info("No difference: the marts are what a full rebuild gives, row for row.")
+
+
+@dg.job(description="Compares the marts, row by row, with a full rebuild beside them; changes nothing.")
+def verification() -> None:
+    compare_with_a_full_rebuild()
+
+
+weekly_verification = dg.ScheduleDefinition(
+    name="verification_on_sundays",
+    job=verification,
+    cron_schedule=f"0 {DAILY_HOUR + 2} * * 0",
+    execution_timezone=default_rules.report_timezone,
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every week, whether what was brought up to date day by day is what a full rebuild gives.",
 )
 
 daily_schedule = dg.build_schedule_from_partitioned_job(
@@ -93,8 +125,8 @@ def notice_of_failure(context: dg.RunFailureSensorContext) -> None:
 
 defs = dg.Definitions(
     assets=[*raw_assets, ledger, dbt_models, published_marts, all_days_loaded],
-    jobs=[daily_update, rebuild],
-    schedules=[daily_schedule],
+    jobs=[daily_update, rebuild, verification],
+    schedules=[daily_schedule, weekly_verification],
     sensors=[late_deliveries, notice_of_failure],
     resources={"pipeline": Pipeline()},
     executor=dg.in_process_executor,

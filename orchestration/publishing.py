@@ -35,6 +35,7 @@ class Generation:
     file: Path
     data_through: date | None
     row_counts: dict[str, int]
+    changes: dict[str, dict[str, int]]
     is_linked: bool
 
 
@@ -137,8 +138,9 @@ class Publications:
         else:
             log.warning("generation %s is ready, but readers stay at generation %s until `resume`", number, pinned)
         self._clear_away()
-        data_through = self.meta(number)["data_through"]
-        return Generation(number, self.file(number), data_through, row_counts, pinned is None)
+        meta = self.meta(number)
+        changes = json.loads(meta["changes"])
+        return Generation(number, self.file(number), meta["data_through"], row_counts, changes, pinned is None)
 
     def finish(self) -> None:
         """Does what a crash may have kept the last publication from doing. Needs the lock, and is_up_to_date."""
@@ -287,6 +289,10 @@ def _write(connection: duckdb.DuckDBPyConnection, file: Path, number: int, forme
             order by started_at
             """,
             {"build": build["build_id"], "generation": number, "changes": changes},
+        )
+        connection.execute(
+            "create table published._large_clients as "
+            "select * from intermediate.int_large_clients order by contact_count + touch_count desc, client_id"
         )
         connection.execute("create table published._loads as select * from raw.loads order by load_id")
         connection.execute(

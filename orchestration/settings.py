@@ -36,6 +36,7 @@ class Rules(BaseModel):
     default_phone_region: Annotated[str, Field(pattern="^[A-Z]{2}$")]
     max_rejected_share: Annotated[float, Field(ge=0, le=1)]
     history_touch_limit: Annotated[int, Field(ge=1)]
+    large_client_size: Annotated[int, Field(ge=2)]
     report_currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
 
     @field_validator("report_timezone")

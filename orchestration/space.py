@@ -55,6 +55,12 @@ def check_publication(warehouse: Warehouse, connection: duckdb.DuckDBPyConnectio
     _check(needs, f"to publish marts of {_readable(held)}")
 
 
+def check_verification(warehouse: Warehouse) -> None:
+    """Raises ResourcesError if a second warehouse may not fit beside the first."""
+    held = warehouse.file.stat().st_size
+    _check({warehouse.folder: RESERVE_BYTES + held}, f"to rebuild a warehouse of {_readable(held)} beside the first")
+
+
 def _size_of_marts(connection: duckdb.DuckDBPyConnection) -> int:
     marts = connection.execute(
         "select table_name from duckdb_tables() where schema_name = 'marts' and database_name = current_database()"
