@@ -5,11 +5,11 @@ DEMO := LANDING_DIR=$(CURDIR)/data/demo/landing WAREHOUSE_DIR=$(CURDIR)/data/dem
 # Files in the order of their names: those that take longest come early.
 PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install run dev test lint mutants lock clean
+.PHONY: help install run dev test lint mutants bench-growth bench-volume bench-crowds lock clean
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: .venv/installed  ## Set up .venv with everything locked in requirements.txt
 
@@ -45,6 +45,15 @@ lint: install  ## Style and types of Python and SQL
 
 mutants: install  ## Break the rules line by line and see that the tests notice
 	$(BIN)/python tests/mutants.py
+
+bench-growth: install  ## What a day costs on top of 30, 300 and 1,000 days (BENCH_ARGS=--quick: small sizes)
+	$(BIN)/python -m benchmarks growth $(BENCH_ARGS)
+
+bench-volume: install  ## 100 million touches at once in 6 GB of memory, then one day more
+	$(BIN)/python -m benchmarks volume $(BENCH_ARGS)
+
+bench-crowds: install  ## A bot, and a number that everybody calls from, against as many ordinary rows
+	$(BIN)/python -m benchmarks crowds $(BENCH_ARGS)
 
 lock: install  ## Resolve the dependencies of pyproject.toml anew into requirements.txt
 	$(BIN)/uv pip compile pyproject.toml --extra test --extra lint --python-version 3.11 --universal \

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Literal
 
 import duckdb
 
@@ -32,13 +33,13 @@ class Volume:
 
 @dataclass(frozen=True)
 class Crowd:
-    """People who come on top of a day; with a phone they all call from that one number."""
+    """People who come on top of a day; all their contacts share the identifier of the kind that `shared` names."""
 
     name: str
     touches: int
     contacts: int
     cookies: int
-    phone: str | None = None
+    shared: Literal["phone", "yandex_client_id"] | None = None
 
 
 def write_deliveries(landing: Path, days: Iterable[date], volume: Volume, crowd: Crowd | None = None) -> None:
@@ -75,10 +76,9 @@ def _write_day(
     number = f"{(day - FIRST_DAY).days}::bigint"
     queries = {"touches": {"part-1": f"touches_of({number})"}, "contacts": {"part-1": f"contacts_of({number})"}}
     if crowd:
-        phone = f"'{crowd.phone}'" if crowd.phone else "null"
         queries["touches"]["part-2"] = f"crowd_touches({number}, '{crowd.name}', {crowd.touches}, {crowd.cookies})"
         queries["contacts"]["part-2"] = (
-            f"crowd_contacts({number}, '{crowd.name}', {crowd.contacts}, {crowd.cookies}, {phone})"
+            f"crowd_contacts({number}, '{crowd.name}', {crowd.contacts}, {crowd.cookies}, '{crowd.shared}')"
         )
     for table, files in queries.items():
         for name, query in files.items():

@@ -367,11 +367,11 @@ create macro contacts_of(day) as table
 
 -- Crowds ------------------------------------------------------------------------------------------
 
--- Touches and contacts of some people on top of a day, spread over the ten months before it: every touch is of one of
--- `cookies` cookies, and contacts name one too. With a `phone`, all contacts are made from this number.
+-- Touches and contacts of some people on top of a day, spread over the ten months before it: every touch and every
+-- contact is of one of `cookies` cookies. What `shared` names, a phone or a client id, is the same in all contacts.
 create macro crowd_touches(day, name, touches, cookies) as table
     with drawn as (
-        select range as number, key_of(name || ' touch', range) as row_key
+        select range as number, key_of(name || ' touch', day * 10000000 + range) as row_key
         from range(touches)
     )
 
@@ -381,7 +381,11 @@ create macro crowd_touches(day, name, touches, cookies) as table
         written_time(day - 1 - dice(drawn.row_key, 'days', 300), busy_second(drawn.row_key, 'second', 6, 24)) || '+03:00' as touched_at,
         if(advert.is_click, 'click', 'visit') as action_type,
         name || '-' || drawn.number % cookies as visitor_id,
-        advert.* like 'utm_%',
+        advert.utm_source,
+        advert.utm_medium,
+        advert.utm_campaign,
+        advert.utm_term,
+        advert.utm_content,
         advert.landing_page,
         advert.referrer
     from drawn
@@ -389,11 +393,11 @@ create macro crowd_touches(day, name, touches, cookies) as table
         on advert.widget_slot = 1
         and dice(drawn.row_key, 'arrival', 100) = advert.arrival_slot
         and dice(drawn.row_key, 'offer', 8) = advert.offer_slot
-    order by touch_id;
+    order by drawn.number;
 
-create macro crowd_contacts(day, name, contacts, cookies, phone) as table
+create macro crowd_contacts(day, name, contacts, cookies, shared) as table
     with drawn as (
-        select range as number, key_of(name || ' contact', range) as row_key
+        select range as number, key_of(name || ' contact', day * 10000000 + range) as row_key
         from range(contacts)
     )
 
@@ -403,7 +407,8 @@ create macro crowd_contacts(day, name, contacts, cookies, phone) as table
         written_time(day - dice(drawn.row_key, 'days', 300), busy_second(drawn.row_key, 'second', 9, 21)) as contacted_at,
         ['call', 'form'][1 + dice(drawn.row_key, 'type', 2)] as contact_type,
         name || '-' || drawn.number % cookies as visitor_id,
-        phone::varchar as phone
+        if(shared = 'phone', '+7 (495) 987-65-43', null) as phone,
+        if(shared = 'yandex_client_id', name || '-shared', null) as yandex_client_id
     from drawn
     inner join widget on widget.widget_slot = 1
-    order by contact_id;
+    order by drawn.number;

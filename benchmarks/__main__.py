@@ -1,0 +1,349 @@
+"""`python -m benchmarks`: what a load costs, as history grows, in bulk, and when many rows fall to one client."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.deliveries import Crowd, Volume, days_until, write_deliveries
+from orchestration.contracts import delivered_tables
+from orchestration.settings import PROJECT_DIR
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 160)
+
+PHASES = ("load", "build", "publish")
+
+Folder = Annotated[Path, typer.Option(help="Where deliveries and prepared warehouses are kept for the next time.")]
+Touches = Annotated[int, typer.Option(help="Touches a day.")]
+Contacts = Annotated[int, typer.Option(help="Contacts a day.")]
+Seed = Annotated[int, typer.Option(help="Another seed gives other deliveries.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Small sizes: does it run at all?")]
+LastDay = Annotated[
+    datetime, typer.Option(formats=["%Y-%m-%d"], help="The last day of history; what is measured comes after it.")
+]
+DEFAULT_FOLDER = PROJECT_DIR / "data" / "benchmarks"
+DEFAULT_LAST_DAY = datetime(2025, 6, 30)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A landing folder and its warehouse."""
+
+    folder: Path
+
+    @property
+    def landing(self) -> Path:
+        return self.folder / "landing"
+
+    @property
+    def warehouse(self) -> Path:
+        return self.folder / "warehouse"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"LANDING_DIR": str(self.landing), "WAREHOUSE_DIR": str(self.warehouse), "DAGSTER_HOME": ""}
+
+    def deliver(self, deliveries: Path, days: Iterable[date]) -> None:
+        """Hard links, which take no room and are as good as the files."""
+        for day in days:
+            for table in delivered_tables():
+                target = self.landing / table / day.isoformat()
+                target.mkdir(parents=True, exist_ok=True)
+                for file in (deliveries / table / day.isoformat()).iterdir():
+                    if not (target / file.name).exists():
+                        os.link(file, target / file.name)
+
+
+def measured_load(site: Site, memory_limit: str | None = None, process_limit: str | None = None) -> dict[str, Any]:
+    """One load in a process of its own, by phase."""
+    environment = os.environ | site.environment | ({"MEMORY_LIMIT": memory_limit} if memory_limit else {})
+    arguments = ["--process-limit", process_limit] if process_limit else []
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.measured_load", *arguments],
+        cwd=PROJECT_DIR, env=environment, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise SystemExit(f"A measured load failed (exit code {done.returncode}); its warehouse is {site.warehouse}")
+    outcome: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return outcome
+
+
+def command_seconds(site: Site) -> float:
+    """`python -m orchestration load` from start to end, Dagster's included."""
+    began = time.monotonic()
+    subprocess.run(
+        [sys.executable, "-m", "orchestration", "load"],
+        cwd=PROJECT_DIR, env=os.environ | site.environment, check=True, capture_output=True,
+    )  # fmt: skip
+    return time.monotonic() - began
+
+
+def code_stamp() -> str:
+    """Changes when a warehouse made by the present code could look otherwise."""
+    digest = hashlib.sha256()
+    for place in ("dbt_project.yml", "profiles.yml", "requirements.txt", "orchestration", "models", "macros", "seeds"):
+        root = PROJECT_DIR / place
+        for file in sorted(root.rglob("*")) if root.is_dir() else [root]:
+            if file.suffix in (".py", ".sql", ".yml", ".csv", ".txt"):
+                digest.update(file.relative_to(PROJECT_DIR).as_posix().encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def prepared_history(folder: Path, volume: Volume, days: Sequence[date], **limits: Any) -> tuple[Site, dict[str, Any]]:
+    """A warehouse that holds these days, loaded in one go and published; made anew when the code has changed."""
+    site = Site(folder / f"history-{len(days)}-until-{days[-1]}")
+    stamp = site.folder / "prepared.json"
+    expected = code_stamp()
+    if stamp.exists():
+        prepared: dict[str, Any] = json.loads(stamp.read_text())
+        if prepared["code"] == expected:
+            return site, prepared["outcome"]
+    console.print(f"preparing {len(days):,} days of history: {volume}")
+    shutil.rmtree(site.folder, ignore_errors=True)
+    write_deliveries(folder / "deliveries", days, volume)
+    site.deliver(folder / "deliveries", days)
+    outcome = measured_load(site, **limits)
+    stamp.write_text(json.dumps({"code": expected, "outcome": outcome}))
+    return site, outcome
+
+
+def copy_of(site: Site, name: str) -> Site:
+    """To measure on, so that what is prepared stays as it is."""
+    copy = Site(site.folder.with_name(name))
+    shutil.rmtree(copy.folder, ignore_errors=True)
+    shutil.copytree(site.landing, copy.landing, copy_function=os.link)
+    shutil.copytree(site.warehouse, copy.warehouse, symlinks=True)
+    return copy
+
+
+def middle(outcomes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The median of every figure."""
+    return {
+        phase: {
+            name: median(outcome["phases"][phase][name] for outcome in outcomes)
+            for name in outcomes[0]["phases"][phase]
+        }
+        for phase in outcomes[0]["phases"]
+    } | {"peak_bytes": median(outcome["peak_bytes"] for outcome in outcomes)}
+
+
+def total(phases: dict[str, Any], name: str) -> float:
+    return sum(phases[phase][name] for phase in PHASES)
+
+
+def results_table(title: str, subject: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column(subject)
+    for column in (*PHASES, "in all", "CPU: load", "build", "publish", "in all", "peak memory"):
+        table.add_column(column, justify="right")
+    return table
+
+
+def add_result(table: Table, name: str, phases: dict[str, Any], *more: str) -> None:
+    cells = [
+        f"{seconds:,.2f} s"
+        for figure in ("wall_seconds", "cpu_seconds")
+        for seconds in (*(phases[phase][figure] for phase in PHASES), total(phases, figure))
+    ]
+    table.add_row(name, *cells, _size(phases["peak_bytes"]), *more)
+
+
+def _size(number: float) -> str:
+    return f"{number / 2**20:,.0f} MiB"
+
+
+def ratios(name: str, compared: dict[str, Any], to: dict[str, Any]) -> str:
+    """How many times as much one took as another."""
+    parts = [
+        f"{figure.split('_')[0]} × {total(compared, figure) / total(to, figure):.2f} ("
+        + ", ".join(
+            f"{phase} × {compared[phase][figure] / max(to[phase][figure], 0.001):.2f}" for phase in PHASES
+        )
+        + ")"
+        for figure in ("cpu_seconds", "wall_seconds")
+    ]  # fmt: skip
+    return f"{name}: {'; '.join(parts)}; peak memory × {compared['peak_bytes'] / to['peak_bytes']:.2f}"
+
+
+@app.command()
+def growth(
+    days: Annotated[str, typer.Option(help="Sizes of history to compare.")] = "30,300,1000",
+    touches: Touches = 20_000,
+    contacts: Contacts = 1_000,
+    repeats: Annotated[int, typer.Option(help="How many days to measure on top, one after another.")] = 3,
+    seed: Seed = 1,
+    file_format: Annotated[str, typer.Option(help="parquet or csv.")] = "parquet",
+    folder: Folder = DEFAULT_FOLDER,
+    last_day: LastDay = DEFAULT_LAST_DAY,
+    quick: Quick = False,
+) -> None:
+    """The same days' deliveries on top of ever longer histories: what a load costs should not grow with them."""
+    if quick:
+        days, touches, contacts = "3,10,30", 2_000, 100
+    sizes = sorted(int(size) for size in days.split(","))
+    volume = Volume(touches, contacts, seed, file_format)
+    home = folder / str(volume)
+    measured_days = days_until(last_day.date() + timedelta(days=repeats + 1), repeats + 1)
+    write_deliveries(home / "deliveries", measured_days, volume)
+
+    table = results_table(
+        f"A day of {touches:,} touches and {contacts:,} contacts on top of history, median of {repeats} days", "history"
+    )
+    table.add_column("clients affected", justify="right")
+    table.add_column("whole command", justify="right")
+    preparations = results_table("The histories themselves, loaded in one go", "history")
+    results = {}
+    for size in sizes:
+        history, preparation = prepared_history(home, volume, days_until(last_day.date(), size))
+        add_result(preparations, f"{size:,} days", preparation["phases"] | {"peak_bytes": preparation["peak_bytes"]})
+        site = copy_of(history, "measured")
+        outcomes = []
+        for day in measured_days[:-1]:
+            site.deliver(home / "deliveries", [day])
+            outcomes.append(measured_load(site))
+        site.deliver(home / "deliveries", measured_days[-1:])
+        whole = command_seconds(site)
+        shutil.rmtree(site.folder)
+        results[size] = middle(outcomes)
+        affected = [outcome["affected_clients"] for outcome in outcomes if outcome["affected_clients"] is not None]
+        add_result(
+            table,
+            f"{size:,} days",
+            results[size],
+            f"{median(affected):,.0f}" if affected else "all",
+            f"{whole:,.1f} s",
+        )
+    console.print(preparations)
+    console.print(table)
+    for size in sizes[1:]:
+        console.print(ratios(f"{size:,} days to {sizes[0]:,}", results[size], results[sizes[0]]))
+
+
+@app.command()
+def volume(
+    days: Annotated[int, typer.Option(help="Days to load in one go.")] = 1_000,
+    touches: Touches = 100_000,
+    contacts: Contacts = 5_000,
+    memory_limit: Annotated[str, typer.Option(help="DuckDB's part of the memory.")] = "4GB",
+    process_limit: Annotated[str, typer.Option(help="What the whole process may take; beyond it fails.")] = "6GB",
+    seed: Seed = 1,
+    file_format: Annotated[str, typer.Option(help="parquet or csv.")] = "parquet",
+    folder: Folder = DEFAULT_FOLDER,
+    last_day: LastDay = DEFAULT_LAST_DAY,
+    quick: Quick = False,
+) -> None:
+    """Everything at once under a limit of memory, then one more day on top."""
+    if quick:
+        days, touches, contacts = 30, 2_000, 100
+    size = Volume(touches, contacts, seed, file_format)
+    home = folder / str(size)
+    limits = {"memory_limit": memory_limit, "process_limit": process_limit}
+    history_days = days_until(last_day.date(), days)
+    next_day = last_day.date() + timedelta(days=1)
+    began = time.monotonic()
+    write_deliveries(home / "deliveries", [*history_days, next_day], size)
+    console.print(f"deliveries of {days * touches:,} touches: there after {time.monotonic() - began:,.0f} s")
+    history, outcome = prepared_history(home, size, history_days, **limits)
+    table = results_table(f"{days:,} days of {touches:,} touches and {contacts:,} contacts", "loaded")
+    add_result(table, f"{days:,} days at once", outcome["phases"] | {"peak_bytes": outcome["peak_bytes"]})
+    site = copy_of(history, "measured")
+    site.deliver(home / "deliveries", [next_day])
+    add_result(table, "one day more", middle([measured_load(site, **limits)]))
+    shutil.rmtree(site.folder)
+    console.print(table)
+    rows = days * (touches + contacts)
+    console.print(f"{rows / outcome['phases']['load']['wall_seconds']:,.0f} rows a second into raw")
+
+
+@app.command()
+def crowds(
+    days: Annotated[int, typer.Option(help="Days of ordinary history.")] = 30,
+    touches: Touches = 20_000,
+    contacts: Contacts = 1_000,
+    scale: Annotated[float, typer.Option(help="1: crowds of 100,000 touches; 0.01: of 1,000.")] = 1.0,
+    seed: Seed = 1,
+    folder: Folder = DEFAULT_FOLDER,
+    last_day: LastDay = DEFAULT_LAST_DAY,
+    quick: Quick = False,
+) -> None:
+    """A bot, a number that everybody calls from and a kiosk, against as many rows of ordinary clients."""
+    if quick:
+        days, touches, contacts, scale = 3, 2_000, 100, 0.01
+    volume = Volume(touches, contacts, seed)
+    home = folder / str(volume)
+
+    def scaled(count: int) -> int:
+        return max(1, round(count * scale))
+
+    bot = Crowd("bot", scaled(100_000), scaled(10_000), 1)
+    bot_rows = Crowd("bot-rows", bot.touches, bot.contacts, bot.contacts)
+    number = Crowd("number", scaled(100_000), scaled(20_000), scaled(20_000), "phone")
+    kiosk = Crowd("kiosk", number.touches, number.contacts, number.cookies, "yandex_client_id")
+    hub_rows = Crowd("hub-rows", number.touches, number.contacts, number.cookies)
+    scenes: list[tuple[str, Crowd | None]] = [
+        ("an ordinary day", None),
+        (f"+ {bot.touches:,} touches, {bot.contacts:,} contacts of {bot_rows.cookies:,} clients", bot_rows),
+        ("+ the same rows of one client", bot),
+        (f"+ {number.touches:,} touches, {number.contacts:,} contacts of {hub_rows.cookies:,} clients", hub_rows),
+        ("+ the same rows, called from one number", number),
+        ("+ the same rows, with one Metrica id", kiosk),
+    ]
+    history, _ = prepared_history(home, volume, days_until(last_day.date(), days))
+    day = last_day.date() + timedelta(days=1)
+    tables = (
+        results_table("The day that brings the crowd", "delivery"),
+        results_table("The next day, when a hundredth of the crowd comes again", "delivery"),
+    )
+    results: dict[str, list[dict[str, Any]]] = {}
+    for name, crowd in scenes:
+        site = copy_of(history, "measured")
+        again = crowd and Crowd(
+            crowd.name, max(1, crowd.touches // 100), max(1, crowd.contacts // 100), crowd.cookies, crowd.shared
+        )
+        results[crowd.name if crowd else ""] = outcomes = []
+        for table, delivered_day, guests in zip(tables, (day, day + timedelta(days=1)), (crowd, again), strict=True):
+            write_deliveries(site.landing, [delivered_day], volume, guests)
+            outcomes.append(middle([measured_load(site)]))
+            add_result(table, name, outcomes[-1])
+        shutil.rmtree(site.folder)
+    for position, table in enumerate(tables):
+        console.print(table)
+        for name, crowd, other in (
+            ("one client to many", "bot", "bot-rows"),
+            ("one number to many clients", "number", "hub-rows"),
+            ("one Metrica id to many clients", "kiosk", "hub-rows"),
+        ):
+            console.print(ratios(name, results[crowd][position], results[other][position]))
+
+
+@app.command()
+def deliveries(
+    out: Annotated[Path, typer.Option(help="The landing folder to fill.")],
+    days: Annotated[int, typer.Option(help="How many.")] = 30,
+    touches: Touches = 20_000,
+    contacts: Contacts = 1_000,
+    seed: Seed = 1,
+    file_format: Annotated[str, typer.Option(help="parquet or csv.")] = "parquet",
+    last_day: LastDay = DEFAULT_LAST_DAY,
+) -> None:
+    """Only writes deliveries."""
+    began = time.monotonic()
+    write_deliveries(out, days_until(last_day.date(), days), Volume(touches, contacts, seed, file_format))
+    console.print(f"{days:,} days in {time.monotonic() - began:,.1f} s")
+
+
+app()

@@ -1,0 +1,105 @@
+"""`python -m orchestration load` without Dagster around it, phase by phase; prints what each took as JSON.
+
+A process of its own for every load, so that peaks of memory and warm caches are its own.
+"""
+
+import argparse
+import json
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from orchestration.building import build
+from orchestration.contracts import delivered_tables
+from orchestration.landing import Landing, scan
+from orchestration.loading import known_signatures, load_delivery, pending
+from orchestration.publishing import Publications
+from orchestration.settings import Rules, Settings
+from orchestration.warehouse import Warehouse
+
+UNITS = {"MB": 10**6, "GB": 10**9, "MIB": 2**20, "GIB": 2**30}
+
+
+@dataclass(frozen=True)
+class Phase:
+    wall_seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+
+
+@contextmanager
+def measured(phases: dict[str, Phase], name: str) -> Iterator[None]:
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    cpu, wall = _cpu_seconds(), time.monotonic()
+    yield
+    phases[name] = Phase(time.monotonic() - wall, _cpu_seconds() - cpu, _peak_bytes())
+
+
+def _cpu_seconds() -> float:
+    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def _peak_bytes() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+
+
+def run() -> None:
+    rules = Rules.read()
+    settings = Settings.read()
+    warehouse = Warehouse(settings.warehouse_dir)
+    phases: dict[str, Phase] = {}
+    with warehouse.locked("benchmark"):
+        with measured(phases, "load"):
+            _load(warehouse, rules, settings)
+        with measured(phases, "build"):
+            outcome = build(warehouse, rules)
+        if not outcome.is_passed:
+            sys.exit(f"the build failed:\n{outcome.explain()}")
+        with measured(phases, "publish"):
+            Publications(warehouse).publish(rules)
+    report = {
+        "phases": {name: asdict(phase) for name, phase in phases.items()},
+        "peak_bytes": max(phase.peak_bytes for phase in phases.values()),
+        "affected_clients": getattr(outcome, "affected_clients", None),
+    }
+    print(json.dumps(report))
+
+
+def _load(warehouse: Warehouse, rules: Rules, settings: Settings) -> None:
+    def landed(tables: list[str]) -> Landing:
+        return scan(settings.landing_dir, tables, rules.first_load_day, rules.yesterday())
+
+    # The command looks what is waiting, then every table's step looks again.
+    with warehouse.connected() as connection:
+        waiting = pending(landed(list(delivered_tables())).deliveries, known_signatures(connection))
+    if not waiting:
+        sys.exit("there is nothing to load")
+    for table in delivered_tables():
+        landing = landed([table])
+        with warehouse.connected() as connection:
+            for delivery in pending(landing.deliveries, known_signatures(connection)):
+                load = load_delivery(connection, delivery, rules, settings.landing_dir)
+                if load.outcome != "loaded":
+                    sys.exit(f"{load.table} of {load.day} is {load.outcome}: {load.message}")
+
+
+def limit_process(size: str) -> None:
+    """By the operating system: what the process writes into memory, not the files that it maps."""
+    unit = next(unit for unit in UNITS if size.upper().endswith(unit))
+    limit = int(float(size[: -len(unit)]) * UNITS[unit])
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--process-limit", help="such as 6GB")
+    arguments = parser.parse_args()
+    if arguments.process_limit:
+        limit_process(arguments.process_limit)
+    run()
