@@ -103,21 +103,21 @@ def code_stamp() -> str:
     return digest.hexdigest()
 
 
-def prepared_history(folder: Path, volume: Volume, days: Sequence[date], **limits: Any) -> tuple[Site, dict[str, Any]]:
-    """A warehouse that holds these days, loaded in one go and published; made anew when the code has changed."""
+def prepared_history(folder: Path, volume: Volume, days: Sequence[date], **limits: str) -> tuple[Site, dict[str, Any]]:
+    """A warehouse that holds these days, loaded in one go and published; made anew when code or limits have changed."""
     site = Site(folder / f"history-{len(days)}-until-{days[-1]}")
     stamp = site.folder / "prepared.json"
-    expected = code_stamp()
+    made_with = {"code": code_stamp(), **limits}
     if stamp.exists():
         prepared: dict[str, Any] = json.loads(stamp.read_text())
-        if prepared["code"] == expected:
+        if prepared["made_with"] == made_with:
             return site, prepared["outcome"]
     console.print(f"preparing {len(days):,} days of history: {volume}")
     shutil.rmtree(site.folder, ignore_errors=True)
     write_deliveries(folder / "deliveries", days, volume)
     site.deliver(folder / "deliveries", days)
     outcome = measured_load(site, **limits)
-    stamp.write_text(json.dumps({"code": expected, "outcome": outcome}))
+    stamp.write_text(json.dumps({"made_with": made_with, "outcome": outcome}))
     return site, outcome
 
 
