@@ -12,7 +12,7 @@ import duckdb
 
 from orchestration.contracts import Column, ReadingMacros, Table, delivered_tables, reading_macros
 from orchestration.landing import Delivery, Signature, file_signature, readable
-from orchestration.reading import UnreadableFileError, hash_file, read_file
+from orchestration.reading import Judgement, UnreadableFileError, hash_file, read_file, value_of
 from orchestration.settings import Rules
 from orchestration.warehouse import transaction
 
@@ -202,16 +202,18 @@ def _judge_files(
 ) -> list[_JudgedFile]:
     """Reads and judges all files before anything is kept. Raises DeliveryFailedError."""
     macros = reading_macros(rules)
+    judgement = Judgement(table, macros, _reason(table, macros, delivery.day))
     judged: list[_JudgedFile] = []
     for number, (path, facts) in enumerate(zip(delivery.files, files, strict=True)):
         try:
-            read_file(connection, table, macros, path, scratch)
+            read_file(connection, judgement, path, scratch)
         except UnreadableFileError as error:
             raise _failed(delivery, path, error) from None
         rows = f"judged_{number}"
-        reasons = _judge_rows(connection, table, macros, delivery.day, rows)
+        connection.execute(f"drop table if exists {rows}")
+        connection.execute(f"alter table delivered rename to {rows}")
+        delivered_count, reasons, unreadable = _count_rows(connection, judgement, rows)
         rejected_count = sum(reasons.values())
-        delivered_count = _count(connection, f"select count(*) from {rows}")
         _check_share(delivery, path, delivered_count, rejected_count, reasons, rules)
         if file_signature(path) != (facts.file_name, facts.size_bytes, facts.modified_ns):
             raise _failed(delivery, path, "changed while it was read; it is read again by the next load")
@@ -221,7 +223,7 @@ def _judge_files(
             loaded_count=delivered_count - rejected_count,
             rejected_count=rejected_count,
         )
-        judged.append(_JudgedFile(counts, rows, reasons, _unreadable_values(connection, table, macros, rows)))
+        judged.append(_JudgedFile(counts, rows, reasons, unreadable))
     return judged
 
 
@@ -272,56 +274,59 @@ def _supersede(connection: duckdb.DuckDBPyConnection, delivery: Delivery, load_i
     )
 
 
-def _judge_rows(
-    connection: duckdb.DuckDBPyConnection, table: Table, macros: ReadingMacros, day: date, rows: str
-) -> dict[str, int]:
-    """Creates the temporary table `rows`: delivered rows with R25's reason, null for good rows. Counts by reason."""
+def _reason(table: Table, macros: ReadingMacros, day: date) -> str:
+    """R25's reason for a row, null for a good one."""
     reasons = ["when not is_parsable then 'unparsable_row'"]
     reasons += [
-        f"when {column.name} is null and not list_contains(nested_columns, '{column.name}') then 'missing_{column.name}'"
+        f"when {column.name} is null and not {_is_nested(column)} then 'missing_{column.name}'"
         for column in table.required_columns
     ]
     reasons += [
-        f"when {_is_unreadable(column, macros)} then 'unreadable_{column.name}'" for column in table.required_columns
+        f"when {_is_nested(column)} or {value_of(column)} is null then 'unreadable_{column.name}'"
+        for column in table.required_columns
     ]
     earliest = macros.day_start("date '2000-01-01'")
     day_after = f"(date '{day}' + 1)"
     latest = f"{macros.day_start(day_after)} + interval 24 hours"
     reasons += [
-        f"when {macros.read(column)} < {earliest} or {macros.read(column)} > {latest} then 'impossible_{column.name}'"
+        f"when {value_of(column)} < {earliest} or {value_of(column)} > {latest} then 'impossible_{column.name}'"
         for column in table.required_columns
         if column.type == "instant"
     ]
     reasons += [
-        f"when {macros.read(column)} not in {column.words} then 'unknown_{column.name}'"
+        f"when {value_of(column)} not in {column.words} then 'unknown_{column.name}'"
         for column in table.required_columns
         if column.words
     ]
-    connection.execute(
-        f"create or replace temporary table {rows} as select *, case {' '.join(reasons)} end as reason from delivered"
-    )
-    connection.execute("drop table delivered")
-    counts = connection.execute(
-        f"select reason, count(*) from {rows} where reason is not null group by reason order by reason"
+    return f"case {' '.join(reasons)} end"
+
+
+def _is_nested(column: Column) -> str:
+    return f"coalesce(list_contains(nested_columns, '{column.name}'), false)"
+
+
+def _count_rows(
+    connection: duckdb.DuckDBPyConnection, judgement: Judgement, rows: str
+) -> tuple[int, dict[str, int], dict[str, int]]:
+    """All rows, those set aside by reason, and optional values of good rows that can't be read per column that has any."""
+    columns = [column for column in judgement.table.columns if not column.is_required]
+    # Text can always be read; what its reading costs is saved.
+    is_unreadable = [
+        f"{_is_nested(column)} or ({column.name} is not null and {judgement.macros.read(column)} is null)"
+        if column.type != "text"
+        else _is_nested(column)
+        for column in columns
+    ]
+    counts = "".join(f", count(*) filter (where reason is null and ({condition}))" for condition in is_unreadable)
+    by_reason = connection.execute(
+        f"select reason, count(*){counts} from {rows} group by reason order by reason"
     ).fetchall()
-    return dict(counts)
-
-
-def _is_unreadable(column: Column, macros: ReadingMacros) -> str:
+    good = next((row[2:] for row in by_reason if row[0] is None), ())
     return (
-        f"list_contains(nested_columns, '{column.name}') "
-        f"or ({column.name} is not null and {macros.read(column)} is null)"
+        sum(row[1] for row in by_reason),
+        {row[0]: row[1] for row in by_reason if row[0] is not None},
+        {column.name: count for column, count in zip(columns, good, strict=False) if count},
     )
-
-
-def _unreadable_values(
-    connection: duckdb.DuckDBPyConnection, table: Table, macros: ReadingMacros, rows: str
-) -> dict[str, int]:
-    """How many optional values of good rows can't be read, per column that has any."""
-    columns = [column for column in table.columns if not column.is_required]
-    counts = ", ".join(f"count(*) filter (where {_is_unreadable(column, macros)})" for column in columns)
-    row = connection.execute(f"select {counts} from {rows} where reason is null").fetchone() or ()
-    return {column.name: count for column, count in zip(columns, row, strict=True) if count}
 
 
 def _check_share(

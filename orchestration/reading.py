@@ -1,8 +1,9 @@
 """Reads one delivered file of any format into the temporary table `delivered`, in bulk, by DuckDB.
 
 `delivered` has a row per record of the file: `row_number` (from 1), `line` (the record's text where the format has
-lines and it didn't parse), `is_parsable`, a cleaned text per column of the table's contract, `nested_columns` (those
-that held a structure where a value belongs) and `attributes` (JSON of the columns that the contract doesn't know).
+lines and it didn't parse), a cleaned text per column of the table's contract, `nested_columns` (those that held a
+structure where a value belongs, null if none did), `attributes` (JSON of the columns that the contract doesn't know)
+and `reason`, by which the row is set aside.
 """
 
 import codecs
@@ -14,6 +15,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
@@ -21,7 +23,7 @@ import duckdb
 import pyarrow
 import pyarrow.parquet
 
-from orchestration.contracts import ReadingMacros, Table
+from orchestration.contracts import Column, ReadingMacros, Table
 from orchestration.landing import FORMATS
 from orchestration.space import is_full_disk, is_out_of_memory
 
@@ -56,9 +58,24 @@ def hash_file(file: Path, landing_dir: Path) -> str:
         raise UnreadableFileError(f"can't be opened ({error.strerror}); let this user read it") from None
 
 
-def read_file(
-    connection: duckdb.DuckDBPyConnection, table: Table, macros: ReadingMacros, file: Path, scratch: Path
-) -> None:
+@dataclass(frozen=True)
+class Judgement:
+    """How rows of a table become text and are judged: in the pass that reads them, as passes over all text are dear.
+
+    `reason` is an expression over a cleaned row, `is_parsable` and what `value_of` names; null for a good row.
+    """
+
+    table: Table
+    macros: ReadingMacros
+    reason: str
+
+
+def value_of(column: Column) -> str:
+    """The name under which a required column's value is found, read once."""
+    return f"{column.name}_value"
+
+
+def read_file(connection: duckdb.DuckDBPyConnection, judgement: Judgement, file: Path, scratch: Path) -> None:
     """Creates the temporary table `delivered` from a file. `scratch` is an empty folder, emptied again afterwards.
 
     Raises UnreadableFileError.
@@ -72,24 +89,33 @@ def read_file(
                 "or begin its name with _ to leave it out"
             )
         if file_format == ".parquet":
-            _read_parquet(connection, table, macros, file, scratch)
+            _read_parquet(connection, judgement, file, scratch)
         elif file_format.startswith(".csv"):
-            _read_csv(connection, table, macros, file, scratch)
+            _read_csv(connection, judgement, file, scratch)
         else:
-            _read_json_lines(connection, table, macros, file, scratch)
+            _read_json_lines(connection, judgement, file, scratch)
     finally:
         for leftover in scratch.iterdir():
             leftover.unlink()
 
 
-def _create_delivered(connection: duckdb.DuckDBPyConnection, table: Table, macros: ReadingMacros, records: str) -> None:
+def _create_delivered(connection: duckdb.DuckDBPyConnection, judgement: Judgement, records: str) -> None:
     """From a query of row_number, line, is_parsable, nested_columns, attributes and the contract's columns, not cleaned."""
+    table, macros = judgement.table, judgement.macros
     cleaned = ", ".join(f"{macros.clean_text(name)} as {name}" for name in table.column_names)
+    values = ", ".join(f"{macros.read(column)} as {value_of(column)}" for column in table.required_columns)
     connection.execute(
         f"""
         create or replace temporary table delivered as
-        select row_number, line, is_parsable, nested_columns, {cleaned}, nullif(attributes, '{{}}') as attributes
-        from ({records})
+        with cleaned as (
+            select row_number, line, is_parsable, nested_columns, {cleaned}, nullif(attributes, '{{}}') as attributes
+            from ({records})
+        ),
+        valued as (
+            select *, {values} from cleaned
+        )
+        select row_number, line, nested_columns, {", ".join(table.column_names)}, attributes, {judgement.reason} as reason
+        from valued
         """
     )
 
@@ -274,19 +300,17 @@ _ANY_FIELD = f'(?: *"(?:[^"]|"")*"(?:[^",][^,]*)?|{_PLAIN})'
 _OPEN_FIELD = ' *"(?:[^"]|"")*'
 
 
-def _read_csv(
-    connection: duckdb.DuckDBPyConnection, table: Table, macros: ReadingMacros, file: Path, scratch: Path
-) -> None:
+def _read_csv(connection: duckdb.DuckDBPyConnection, judgement: Judgement, file: Path, scratch: Path) -> None:
     plain = _plain_file(file, scratch)
     header, header_lines = _csv_header(plain)
-    _check_columns(table, header)
+    _check_columns(judgement.table, header)
     try:
-        is_clean = _read_clean_csv(connection, table, macros, plain, header)
+        is_clean = _read_clean_csv(connection, judgement, plain, header)
     except duckdb.InvalidInputException:
         is_clean = False
     if not is_clean:
         # Something in it isn't CSV. DuckDB can't say which records, so they are told apart one by one.
-        _read_faulty_csv(connection, table, macros, plain, header, header_lines, scratch)
+        _read_faulty_csv(connection, judgement, plain, header, header_lines, scratch)
 
 
 def _csv_header(plain: Path) -> tuple[list[str], int]:
@@ -306,24 +330,22 @@ def _csv_header(plain: Path) -> tuple[list[str], int]:
     raise UnreadableFileError("has no header: its first line must name its columns")
 
 
-def _csv_records(
-    table: Table, macros: ReadingMacros, header: Sequence[str], fields: Sequence[str], rest: str, source: str
-) -> str:
+def _csv_records(judgement: Judgement, header: Sequence[str], fields: Sequence[str], rest: str, source: str) -> str:
+    table, macros = judgement.table, judgement.macros
     values = dict(zip(header, fields, strict=True))
     known = ", ".join(f"{values.get(name, 'cast(null as varchar)')} as {name}" for name in table.column_names)
     unknown = [
         (name, str(macros.clean_text(value))) for name, value in values.items() if name not in table.column_names
     ]
     return f"""
-        select {rest}, cast([] as varchar[]) as nested_columns, {_attributes(unknown)} as attributes, {known}
+        select {rest}, cast(null as varchar[]) as nested_columns, {_attributes(unknown)} as attributes, {known}
         from {source}
     """
 
 
 def _read_clean_csv(
     connection: duckdb.DuckDBPyConnection,
-    table: Table,
-    macros: ReadingMacros,
+    judgement: Judgement,
     plain: Path,
     header: Sequence[str],
 ) -> bool:
@@ -344,8 +366,8 @@ def _read_clean_csv(
         return False
     rest = "row_number, cast(null as varchar) as line, true as is_parsable"
     numbered = f"(select *, row_number() over () - 1 as row_number from {source})"
-    records = _csv_records(table, macros, header, fields, rest, numbered)
-    _create_delivered(connection, table, macros, f"{records} where row_number > 0")
+    records = _csv_records(judgement, header, fields, rest, numbered)
+    _create_delivered(connection, judgement, f"{records} where row_number > 0")
     return True
 
 
@@ -373,8 +395,7 @@ def _is_misread(connection: duckdb.DuckDBPyConnection, plain: Path, source: str,
 
 def _read_faulty_csv(
     connection: duckdb.DuckDBPyConnection,
-    table: Table,
-    macros: ReadingMacros,
+    judgement: Judgement,
     plain: Path,
     header: Sequence[str],
     header_lines: int,
@@ -448,7 +469,7 @@ def _read_faulty_csv(
         )
         select row_number() over (order by record_number) as row_number, line, is_unclosed
         from joined_lines
-        where {macros.clean_text("line")} is not null
+        where {judgement.macros.clean_text("line")} is not null
         """
     )
     unclosed = connection.execute("select row_number from records where is_unclosed").fetchone()
@@ -478,7 +499,7 @@ def _read_faulty_csv(
     is_parsable = f"coalesce(len(fields), 0) = {len(header)}"
     rest = f"row_number, case when not ({is_parsable}) then line end as line, {is_parsable} as is_parsable"
     fields = [f"case when {is_parsable} then fields[{number + 1}] end" for number in range(len(header))]
-    _create_delivered(connection, table, macros, _csv_records(table, macros, header, fields, rest, source))
+    _create_delivered(connection, judgement, _csv_records(judgement, header, fields, rest, source))
     for leftover in ("lines", "record_lines", "records"):
         connection.execute(f"drop table {leftover}")
 
@@ -486,9 +507,8 @@ def _read_faulty_csv(
 # JSON lines
 
 
-def _read_json_lines(
-    connection: duckdb.DuckDBPyConnection, table: Table, macros: ReadingMacros, file: Path, scratch: Path
-) -> None:
+def _read_json_lines(connection: duckdb.DuckDBPyConnection, judgement: Judgement, file: Path, scratch: Path) -> None:
+    table, macros = judgement.table, judgement.macros
     _create_lines(connection, _plain_file(file, scratch), scratch)
     nested_kinds = {
         column.name: "('OBJECT')" if column.type == "text_list" else "('OBJECT', 'ARRAY')" for column in table.columns
@@ -507,8 +527,7 @@ def _read_json_lines(
     pointer = "('/' || replace(replace(name, '~', '~0'), '/', '~1'))"
     _create_delivered(
         connection,
-        table,
-        macros,
+        judgement,
         f"""
         with numbered_lines as (
             select row_number() over (order by line_number) as row_number, line
@@ -534,7 +553,7 @@ def _read_json_lines(
             row_number,
             line,
             record is not null as is_parsable,
-            list_filter([{nested}], lambda name: name is not null) as nested_columns,
+            nullif(list_filter([{nested}], lambda name: name is not null), []) as nested_columns,
             case when unknown_names <> [] then cast('{{' || array_to_string(list_filter(list_transform(
                 unknown_names,
                 lambda name: to_json(name) || ':' || case
@@ -555,9 +574,8 @@ def _read_json_lines(
 # Parquet
 
 
-def _read_parquet(
-    connection: duckdb.DuckDBPyConnection, table: Table, macros: ReadingMacros, file: Path, scratch: Path
-) -> None:
+def _read_parquet(connection: duckdb.DuckDBPyConnection, judgement: Judgement, file: Path, scratch: Path) -> None:
+    table, macros = judgement.table, judgement.macros
     plain = scratch / "delivered.parquet"
     plain.symlink_to(file.resolve())
     try:
@@ -599,9 +617,11 @@ def _read_parquet(
         }
         held = ", ".join(f"case when {condition} then '{name}' end" for name, condition in unreadable.items())
         line = "cast(null as varchar)"
+        nested_columns = "cast(null as varchar[])"
         if held:
             members = ", ".join(f"{_text(name)}, {field}" for name, field in field_of.items())
-            line = f"case when len(nested_columns) > 0 then cast(json_object({members}) as varchar) end"
+            line = f"case when nested_columns is not null then cast(json_object({members}) as varchar) end"
+            nested_columns = f"nullif(list_filter([{held}], lambda name: name is not null), [])"
         unknown = [
             (
                 name,
@@ -614,13 +634,12 @@ def _read_parquet(
         ]
         _create_delivered(
             connection,
-            table,
-            macros,
+            judgement,
             f"""
             select
                 row_number() over () as row_number,
                 true as is_parsable,
-                cast(list_filter([{held}], lambda name: name is not null) as varchar[]) as nested_columns,
+                {nested_columns} as nested_columns,
                 {line} as line,
                 {_attributes(unknown)} as attributes,
                 {values}
