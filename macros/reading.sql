@@ -8,7 +8,8 @@ need it pay: of white space at the beginning, all sorts before '!' or into one o
 {% macro clean_text(column) -%}
     {%- set white_space = "'\t\n\u000b\u000c\r \u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000'" -%}
     case
-        when {{ column }} < '!' or {{ column }} between '\u007f' and '\u00a1' or {{ column }} between '\u1680' and '\u3001'
+        when {{ column }} < '!'
+            or {{ column }} between {{ "'\u007f' and '\u00a1'" }} or {{ column }} between {{ "'\u1680' and '\u3001'" }}
             or contains({{ white_space }}, ({{ column }})[-1])
             then nullif(trim({{ column }}, {{ white_space }}), '')
         else {{ column }}

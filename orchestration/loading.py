@@ -12,7 +12,7 @@ import duckdb
 
 from orchestration.contracts import Column, ReadingMacros, Table, delivered_tables, reading_macros
 from orchestration.landing import Delivery, Signature, file_signature, readable
-from orchestration.reading import Judgement, UnreadableFileError, hash_file, read_file, value_of
+from orchestration.reading import Reading, UnreadableFileError, hash_file, read_file, value_of
 from orchestration.settings import Rules
 from orchestration.warehouse import transaction
 
@@ -202,17 +202,15 @@ def _judge_files(
 ) -> list[_JudgedFile]:
     """Reads and judges all files before anything is kept. Raises DeliveryFailedError."""
     macros = reading_macros(rules)
-    judgement = Judgement(table, macros, _reason(table, macros, delivery.day))
+    reason = _reason(table, macros, delivery.day)
     judged: list[_JudgedFile] = []
     for number, (path, facts) in enumerate(zip(delivery.files, files, strict=True)):
+        reading = Reading(table, macros, reason, into=f"judged_{number}")
         try:
-            read_file(connection, judgement, path, scratch)
+            read_file(connection, reading, path, scratch)
         except UnreadableFileError as error:
             raise _failed(delivery, path, error) from None
-        rows = f"judged_{number}"
-        connection.execute(f"drop table if exists {rows}")
-        connection.execute(f"alter table delivered rename to {rows}")
-        delivered_count, reasons, unreadable = _count_rows(connection, judgement, rows)
+        delivered_count, reasons, unreadable = _count_rows(connection, reading)
         rejected_count = sum(reasons.values())
         _check_share(delivery, path, delivered_count, rejected_count, reasons, rules)
         if file_signature(path) != (facts.file_name, facts.size_bytes, facts.modified_ns):
@@ -223,7 +221,7 @@ def _judge_files(
             loaded_count=delivered_count - rejected_count,
             rejected_count=rejected_count,
         )
-        judged.append(_JudgedFile(counts, rows, reasons, unreadable))
+        judged.append(_JudgedFile(counts, reading.into, reasons, unreadable))
     return judged
 
 
@@ -305,27 +303,25 @@ def _is_nested(column: Column) -> str:
     return f"coalesce(list_contains(nested_columns, '{column.name}'), false)"
 
 
-def _count_rows(
-    connection: duckdb.DuckDBPyConnection, judgement: Judgement, rows: str
-) -> tuple[int, dict[str, int], dict[str, int]]:
+def _count_rows(connection: duckdb.DuckDBPyConnection, reading: Reading) -> tuple[int, dict[str, int], dict[str, int]]:
     """All rows, those set aside by reason, and optional values of good rows that can't be read per column that has any."""
-    columns = [column for column in judgement.table.columns if not column.is_required]
-    # Text can always be read; what its reading costs is saved.
-    is_unreadable = [
-        f"{_is_nested(column)} or ({column.name} is not null and {judgement.macros.read(column)} is null)"
-        if column.type != "text"
-        else _is_nested(column)
-        for column in columns
-    ]
-    counts = "".join(f", count(*) filter (where reason is null and ({condition}))" for condition in is_unreadable)
+    has_nested = _count(connection, f"select count(nested_columns) from {reading.into}") > 0
+    is_unreadable = {
+        column.name: f"{column.name} is not null and {reading.macros.read(column)} is null"
+        + (f" or {_is_nested(column)}" if has_nested else "")
+        for column in reading.table.columns
+        # Text that isn't nested can always be read.
+        if not column.is_required and (has_nested or column.type != "text")
+    }
+    counts = "".join(f", count(*) filter (where {condition})" for condition in is_unreadable.values())
     by_reason = connection.execute(
-        f"select reason, count(*){counts} from {rows} group by reason order by reason"
+        f"select reason, count(*){counts} from {reading.into} group by reason order by reason"
     ).fetchall()
-    good = next((row[2:] for row in by_reason if row[0] is None), ())
+    unreadable = next((row[2:] for row in by_reason if row[0] is None), (0,) * len(is_unreadable))
     return (
         sum(row[1] for row in by_reason),
         {row[0]: row[1] for row in by_reason if row[0] is not None},
-        {column.name: count for column, count in zip(columns, good, strict=False) if count},
+        {column: count for column, count in zip(is_unreadable, unreadable, strict=True) if count},
     )
 
 
@@ -354,6 +350,8 @@ def _keep_rows(
         """,
         [load_id, file.counts.file_name, records_before],
     )
+    if not file.rejected_by_reason:
+        return
     parsed = ", ".join(f"'{name}', {name}" for name in table.column_names)
     connection.execute(
         f"""

@@ -1,6 +1,6 @@
-"""Reads one delivered file of any format into the temporary table `delivered`, in bulk, by DuckDB.
+"""Reads one delivered file of any format into a temporary table, in bulk, by DuckDB.
 
-`delivered` has a row per record of the file: `row_number` (from 1), `line` (the record's text where the format has
+The table has a row per record of the file: `row_number` (from 1), `line` (the record's text where the format has
 lines and it didn't parse), a cleaned text per column of the table's contract, `nested_columns` (those that held a
 structure where a value belongs, null if none did), `attributes` (JSON of the columns that the contract doesn't know)
 and `reason`, by which the row is set aside.
@@ -59,24 +59,25 @@ def hash_file(file: Path, landing_dir: Path) -> str:
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """How rows of a table become text and are judged: in the pass that reads them, as passes over all text are dear.
+class Reading:
+    """How rows of a table are read and judged, in one pass: passes over all the text are what loading costs.
 
-    `reason` is an expression over a cleaned row, `is_parsable` and what `value_of` names; null for a good row.
+    `reason` is an expression over a cleaned row, `is_parsable`, `nested_columns` and what `value_of` names.
     """
 
     table: Table
     macros: ReadingMacros
     reason: str
+    into: str
 
 
 def value_of(column: Column) -> str:
-    """The name under which a required column's value is found, read once."""
+    """The name under which `reason` finds a required column's value."""
     return f"{column.name}_value"
 
 
-def read_file(connection: duckdb.DuckDBPyConnection, judgement: Judgement, file: Path, scratch: Path) -> None:
-    """Creates the temporary table `delivered` from a file. `scratch` is an empty folder, emptied again afterwards.
+def read_file(connection: duckdb.DuckDBPyConnection, reading: Reading, file: Path, scratch: Path) -> None:
+    """Creates the temporary table `reading.into` from a file. `scratch` is an empty folder, emptied again afterwards.
 
     Raises UnreadableFileError.
     """
@@ -89,32 +90,35 @@ def read_file(connection: duckdb.DuckDBPyConnection, judgement: Judgement, file:
                 "or begin its name with _ to leave it out"
             )
         if file_format == ".parquet":
-            _read_parquet(connection, judgement, file, scratch)
+            _read_parquet(connection, reading, file, scratch)
         elif file_format.startswith(".csv"):
-            _read_csv(connection, judgement, file, scratch)
+            _read_csv(connection, reading, file, scratch)
         else:
-            _read_json_lines(connection, judgement, file, scratch)
+            _read_json_lines(connection, reading, file, scratch)
     finally:
         for leftover in scratch.iterdir():
             leftover.unlink()
 
 
-def _create_delivered(connection: duckdb.DuckDBPyConnection, judgement: Judgement, records: str) -> None:
+def _create_rows(
+    connection: duckdb.DuckDBPyConnection, reading: Reading, records: str, more_columns: Sequence[str] = ()
+) -> None:
     """From a query of row_number, line, is_parsable, nested_columns, attributes and the contract's columns, not cleaned."""
-    table, macros = judgement.table, judgement.macros
+    table, macros = reading.table, reading.macros
     cleaned = ", ".join(f"{macros.clean_text(name)} as {name}" for name in table.column_names)
     values = ", ".join(f"{macros.read(column)} as {value_of(column)}" for column in table.required_columns)
+    kept = ", ".join(("row_number", "line", "nested_columns", *more_columns, *table.column_names, "attributes"))
     connection.execute(
         f"""
-        create or replace temporary table delivered as
+        create or replace temporary table {reading.into} as
         with cleaned as (
-            select row_number, line, is_parsable, nested_columns, {cleaned}, nullif(attributes, '{{}}') as attributes
+            select * replace ({cleaned}, nullif(attributes, '{{}}') as attributes)
             from ({records})
         ),
         valued as (
             select *, {values} from cleaned
         )
-        select row_number, line, nested_columns, {", ".join(table.column_names)}, attributes, {judgement.reason} as reason
+        select {kept}, {reading.reason} as reason
         from valued
         """
     )
@@ -300,17 +304,17 @@ _ANY_FIELD = f'(?: *"(?:[^"]|"")*"(?:[^",][^,]*)?|{_PLAIN})'
 _OPEN_FIELD = ' *"(?:[^"]|"")*'
 
 
-def _read_csv(connection: duckdb.DuckDBPyConnection, judgement: Judgement, file: Path, scratch: Path) -> None:
+def _read_csv(connection: duckdb.DuckDBPyConnection, reading: Reading, file: Path, scratch: Path) -> None:
     plain = _plain_file(file, scratch)
     header, header_lines = _csv_header(plain)
-    _check_columns(judgement.table, header)
+    _check_columns(reading.table, header)
     try:
-        is_clean = _read_clean_csv(connection, judgement, plain, header)
+        is_clean = _read_clean_csv(connection, reading, plain, header)
     except duckdb.InvalidInputException:
         is_clean = False
     if not is_clean:
         # Something in it isn't CSV. DuckDB can't say which records, so they are told apart one by one.
-        _read_faulty_csv(connection, judgement, plain, header, header_lines, scratch)
+        _read_faulty_csv(connection, reading, plain, header, header_lines, scratch)
 
 
 def _csv_header(plain: Path) -> tuple[list[str], int]:
@@ -330,8 +334,8 @@ def _csv_header(plain: Path) -> tuple[list[str], int]:
     raise UnreadableFileError("has no header: its first line must name its columns")
 
 
-def _csv_records(judgement: Judgement, header: Sequence[str], fields: Sequence[str], rest: str, source: str) -> str:
-    table, macros = judgement.table, judgement.macros
+def _csv_records(reading: Reading, header: Sequence[str], fields: Sequence[str], rest: str, source: str) -> str:
+    table, macros = reading.table, reading.macros
     values = dict(zip(header, fields, strict=True))
     known = ", ".join(f"{values.get(name, 'cast(null as varchar)')} as {name}" for name in table.column_names)
     unknown = [
@@ -345,7 +349,7 @@ def _csv_records(judgement: Judgement, header: Sequence[str], fields: Sequence[s
 
 def _read_clean_csv(
     connection: duckdb.DuckDBPyConnection,
-    judgement: Judgement,
+    reading: Reading,
     plain: Path,
     header: Sequence[str],
 ) -> bool:
@@ -358,44 +362,47 @@ def _read_clean_csv(
         auto_detect = false, max_line_size = {LONGEST_LINE_BYTES}, columns = {{{columns}}}
     )"""
     first = connection.execute(f"from {source} limit 1").fetchone()
-    if (
-        first is None
-        or [name or "" for name in first] != list(header)
-        or _is_misread(connection, plain, source, fields)
-    ):
+    if first is None or [name or "" for name in first] != list(header):
         return False
-    rest = "row_number, cast(null as varchar) as line, true as is_parsable"
-    numbered = f"(select *, row_number() over () - 1 as row_number from {source})"
-    records = _csv_records(judgement, header, fields, rest, numbered)
-    _create_delivered(connection, judgement, f"{records} where row_number > 0")
-    return True
+    comma_count = _count_commas(plain)
+    if comma_count is None:
+        return False
+    rest = "row_number, cast(null as varchar) as line, true as is_parsable, strlen(record) - strlen(replace(record, ',', '')) as comma_count"
+    numbered = (
+        f"(select *, row_number() over () - 1 as row_number, concat({', '.join(fields)}) as record from {source})"
+    )
+    records = _csv_records(reading, header, fields, rest, numbered)
+    _create_rows(connection, reading, f"{records} where row_number > 0", ["comma_count"])
+    # DuckDB leaves out empty fields beyond the header's: then commas are left over.
+    record_count, commas_in_fields = connection.execute(
+        f"select count(*), coalesce(sum(comma_count), 0) from {reading.into}"
+    ).fetchone() or (0, 0)
+    commas_in_header = sum(name.count(",") for name in header)
+    return comma_count == (len(fields) - 1) * (record_count + 1) + commas_in_header + int(commas_in_fields)
 
 
-def _is_misread(connection: duckdb.DuckDBPyConnection, plain: Path, source: str, fields: Sequence[str]) -> bool:
-    """Whether DuckDB is too forgiving for this file.
+def _count_commas(plain: Path) -> int | None:
+    """How many commas a file has; none if it is one that DuckDB is too forgiving for.
 
-    It leaves out empty fields beyond the header's: then commas are left over. Next to line feeds it may take lone
-    carriage returns for line ends or for text. And it makes one text of two quoted ones with spaces between.
+    Next to line feeds it may take lone carriage returns for line ends or for text, and it makes one text of two quoted
+    ones with spaces between.
     """
     comma_count = 0
     with open(plain, "rb") as content:
         while chunk := content.read(CHUNK_BYTES):
             chunk += content.readline(LONGEST_LINE_BYTES)
-            if re.search(rb'\r(?!\n)|" +"', chunk):
-                return True
+            # Expressions are slow, so only chunks that may hold such a thing are searched.
+            if b"\r" in chunk and re.search(rb"\r(?!\n)", chunk):
+                return None
+            if b'" ' in chunk and re.search(rb'" +"', chunk):
+                return None
             comma_count += chunk.count(b",")
-    record_count, value_bytes, bytes_without_commas = connection.execute(
-        f"""
-        select count(*), coalesce(sum(strlen(record)), 0), coalesce(sum(strlen(replace(record, ',', ''))), 0)
-        from (select concat({", ".join(fields)}) as record from {source})
-        """
-    ).fetchone() or (0, 0, 0)
-    return comma_count != (len(fields) - 1) * record_count + value_bytes - bytes_without_commas
+    return comma_count
 
 
 def _read_faulty_csv(
     connection: duckdb.DuckDBPyConnection,
-    judgement: Judgement,
+    reading: Reading,
     plain: Path,
     header: Sequence[str],
     header_lines: int,
@@ -469,7 +476,7 @@ def _read_faulty_csv(
         )
         select row_number() over (order by record_number) as row_number, line, is_unclosed
         from joined_lines
-        where {judgement.macros.clean_text("line")} is not null
+        where {reading.macros.clean_text("line")} is not null
         """
     )
     unclosed = connection.execute("select row_number from records where is_unclosed").fetchone()
@@ -499,7 +506,7 @@ def _read_faulty_csv(
     is_parsable = f"coalesce(len(fields), 0) = {len(header)}"
     rest = f"row_number, case when not ({is_parsable}) then line end as line, {is_parsable} as is_parsable"
     fields = [f"case when {is_parsable} then fields[{number + 1}] end" for number in range(len(header))]
-    _create_delivered(connection, judgement, _csv_records(judgement, header, fields, rest, source))
+    _create_rows(connection, reading, _csv_records(reading, header, fields, rest, source))
     for leftover in ("lines", "record_lines", "records"):
         connection.execute(f"drop table {leftover}")
 
@@ -507,8 +514,8 @@ def _read_faulty_csv(
 # JSON lines
 
 
-def _read_json_lines(connection: duckdb.DuckDBPyConnection, judgement: Judgement, file: Path, scratch: Path) -> None:
-    table, macros = judgement.table, judgement.macros
+def _read_json_lines(connection: duckdb.DuckDBPyConnection, reading: Reading, file: Path, scratch: Path) -> None:
+    table, macros = reading.table, reading.macros
     _create_lines(connection, _plain_file(file, scratch), scratch)
     nested_kinds = {
         column.name: "('OBJECT')" if column.type == "text_list" else "('OBJECT', 'ARRAY')" for column in table.columns
@@ -525,9 +532,9 @@ def _read_json_lines(connection: duckdb.DuckDBPyConnection, judgement: Judgement
         f"case when json_type(record, '$.{name}') in {kinds} then '{name}' end" for name, kinds in nested_kinds.items()
     )
     pointer = "('/' || replace(replace(name, '~', '~0'), '/', '~1'))"
-    _create_delivered(
+    _create_rows(
         connection,
-        judgement,
+        reading,
         f"""
         with numbered_lines as (
             select row_number() over (order by line_number) as row_number, line
@@ -574,8 +581,8 @@ def _read_json_lines(connection: duckdb.DuckDBPyConnection, judgement: Judgement
 # Parquet
 
 
-def _read_parquet(connection: duckdb.DuckDBPyConnection, judgement: Judgement, file: Path, scratch: Path) -> None:
-    table, macros = judgement.table, judgement.macros
+def _read_parquet(connection: duckdb.DuckDBPyConnection, reading: Reading, file: Path, scratch: Path) -> None:
+    table, macros = reading.table, reading.macros
     plain = scratch / "delivered.parquet"
     plain.symlink_to(file.resolve())
     try:
@@ -632,9 +639,9 @@ def _read_parquet(connection: duckdb.DuckDBPyConnection, judgement: Judgement, f
             for name, data_type in types.items()
             if name not in table.column_names
         ]
-        _create_delivered(
+        _create_rows(
             connection,
-            judgement,
+            reading,
             f"""
             select
                 row_number() over () as row_number,
