@@ -86,12 +86,15 @@ def test_columns_and_types_are_the_contract(loaded: Site, mart: str) -> None:
     ]
 
 
+DESCRIPTIONS = ("_builds", "_changes", "_large_clients", "_loads", "_meta", "_rejected")
+
+
 def test_the_file_is_called_marts_and_holds_what_it_should(loaded: Site) -> None:
     tables = loaded.published(
         "select schema_name, table_name from duckdb_tables() where database_name = 'marts' order by all"
     )
 
-    assert tables == [("main", table) for table in sorted(("_loads", "_meta", "_rejected", *MARTS))]
+    assert tables == [("main", table) for table in sorted((*DESCRIPTIONS, *MARTS))]
     for mart in MARTS:
         assert loaded.published(f"from {mart}") == loaded.published(f"from marts.{mart}")
     assert loaded.published("select view_name from duckdb_views() where not internal") == []
