@@ -405,8 +405,8 @@ class RowMaker:
             "location": pick((None, None, "Казань", "Нижний, Новгород")),
             "device_type": pick((None, "mobile", "desktop")),
             "visited_pages": pick((None, '["/", "/цены"]', '["/a, \\"b\\""]', "[]", "/", '{"a": 1}')),
-            "time_on_site": pick((None, "0", "95", "девяносто")),
-            "visit_duration": pick((None, "120", "3600", "-")),
+            "time_on_site": pick((None, "0", "95", "13.0", "девяносто")),
+            "visit_duration": pick((None, "120", "3600.00", "-", "1.5")),
             "page_hash": pick((None, "a1b2")),
         }
 
@@ -421,9 +421,9 @@ class RowMaker:
             "client_name": pick((None, None, "Анна", 'ООО "Окна, двери"', "Анна\nи Борис")),
             "location": pick((None, None, "Казань", "Уфа")),
             "final_group": pick((None, "Продажи")),
-            "is_unique": pick((None, "true", "FALSE", "True", "может быть")),
+            "is_unique": pick((None, "true", "FALSE", "t", "N", "0", "yes", "Да", "нет", "может быть")),
             "call_page": pick((None, "https://okna.example/price?a=1,2")),
-            "duration": pick((None, "0", "61", "минута")),
+            "duration": pick((None, "0", "61", "61.0", "минута")),
             "value": pick((None, "1500", "1500.50", "-10.5", "тысяча", "1 500")),
         }
         if self.chance(0.3):

@@ -1,8 +1,9 @@
 """The rules once more, in plain Python, for tests only.
 
 It shares no code with the project, so that the two can be wrong only in different ways. It favours
-being read over being fast, and knows deliveries only after parsing: files that can't be read at all
-and lines that don't parse (parts of R25 and R26) are beyond it.
+being read over being fast, yet nothing in it grows with the square of all rows. It knows deliveries
+only after parsing: files that can't be read at all and lines that don't parse (parts of R25 and R26)
+are beyond it.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import csv
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import ROUND_HALF_UP, Decimal
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -134,7 +135,7 @@ class Referrer:
     name: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # told apart by identity, so that what follows from seeds can be kept
 class Seeds:
     widgets: Mapping[str, Widget] = field(default_factory=dict)
     channel_rules: Sequence[ChannelRule] = ()
@@ -224,34 +225,27 @@ class Client:
 
 def expected_marts(deliveries: Iterable[Delivery], settings: Settings, seeds: Seeds) -> Marts:
     """What the marts hold after these deliveries arrived in this order."""
-    accepted, failed = accept(deliveries, settings)
-    rejected: list[MartRow] = []
-    for (table, load_day), files in sorted(accepted.items()):
-        for file_name, rows in sorted(files.items()):
-            for number, row in enumerate(rows, start=1):
-                reason = rejection_reason(table, load_day, row, settings)
-                if reason is not None:
-                    rejected.append(
-                        {
-                            "table": table,
-                            "load_day": load_day,
-                            "file": file_name,
-                            "row": number,
-                            "reason": reason,
-                        }
-                    )
+    arrivals = Arrivals()
+    for delivery in deliveries:
+        arrivals.add(delivery, settings)
+    return marts_of(arrivals, settings, seeds)
 
+
+def marts_of(arrivals: Arrivals, settings: Settings, seeds: Seeds) -> Marts:
+    """What the marts hold after these arrivals, whatever the settings were when they came."""
+    accepted = arrivals.accepted
+    rejected = [row for _, delivery in sorted(accepted.items()) for row in delivery.rejected]
     touches = [
         read_touch(row, settings, seeds)
-        for row in newest_versions("touches", accepted, settings)
+        for row in newest_versions("touches", accepted)
         if day_has_come("touches", row, accepted, settings)
     ]
     contacts = [
         read_contact(row, settings, seeds)
-        for row in newest_versions("contacts", accepted, settings)
+        for row in newest_versions("contacts", accepted)
         if day_has_come("contacts", row, accepted, settings)
     ]
-    marts = Marts([], [], [], [], rejected, failed)
+    marts = Marts([], [], [], [], rejected, set(arrivals.failed))
     for client in find_clients(touches, contacts):
         if client.contacts:  # R16
             add_client(client, marts, settings)
@@ -264,30 +258,79 @@ def expected_marts(deliveries: Iterable[Delivery], settings: Settings, seeds: Se
 
 # Deliveries: R3, R9, R25, R26, R27
 
-Accepted = dict[tuple[str, date], Mapping[str, Sequence[Row]]]
+
+class Record(Mapping[str, str]):
+    """The trimmed values of a good row: a mapping that can be looked up by, as it never changes."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self.values_by_column = dict(values)
+        self.items_hash = hash(tuple(sorted(self.values_by_column.items())))
+
+    def __getitem__(self, column: str) -> str:
+        return self.values_by_column[column]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values_by_column)
+
+    def __len__(self) -> int:
+        return len(self.values_by_column)
+
+    def __hash__(self) -> int:
+        return self.items_hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Record) and self.values_by_column == other.values_by_column
 
 
-def accept(deliveries: Iterable[Delivery], settings: Settings) -> tuple[Accepted, set[tuple[str, date]]]:
+@dataclass(frozen=True)
+class AcceptedDelivery:
+    records: Sequence[tuple[str, int, Record]]
+    """The good rows with file name and row number."""
+    rejected: Sequence[MartRow]
+
+
+Accepted = dict[tuple[str, date], AcceptedDelivery]
+
+
+@dataclass
+class Arrivals:
     """The last accepted delivery of every table and day, and the days whose latest one failed."""
-    accepted: Accepted = {}
-    failed: set[tuple[str, date]] = set()
-    for delivery in deliveries:
+
+    accepted: Accepted = field(default_factory=dict)
+    failed: set[tuple[str, date]] = field(default_factory=set)
+
+    def add(self, delivery: Delivery, settings: Settings) -> None:
+        """Judge one more delivery, by the settings of its arrival."""
         key = (delivery.table, delivery.load_day)
         if not delivery.files:
-            continue
-        if any(
-            is_mostly_rejected(delivery.table, delivery.load_day, rows, settings) for rows in delivery.files.values()
-        ):
-            failed.add(key)
-        else:
-            accepted[key] = delivery.files
-            failed.discard(key)
-    return accepted, failed
+            return
+        records: list[tuple[str, int, Record]] = []
+        rejected: list[MartRow] = []
+        for file_name, rows in sorted(delivery.files.items()):
+            reasons = [rejection_reason(delivery.table, delivery.load_day, row, settings) for row in rows]
+            if is_mostly_rejected(reasons, settings):
+                self.failed.add(key)
+                return
+            for number, (row, reason) in enumerate(zip(rows, reasons, strict=True), start=1):
+                if reason is None:
+                    records.append((file_name, number, Record(trimmed(row))))
+                else:
+                    rejected.append(
+                        {
+                            "table": delivery.table,
+                            "load_day": delivery.load_day,
+                            "file": file_name,
+                            "row": number,
+                            "reason": reason,
+                        }
+                    )
+        self.accepted[key] = AcceptedDelivery(records, rejected)
+        self.failed.discard(key)
 
 
-def is_mostly_rejected(table: str, load_day: date, rows: Sequence[Row], settings: Settings) -> bool:
-    rejected = sum(rejection_reason(table, load_day, row, settings) is not None for row in rows)
-    return len(rows) >= 20 and rejected / len(rows) > settings.max_rejected_share
+def is_mostly_rejected(reasons: Sequence[str | None], settings: Settings) -> bool:
+    rejected = sum(reason is not None for reason in reasons)
+    return len(reasons) >= 20 and rejected / len(reasons) > settings.max_rejected_share
 
 
 def rejection_reason(table: str, load_day: date, row: Row, settings: Settings) -> str | None:
@@ -308,22 +351,18 @@ def rejection_reason(table: str, load_day: date, row: Row, settings: Settings) -
     return None
 
 
-def newest_versions(table: str, accepted: Accepted, settings: Settings) -> list[dict[str, str]]:
-    """Every id's newest row (R3), trimmed; a row that was set aside is no version."""
-    newest: dict[str, tuple[tuple[date, str, int], dict[str, str]]] = {}
-    for (of_table, load_day), files in accepted.items():
+def newest_versions(table: str, accepted: Accepted) -> list[Record]:
+    """Every id's newest row (R3); a row that was set aside is no version."""
+    newest: dict[str, tuple[tuple[date, str, int], Record]] = {}
+    for (of_table, load_day), delivery in accepted.items():
         if of_table != table:
             continue
-        for file_name, rows in files.items():
-            for number, row in enumerate(rows, start=1):
-                if rejection_reason(table, load_day, row, settings) is not None:
-                    continue
-                values = trimmed(row)
-                row_id = values[ID_COLUMN[table]]
-                version = (load_day, file_name, number)
-                if row_id not in newest or newest[row_id][0] < version:
-                    newest[row_id] = (version, values)
-    return [values for _, values in newest.values()]
+        for file_name, number, record in delivery.records:
+            record_id = record[ID_COLUMN[table]]
+            version = (load_day, file_name, number)
+            if record_id not in newest or newest[record_id][0] < version:
+                newest[record_id] = (version, record)
+    return [record for _, record in newest.values()]
 
 
 def day_has_come(table: str, values: Mapping[str, str], accepted: Accepted, settings: Settings) -> bool:
@@ -390,19 +429,18 @@ def readable_instant(text: str, settings: Settings) -> datetime:
 
 def read_boolean(text: str | None) -> bool | None:
     return {
-        **{"true": True, "1": True, "yes": True},
-        **{"false": False, "0": False, "no": False},
+        **dict.fromkeys(("true", "t", "1", "yes", "y", "да"), True),
+        **dict.fromkeys(("false", "f", "0", "no", "n", "нет"), False),
     }.get((text or "").lower())
 
 
 def read_seconds(text: str | None) -> int | None:
-    if text is None or not re.fullmatch(r"[0-9]+", text) or int(text) >= 2**63:
-        return None
-    return int(text)
+    match = re.fullmatch(r"([0-9]+)(\.0+)?", text or "")
+    return int(match[1]) if match and int(match[1]) < 2**63 else None
 
 
 def read_money(text: str | None) -> Decimal | None:
-    if text is None or not re.fullmatch(r"[+-]?[0-9]{1,20}(\.[0-9]*)?", text):
+    if text is None or not re.fullmatch(r"[+-]?[0-9]{1,20}(\.[0-9]+)?", text):
         return None
     amount = Decimal(text).quantize(Decimal("0.01"), ROUND_HALF_UP)
     return amount if abs(amount) < Decimal(10) ** 16 else None
@@ -446,49 +484,62 @@ def comparable(kind: str, value: str, settings: Settings) -> str | None:
     return value
 
 
+@cache
+def texts_that_tie_nothing(seeds: Seeds) -> frozenset[str]:
+    return frozenset(trim(placeholder).lower() for placeholder in seeds.placeholders)
+
+
+@cache
+def ignored_values(kind: str, settings: Settings, seeds: Seeds) -> frozenset[str | None]:
+    return frozenset(
+        comparable(kind, trim(ignored_value), settings)
+        for ignored_kind, ignored_value in seeds.ignored_identifiers
+        if ignored_kind in ("", kind)
+    )
+
+
 def identifiers_of(
     values: Mapping[str, str], kinds: Iterable[str], settings: Settings, seeds: Seeds
 ) -> frozenset[Identifier]:
-    placeholders = {trim(placeholder).lower() for placeholder in seeds.placeholders}
     found = set()
     for kind in kinds:
-        if kind not in values or values[kind].lower() in placeholders:
+        if kind not in values or values[kind].lower() in texts_that_tie_nothing(seeds):
             continue
         value = comparable(kind, values[kind], settings)
-        ignored = {
-            comparable(kind, trim(ignored_value), settings)
-            for ignored_kind, ignored_value in seeds.ignored_identifiers
-            if ignored_kind in ("", kind)
-        }
-        if value is not None and value not in ignored:
+        if value is not None and value not in ignored_values(kind, settings, seeds):
             found.add((kind, value))
     return frozenset(found)
 
 
 def find_clients(touches: Iterable[Touch], contacts: Iterable[Contact]) -> list[Client]:
     """Put together what is tied, directly or through others, within a brand."""
-    clients: list[Client] = []
-    client_of: dict[tuple[str, Identifier], Client] = {}
     rows: list[Touch | Contact] = [*touches, *contacts]
-    for row in rows:
-        keys = {(row.brand_id, identifier) for identifier in row.identifiers}
-        tied = {client_of[key] for key in keys if key in client_of}
-        client = Client(
-            touches=[touch for other in tied for touch in other.touches],
-            contacts=[contact for other in tied for contact in other.contacts],
-        )
-        if isinstance(row, Touch):
-            client.touches.append(row)
-        else:
-            client.contacts.append(row)
-        for key, owner in client_of.items():
-            if owner in tied:
-                client_of[key] = client
-        client_of.update(dict.fromkeys(keys, client))
-        clients = [*(other for other in clients if other not in tied), client]
-    for client in clients:
+    carriers: dict[tuple[str, Identifier], list[int]] = {}
+    for number, row in enumerate(rows):
+        for identifier in row.identifiers:
+            carriers.setdefault((row.brand_id, identifier), []).append(number)
+    clients: list[Client] = []
+    is_placed = [False] * len(rows)
+    for start in range(len(rows)):
+        if is_placed[start]:
+            continue
+        client = Client()
+        is_placed[start] = True
+        waiting = [start]
+        while waiting:
+            row = rows[waiting.pop()]
+            if isinstance(row, Touch):
+                client.touches.append(row)
+            else:
+                client.contacts.append(row)
+            for identifier in row.identifiers:
+                for number in carriers.pop((row.brand_id, identifier), ()):
+                    if not is_placed[number]:
+                        is_placed[number] = True
+                        waiting.append(number)
         client.touches.sort(key=lambda touch: (touch.touched_at, touch.touch_id))
         client.contacts.sort(key=lambda contact: (contact.contacted_at, contact.contact_id))
+        clients.append(client)
     return clients
 
 
@@ -539,6 +590,12 @@ def own_host(values: Mapping[str, str], seeds: Seeds) -> str | None:
     return host.removeprefix("www.") or None
 
 
+@cache
+def longest_hosts_first(seeds: Seeds) -> list[tuple[str, Referrer]]:
+    hosts = sorted(seeds.referrers, key=len, reverse=True)
+    return [(host.lower(), seeds.referrers[host]) for host in hosts]
+
+
 def referrer_pair(values: Mapping[str, str], seeds: Seeds) -> tuple[str, str] | None:
     host = host_of(values.get("referrer"))
     if host is None:
@@ -546,9 +603,8 @@ def referrer_pair(values: Mapping[str, str], seeds: Seeds) -> tuple[str, str] | 
     own = own_host(values, seeds)
     if own is not None and is_within(host, own):
         return None
-    for seed_host in sorted(seeds.referrers, key=len, reverse=True):
-        if is_within(host, seed_host.lower()):
-            referrer = seeds.referrers[seed_host]
+    for seed_host, referrer in longest_hosts_first(seeds):
+        if is_within(host, seed_host):
             if referrer.kind == "ignored":
                 return None
             return referrer.name, {"search": "organic", "social": "social"}[referrer.kind]
@@ -614,7 +670,8 @@ def is_letter_or_digit(character: str) -> bool:
 # Rows into touches and contacts
 
 
-def read_touch(values: Mapping[str, str], settings: Settings, seeds: Seeds) -> Touch:
+@lru_cache(maxsize=50_000)
+def read_touch(values: Record, settings: Settings, seeds: Seeds) -> Touch:
     touched_at = readable_instant(values["touched_at"], settings)
     tags = {tag: tag_of(values, tag) for tag in TAGS}
     source, medium = source_and_medium(values, seeds)
@@ -645,7 +702,8 @@ def read_touch(values: Mapping[str, str], settings: Settings, seeds: Seeds) -> T
     )
 
 
-def read_contact(values: Mapping[str, str], settings: Settings, seeds: Seeds) -> Contact:
+@lru_cache(maxsize=50_000)
+def read_contact(values: Record, settings: Settings, seeds: Seeds) -> Contact:
     contacted_at = readable_instant(values["contacted_at"], settings)
     widget_id = values["widget_id"]
     widget = seeds.widgets.get(widget_id)
