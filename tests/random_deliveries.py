@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote, quote_plus
 from zoneinfo import ZoneInfo
 
@@ -52,6 +52,23 @@ PHONES = ("+79001234567", "+79001234568", "+74991234567", "+84991234567", "+7916
 INVALID_PHONES = ("12345", "+7 000 000-00-00", "перезвоните", "+7(900)123-45-6")
 INVALID_EMAILS = ("no-at-sign.example", "@example.com", "anna@", "a b@example.com")
 UNKNOWN_WIDGET = "w-unknown"
+
+# Every setting at some other value, alone and together.
+CHANGED_SETTINGS: tuple[dict[str, Any], ...] = (
+    {},
+    {"history_scope": "since_previous_contact"},
+    {"lookback_days": 1},
+    {"channel_grain": "medium"},
+    {"channel_grain": "source"},
+    {"channel_grain": "source_medium_campaign", "history_touch_limit": 3},
+    {"count_direct_touches": False},
+    {"contact_grace_seconds": 60, "lookback_days": 0.5, "history_scope": "since_previous_contact"},
+    {"default_phone_region": "US"},
+    {"report_timezone": "Asia/Vladivostok"},
+    {"history_touch_limit": 1, "contact_grace_seconds": 3600},
+    {"report_timezone": "America/New_York", "lookback_days": 3},
+    {"max_rejected_share": 0.1, "history_scope": "since_previous_contact", "count_direct_touches": False},
+)
 
 
 def example_seeds() -> Seeds:
@@ -133,6 +150,8 @@ class RowMaker:
     zone: ZoneInfo
     people: list[Person] = field(default_factory=list)
     delivered: dict[str, list[Row]] = field(default_factory=lambda: {"touches": [], "contacts": []})
+    identifier_shares: Sequence[float] = (0.15, 0.4, 0.4, 0.7)
+    stranger_chance: float = 0.07
 
     def __post_init__(self) -> None:
         # Sorted, as the order of a set changes from one run of Python to the next.
@@ -166,13 +185,13 @@ class RowMaker:
 
     def identifiers(self, kinds: Sequence[str]) -> dict[str, str | None]:
         person = self.dice.choice(self.people)
-        share = self.dice.choice((0.15, 0.4, 0.4, 0.7))
+        share = self.dice.choice(self.identifier_shares)
         found: dict[str, str | None] = {}
         for kind in kinds:
             found[kind] = None
             if not self.chance(share):
                 continue
-            owner = self.dice.choice(self.people) if self.chance(0.07) else person
+            owner = self.dice.choice(self.people) if self.chance(self.stranger_chance) else person
             value = self.dice.choice(owner.identifiers[kind][: 1 + self.chance(0.35) * 2])
             ignored = [each for of_kind, each in self.ignored if of_kind in ("", kind)]
             if self.chance(0.06):

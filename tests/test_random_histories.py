@@ -5,12 +5,11 @@ RANDOM_HISTORIES sets how many are tried, FIRST_RANDOM_HISTORY from which seed o
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 from golden_marts import as_golden_rows
 from pipeline import MARTS, build_marts, built_marts, load_landing, rejected_rows, sorted_rows
-from random_deliveries import FILE_FORMATS, random_deliveries, write_delivery
+from random_deliveries import CHANGED_SETTINGS, FILE_FORMATS, random_deliveries, write_delivery
 from reference import Seeds, Settings, expected_marts
 
 from orchestration.settings import PROJECT_DIR, Rules
@@ -18,23 +17,6 @@ from orchestration.warehouse import Warehouse
 
 FIRST = int(os.environ.get("FIRST_RANDOM_HISTORY", "0"))
 COUNT = int(os.environ.get("RANDOM_HISTORIES", "13"))
-
-# Every setting at some other value, alone and together.
-CHANGED_SETTINGS: tuple[dict[str, Any], ...] = (
-    {},
-    {"history_scope": "since_previous_contact"},
-    {"lookback_days": 1},
-    {"channel_grain": "medium"},
-    {"channel_grain": "source"},
-    {"channel_grain": "source_medium_campaign", "history_touch_limit": 3},
-    {"count_direct_touches": False},
-    {"contact_grace_seconds": 60, "lookback_days": 0.5, "history_scope": "since_previous_contact"},
-    {"default_phone_region": "US"},
-    {"report_timezone": "Asia/Vladivostok"},
-    {"history_touch_limit": 1, "contact_grace_seconds": 3600},
-    {"report_timezone": "America/New_York", "lookback_days": 3},
-    {"max_rejected_share": 0.1, "history_scope": "since_previous_contact", "count_direct_touches": False},
-)
 
 
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + COUNT))

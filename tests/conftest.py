@@ -1,0 +1,17 @@
+"""What all tests share: a last line for campaigns."""
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--count-line", action="store_true", help="end in a line `N passed, N failed`")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Behind all that pytest says; errors before and after a test count as failures."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if not config.getoption("--count-line", default=False) or hasattr(config, "workerinput") or reporter is None:
+        return
+    failed = {report.nodeid for outcome in ("failed", "error") for report in reporter.stats.get(outcome, ())}
+    passed = {report.nodeid for report in reporter.stats.get("passed", ())} - failed
+    print(f"{len(passed)} passed, {len(failed)} failed", flush=True)

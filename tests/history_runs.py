@@ -1,0 +1,259 @@
+"""Runs histories through a warehouse, and compares its marts after every build.
+
+They must equal a full rebuild of the same raw tables, the reference's marts, and, once published, what readers get.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from pipeline import MARTS, load_landing, rows_of
+from random_deliveries import write_delivery
+from random_histories import Calendar, Folder, History, PlacedRow, Step, combined_delivery
+from reference import Arrivals, Delivery, Seeds, Settings, marts_of
+
+from orchestration.building import build
+from orchestration.publishing import PublicationError, Publications
+from orchestration.settings import PROJECT_DIR, Rules
+from orchestration.warehouse import Warehouse
+
+COMPARISONS = ("full rebuild", "reference", "published")
+OWNER_COLUMN = {
+    "journal": "contact_id",
+    "client_card": "first_contact_id",
+    "interaction_history": "contact_id",
+    "client_history": "contact_id",
+}
+SHOWN_ROWS = 6
+Row = tuple[str | None, ...]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What went wrong at a step; a namespace of none is everybody's."""
+
+    step: int
+    comparison: str
+    namespace: str | None
+    message: str
+
+
+@dataclass(frozen=True)
+class Difference:
+    mart: str
+    side: str
+    row: Mapping[str, Any]
+
+    @property
+    def owner(self) -> str:
+        return str(self.row[OWNER_COLUMN[self.mart]])
+
+    def __str__(self) -> str:
+        values = {name: value for name, value in self.row.items() if value is not None}
+        return f"{self.mart}, {self.side}: {values}"
+
+
+class HistoryRun:
+    """One warehouse with its landing folder, and what it must hold."""
+
+    def __init__(self, folder: Path, calendar: Calendar, histories: Sequence[History], seeds: Seeds) -> None:
+        self.folder = folder
+        self.landing = folder / "landing"
+        self.warehouse = Warehouse(folder / "warehouse")
+        self.calendar = calendar
+        self.histories = histories
+        self.seeds = seeds
+        self.arrivals = Arrivals()
+        self.parts: dict[Folder, dict[str, tuple[PlacedRow, ...]]] = {}
+        self.lying: dict[Folder, Delivery] = {}
+        self.accepted_parts: dict[Folder, dict[str, tuple[PlacedRow, ...]]] = {}
+
+    def faults(
+        self, compared_steps: Sequence[int] | None = None, comparisons: Sequence[str] = COMPARISONS
+    ) -> list[Fault]:
+        """Runs all steps, or until every history has failed. Of each history only its first faulty step is told."""
+        found: list[Fault] = []
+        namespaces = {history.namespace for history in self.histories}
+        for number, step in enumerate(self.calendar.steps):
+            is_compared = compared_steps is None or number in compared_steps
+            try:
+                self.run_step(step)
+                differences = self.compare(step, comparisons if is_compared else ())
+            except (AssertionError, PublicationError) as error:
+                return [*found, Fault(number, "build", None, str(error))]
+            for comparison, some in differences.items():
+                for namespace, own in by_namespace(some, namespaces).items():
+                    if any(fault.namespace == namespace and fault.step < number for fault in found):
+                        continue
+                    shown = "\n".join(str(difference) for difference in own[:SHOWN_ROWS])
+                    more = f"\n… and {len(own) - SHOWN_ROWS} more" if len(own) > SHOWN_ROWS else ""
+                    found.append(Fault(number, comparison, namespace, shown + more))
+            if namespaces <= {fault.namespace for fault in found}:
+                break
+        return found
+
+    def run_step(self, step: Step) -> None:
+        rules = Rules.read(step.settings)
+        for load in step.loads:
+            for folder in load.written:
+                self.write(folder, load.number, is_failing=folder in load.failing)
+            self.load(rules, Settings(**step.settings))
+        with self.warehouse.locked("test"):
+            outcome = build(self.warehouse, rules, full_refresh=step.is_full_refresh)
+            assert outcome.is_passed, outcome.explain()
+            if step.is_published:
+                Publications(self.warehouse).publish(rules)
+
+    def write(self, folder: Folder, load_number: int, is_failing: bool) -> None:
+        parts = self.parts.setdefault(folder, {})
+        for history in self.histories:
+            if (load_number, *folder) in history.changes:
+                parts[history.namespace] = history.changes[load_number, *folder]
+        ordered = [parts.get(history.namespace, ()) for history in self.histories]
+        delivery = combined_delivery(folder, ordered, self.seeds, self.calendar.zone, is_failing)
+        self.lying[folder] = write_delivery(delivery, self.landing, self.calendar.file_format)
+
+    def load(self, rules: Rules, settings: Settings) -> None:
+        for load in load_landing(self.warehouse, self.landing, rules):
+            folder = (load.table, load.day)
+            if load.outcome == "unchanged":
+                self.arrivals.failed.discard(folder)
+                continue
+            self.arrivals.add(self.lying[folder], settings)
+            if load.outcome == "loaded":
+                self.accepted_parts[folder] = dict(self.parts[folder])
+            assert (folder in self.arrivals.failed) == (load.outcome == "failed"), (
+                f"{load.table} of {load.day} {load.outcome}: {load.message}"
+            )
+
+    # Comparisons
+
+    def compare(self, step: Step, comparisons: Sequence[str]) -> dict[str, list[Difference]]:
+        """What differs, by comparison."""
+        found: dict[str, list[Difference]] = {}
+        if "reference" in comparisons:
+            found["reference"] = self.differences_from_reference(step)
+        if "published" in comparisons and step.is_published:
+            with self.attached(published=self.warehouse.folder / "marts.duckdb") as connection:
+                found["published"] = differences(connection, "published.main")
+                through = connection.execute("select data_through from published._meta").fetchone()
+            assert through == (self.data_through(),), f"published through {through}, not {self.data_through()}"
+        if "full rebuild" in comparisons:
+            with self.attached(rebuilt=self.full_rebuild(step).file) as connection:
+                found["full rebuild"] = differences(connection, "rebuilt.marts")
+        return {comparison: some for comparison, some in found.items() if some}
+
+    def full_rebuild(self, step: Step) -> Warehouse:
+        """Everything once more from the same raw tables, in a copy."""
+        copy = Warehouse(self.folder / "full rebuild")
+        copy.folder.mkdir(exist_ok=True)
+        with self.warehouse.locked("test"), copy.locked("test"):
+            for ending in ("", ".wal"):
+                original = self.warehouse.file.with_name(self.warehouse.file.name + ending)
+                target = copy.folder / original.name
+                target.unlink(missing_ok=True)
+                if original.exists():
+                    shutil.copyfile(original, target)
+            outcome = build(copy, Rules.read(step.settings), full_refresh=True)
+        assert outcome.is_passed, f"the full rebuild failed: {outcome.explain()}"
+        return copy
+
+    def differences_from_reference(self, step: Step) -> list[Difference]:
+        if not self.arrivals.accepted:
+            return []
+        expected = marts_of(self.arrivals, Settings(**step.settings), self.seeds)
+        found = []
+        with self.attached() as connection:
+            for mart in MARTS:
+                given_rows = rows_of(connection, f"select * from incremental.marts.{mart}")
+                expected_rows = getattr(expected, mart)
+                columns = sorted((given_rows or expected_rows or [{}])[0])
+                given = {comparable(row, columns): row for row in given_rows}
+                wanted = {comparable(row, columns): row for row in expected_rows}
+                counts = Counter(comparable(row, columns) for row in given_rows)
+                counts.subtract(Counter(comparable(row, columns) for row in expected_rows))
+                found += [
+                    Difference(mart, "is there, should not be" if count > 0 else "is missing", (given | wanted)[key])
+                    for key, count in counts.items()
+                    if count
+                ]
+        return found
+
+    def data_through(self) -> date | None:
+        return max((day for _, day in self.arrivals.accepted), default=None)
+
+    @contextmanager
+    def attached(self, **files: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+        with self.warehouse.locked("test"), duckdb.connect() as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            for name, file in {"incremental": self.warehouse.file, **files}.items():
+                connection.execute(f"attach '{file}' as {name} (read_only)")
+            yield connection
+
+    def mart_rows(self) -> dict[str, list[Row]]:
+        """All rows as sorted texts, the same under every host time zone."""
+        with self.attached() as connection:
+            return {
+                mart: connection.execute(
+                    f"select columns(*)::varchar from incremental.marts.{mart} order by all"
+                ).fetchall()
+                for mart in MARTS
+            }
+
+
+def differences(connection: duckdb.DuckDBPyConnection, other: str) -> list[Difference]:
+    """Rows of marts that are not in both databases equally often."""
+    found = []
+    for mart in MARTS:
+        ours, theirs = f"from incremental.marts.{mart}", f"from {other}.{mart}"
+        for side, query in (
+            ("is there, should not be", f"{ours} except all {theirs}"),
+            ("is missing", f"{theirs} except all {ours}"),
+        ):
+            found += [Difference(mart, side, row) for row in rows_of(connection, query)]
+    return found
+
+
+def by_namespace(some: Sequence[Difference], namespaces: set[str]) -> dict[str | None, list[Difference]]:
+    grouped: dict[str | None, list[Difference]] = {}
+    for difference in some:
+        owner = next((namespace for namespace in namespaces if difference.owner.startswith(namespace)), None)
+        grouped.setdefault(owner, []).append(difference)
+    return grouped
+
+
+def comparable(row: Mapping[str, Any], columns: Sequence[str]) -> tuple[Any, ...]:
+    return tuple(hashable(column, row[column]) for column in columns)
+
+
+def hashable(column: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if column == "attributes":
+        # Two JSON texts may differ in the order of their keys only.
+        return tuple(sorted(json.loads(value).items()))
+    return tuple(value) if isinstance(value, list) else value
+
+
+def main() -> None:
+    """Runs pickled histories in a process of its own: history_runs.py PICKLE FOLDER."""
+    calendar, histories = pickle.loads(Path(sys.argv[1]).read_bytes())
+    run = HistoryRun(Path(sys.argv[2]), calendar, histories, Seeds.read(PROJECT_DIR / "seeds"))
+    faults = [str(fault) for fault in run.faults(comparisons=["reference"])]
+    print(json.dumps({"faults": faults, "marts": run.mart_rows(), "host_zone": os.environ.get("TZ")}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,226 @@
+"""Random histories, compared after every build with a full rebuild and with the reference.
+
+A few by default; `make torture` tries hundreds. From the environment:
+
+TORTURE_HISTORIES                 how many
+TORTURE_FIRST_SEED                from which seed on
+TORTURE_HISTORIES_PER_WAREHOUSE   how many share a warehouse; a seed's calendar depends on it
+TORTURE_STEPS                     builds per history, at least 6
+TORTURE_ORDERS                    how many warehouses' deliveries arrive once more in every other order
+TORTURE_HOST_ZONES                under how many host time zones
+TORTURE_SHRINK_BUILDS             how many builds may be spent on cutting failing histories down
+"""
+
+import json
+import os
+import pickle
+import random
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from history_runs import Fault, HistoryRun, Row
+from random_histories import (
+    Calendar,
+    Folder,
+    History,
+    Load,
+    PlacedRow,
+    namespace_of,
+    random_calendar,
+    random_history,
+)
+from reference import Seeds
+from shrinking import Budget, OutOfBuildsError, Shrinker, described, largest_omission
+
+from orchestration.settings import PROJECT_DIR
+
+HISTORIES = int(os.environ.get("TORTURE_HISTORIES", "12"))
+FIRST_SEED = int(os.environ.get("TORTURE_FIRST_SEED", "0"))
+PER_WAREHOUSE = int(os.environ.get("TORTURE_HISTORIES_PER_WAREHOUSE", "30"))
+STEPS = max(6, int(os.environ.get("TORTURE_STEPS", "6")))
+ORDERS = int(os.environ.get("TORTURE_ORDERS", "0"))
+HOST_ZONES = int(os.environ.get("TORTURE_HOST_ZONES", "1"))
+SHRINK_BUDGET = Budget(int(os.environ.get("TORTURE_SHRINK_BUILDS", "120")))
+
+SEEDS_OF_HISTORIES = range(FIRST_SEED, FIRST_SEED + HISTORIES)
+WAREHOUSES = sorted({seed // PER_WAREHOUSE for seed in SEEDS_OF_HISTORIES})
+ZONES = ("Pacific/Kiritimati", "America/New_York", "UTC", "Asia/Kolkata", "America/St_Johns")
+SEEDS = Seeds.read(PROJECT_DIR / "seeds")
+Order = list[list[list[Folder]]]  # steps, their loads, the folders written before each
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a warehouse with all its histories came to."""
+
+    calendar: Calendar
+    histories: tuple[History, ...]
+    faults: tuple[Fault, ...]
+    marts: dict[str, list[Row]]
+    accepted: dict[Folder, dict[str, tuple[PlacedRow, ...]]]
+    """By folder, what every namespace had in it when it was last accepted."""
+
+
+@cache
+def outcome_of(warehouse: int) -> Outcome:
+    calendar = random_calendar(warehouse, STEPS)
+    seeds = [seed for seed in SEEDS_OF_HISTORIES if seed // PER_WAREHOUSE == warehouse]
+    histories = [random_history(seed, calendar, SEEDS) for seed in seeds]
+    with TemporaryDirectory(prefix="histories-") as folder:
+        run = HistoryRun(Path(folder), calendar, histories, SEEDS)
+        faults = run.faults()
+        marts = {} if faults else run.mart_rows()
+        return Outcome(calendar, tuple(histories), tuple(faults), marts, run.accepted_parts)
+
+
+def in_group(warehouse: int, *values: object) -> object:
+    """Tests of one warehouse stay together where tests are spread over processors, so that it is run once."""
+    return pytest.param(*values, marks=pytest.mark.xdist_group(f"warehouse-{warehouse}"))
+
+
+@pytest.mark.parametrize("seed", [in_group(seed // PER_WAREHOUSE, seed) for seed in SEEDS_OF_HISTORIES])
+def test_a_history_gives_after_every_build_what_a_full_rebuild_and_the_reference_give(seed: int) -> None:
+    outcome = outcome_of(seed // PER_WAREHOUSE)
+    faults = [fault for fault in outcome.faults if fault.namespace in (None, namespace_of(seed))]
+    if faults:
+        pytest.fail(explained(seed, outcome.calendar, faults), pytrace=False)
+
+
+def explained(seed: int, calendar: Calendar, faults: Sequence[Fault]) -> str:
+    lines = [f"history {seed} in calendar {calendar.seed}, {calendar.file_format}"]
+    lines += [f"after step {fault.step}, compared with {fault.comparison}:\n{fault.message}" for fault in faults]
+    # What costs least to look at: a fault against the reference needs no rebuild.
+    fault = min(faults, key=lambda fault: (fault.step, fault.comparison != "reference"))
+    first, count = seed, 1
+    with TemporaryDirectory(prefix="shrinking-") as folder:
+        shrinker = Shrinker(Path(folder), calendar, seed, fault, SEEDS, SHRINK_BUDGET)
+        try:
+            if shrinker.is_failing_alone():
+                shrinker.shrink()
+                lines += ["cut down to:", described(shrinker.calendar, shrinker.history())]
+            else:
+                first, count = calendar.seed * PER_WAREHOUSE, PER_WAREHOUSE
+                lines.append("It fails only together with the other histories of its warehouse.")
+        except OutOfBuildsError:
+            lines.append("It is not cut down: TORTURE_SHRINK_BUILDS is spent.")
+    lines += ["again:", replay_command(first, count)]
+    return "\n".join(lines)
+
+
+def replay_command(first: int, count: int) -> str:
+    settings = {
+        "TORTURE_FIRST_SEED": first,
+        "TORTURE_HISTORIES": count,
+        "TORTURE_HISTORIES_PER_WAREHOUSE": PER_WAREHOUSE,
+        "TORTURE_STEPS": STEPS,
+    }
+    variables = " ".join(f"{name}={value}" for name, value in settings.items())
+    return f"{variables} .venv/bin/python -m pytest tests/test_torture_histories.py -k test_a_history"
+
+
+# R27: what lies in the landing folder at last decides, not how it came
+
+
+def every_order(warehouse: int, folders: Sequence[Folder]) -> dict[str, Order]:
+    days = sorted({day for _, day in folders})
+    by_day = [[folder for folder in folders if folder[1] == day] for day in days]
+    shuffled = random.Random(f"order {warehouse}").sample(folders, len(folders))
+    return {
+        "all at once": [[list(folders)]],
+        "day by day": [[of_day] for of_day in by_day],
+        "backwards, folder by folder, built daily": [[[folder] for folder in of_day] for of_day in reversed(by_day)],
+        "shuffled, in groups": [[shuffled[start : start + 4]] for start in range(0, len(shuffled), 4)],
+    }
+
+
+def in_order(outcome: Outcome, order: Order) -> tuple[Calendar, list[History]]:
+    """What the histories had at last, arriving in another order; every second build is not published."""
+    last = outcome.calendar.steps[-1]
+    steps = []
+    changes: dict[str, dict] = {history.namespace: {} for history in outcome.histories}
+    number = 0
+    for position, loads in enumerate(order):
+        numbered = []
+        for folders in loads:
+            numbered.append(Load(number, tuple(folders)))
+            for folder in folders:
+                for namespace, part in outcome.accepted[folder].items():
+                    changes[namespace][number, *folder] = part
+            number += 1
+        is_published = position % 2 == 1 or position == len(order) - 1
+        steps.append(replace(last, loads=tuple(numbered), is_published=is_published))
+    histories = [replace(history, changes=changes[history.namespace]) for history in outcome.histories]
+    return replace(outcome.calendar, steps=tuple(steps)), histories
+
+
+@pytest.mark.parametrize(
+    ("warehouse", "name"),
+    [
+        in_group(warehouse, warehouse, name)
+        for warehouse in WAREHOUSES[: ORDERS or 1]
+        for name in (every_order(0, ()) if ORDERS else ["all at once"])
+    ],
+)
+def test_the_same_deliveries_in_another_order_give_the_same_marts(tmp_path: Path, warehouse: int, name: str) -> None:
+    outcome = outcome_of(warehouse)
+    assert not outcome.faults
+    calendar, histories = in_order(outcome, every_order(warehouse, sorted(outcome.accepted))[name])
+    run = HistoryRun(tmp_path, calendar, histories, SEEDS)
+    faults = run.faults(comparisons=["reference", "published"])
+    assert not faults, faults
+    assert run.mart_rows() == outcome.marts
+
+
+# The host's time zone decides nothing
+
+
+@pytest.mark.parametrize(
+    ("zone", "warehouse"),
+    [in_group(warehouse, zone, warehouse) for warehouse in WAREHOUSES[: ORDERS or 1] for zone in ZONES[:HOST_ZONES]],
+)
+def test_the_marts_are_the_same_under_every_host_time_zone(tmp_path: Path, zone: str, warehouse: int) -> None:
+    outcome = outcome_of(warehouse)
+    assert not outcome.faults
+    folders = sorted(outcome.accepted, key=lambda folder: folder[1])
+    middle = len(folders) // 2
+    calendar, histories = in_order(outcome, [[folders[:middle]], [folders[middle:]]])
+    (tmp_path / "histories.pickle").write_bytes(pickle.dumps((calendar, histories)))
+    run = subprocess.run(
+        [sys.executable, "tests/history_runs.py", str(tmp_path / "histories.pickle"), str(tmp_path / "run")],
+        cwd=PROJECT_DIR,
+        env=os.environ | {"TZ": zone, "PYTHONPATH": str(PROJECT_DIR)},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    answer = json.loads(run.stdout.splitlines()[-1])
+    assert answer["faults"] == []
+    assert answer["host_zone"] == zone
+    assert {mart: [tuple(row) for row in rows] for mart, rows in answer["marts"].items()} == outcome.marts
+
+
+# The shrinker's own search
+
+
+@pytest.mark.parametrize("needed", [{17}, {3, 4}, {0, 50, 99}, set(range(10, 20)), set()])
+@pytest.mark.parametrize("parts", [2, 24])
+def test_what_a_failure_does_not_need_is_left_out(needed: set[int], parts: int) -> None:
+    def are_failing(omissions: Sequence[frozenset[int]]) -> list[bool]:
+        return [not needed & omission for omission in omissions]
+
+    assert largest_omission(range(100), are_failing, parts) == set(range(100)) - needed
+
+
+def test_needs_that_stand_in_for_one_another_are_cut_to_one() -> None:
+    """Each of two rows is enough by itself, so both can be left out alone, and not together."""
+
+    def are_failing(omissions: Sequence[frozenset[int]]) -> list[bool]:
+        return [not {5, 80} <= omission for omission in omissions]
+
+    assert len(largest_omission(range(100), are_failing, 24)) == 99
