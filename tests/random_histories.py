@@ -105,24 +105,20 @@ def random_calendar(seed: int, number_of_steps: int) -> Calendar:
     arrivals = random_arrivals(dice, first_day, sum(counts))
     steps = []
     come: list[Folder] = []
+    failing: set[Folder] = set()
     number = 0
     for step in range(number_of_steps):
         loads = []
         for _ in range(counts[step]):
-            again = [folder for folder in come if dice.random() < 0.3]
+            again = [folder for folder in come if dice.random() < (0.7 if folder in failing else 0.3)]
             if come and not again:
                 again = [dice.choice(come)]
             new = arrivals[number]
             come += new
             written = (*new, *again)
-            loads.append(
-                Load(
-                    number,
-                    written,
-                    emptied=frozenset(folder for folder in written if dice.random() < 0.03),
-                    failing=frozenset(folder for folder in written if dice.random() < 0.05),
-                )
-            )
+            failing = {folder for folder in written if dice.random() < 0.04} | (failing - {*written})
+            emptied = {folder for folder in again if dice.random() < 0.02}
+            loads.append(Load(number, written, frozenset(emptied), frozenset(failing.intersection(written))))
             number += 1
         is_last = step == number_of_steps - 1
         steps.append(
@@ -166,7 +162,7 @@ class Chances:
 
     late: float = 0.2
     ahead: float = 0.06
-    delivered_elsewhere: float = 0.15
+    delivered_elsewhere: float = 0.3
     duplicated: float = 0.06
     removed: float = 0.1
     redated: float = 0.1
@@ -198,7 +194,7 @@ class Plot:
 
 
 CALM = Chances(
-    **{"delivered_elsewhere": 0.04, "duplicated": 0.01, "removed": 0.02, "redated": 0.02, "other_identifiers": 0.01},
+    **{"delivered_elsewhere": 0.12, "duplicated": 0.01, "removed": 0.02, "redated": 0.02, "other_identifiers": 0.01},
     **{"no_identifiers": 0.005, "placeholders": 0.005, "other_widget": 0.005, "other_values": 0.01, "spoilt": 0.01},
 )
 PLOTS = {
@@ -206,7 +202,7 @@ PLOTS = {
     "few": Plot(touches=(0, 2), contacts=(0, 1), people=(1, 2), identifier_shares=(0.4, 0.7)),
     "merges": Plot(
         touches=(1, 5),
-        contacts=(1, 3),
+        contacts=(1, 5),
         people=(2, 4),
         identifier_shares=(0.6, 0.9),
         stranger_chance=0,
@@ -215,8 +211,8 @@ PLOTS = {
         chances=CALM,
     ),
     "chain": Plot(
-        touches=(0, 3),
-        contacts=(0, 2),
+        touches=(0, 4),
+        contacts=(0, 3),
         people=(6, 16),
         identifier_shares=(0.15, 0.25),
         stranger_chance=0,
@@ -227,9 +223,9 @@ PLOTS = {
     ),
     "sparse": Plot(people=(8, 14), identifier_shares=(0.1, 0.2), stranger_chance=0.02),
     "dense": Plot(people=(1, 3), identifier_shares=(0.9,), stranger_chance=0.2),
-    "edge": Plot(people=(1, 3), identifier_shares=(0.5, 0.9), chances=Chances(ahead=0.5, delivered_elsewhere=0.3)),
+    "edge": Plot(people=(1, 3), identifier_shares=(0.5, 0.9), chances=Chances(ahead=0.4, delivered_elsewhere=0.5)),
     "unstable": Plot(
-        chances=Chances(removed=0.25, redated=0.25, other_identifiers=0.2, delivered_elsewhere=0.4, duplicated=0.15)
+        chances=Chances(removed=0.25, redated=0.25, other_identifiers=0.2, delivered_elsewhere=0.6, duplicated=0.15)
     ),
     "large": Plot(
         touches=(20, 70),
@@ -413,7 +409,7 @@ class HistoryMaker(RowMaker):
         """The history's rows in a folder that is written, for the first time or again."""
         chances = self.plot.chances
         former = self.folders.get((table, day))
-        is_first = former is None
+        is_first = not former
         rows: list[PlacedRow] = []
         if not (is_emptied or (not is_first and self.chance(chances.emptied))):
             for placed in former or ():
@@ -500,7 +496,7 @@ class HistoryMaker(RowMaker):
             placed = self.dice.choice(elsewhere)
             if placed.record in self.links and self.chance(0.5):
                 placed = self.loosened(table, day, replace(placed, row=self.links[placed.record][1])) or placed
-            elif self.chance(0.6):
+            elif self.chance(0.8):
                 placed = replace(placed, row=self.changed(table, day, placed.row))
             return replace(placed, file_name=file_name)
         while True:
@@ -524,17 +520,17 @@ class HistoryMaker(RowMaker):
         ]
 
     def changed(self, table: str, day: date, row: Row) -> Row:
-        if self.chance(0.3):
+        if self.chance(0.15):
             return row
         new = self.good_row(table, day)
-        for columns in (
+        columns = (
             (TIME_COLUMN[table],),
             ("widget_id",),
             IDENTIFIER_KINDS if table == "contacts" else COOKIE_KINDS,
             ("contact_type", "client_name") if table == "contacts" else (*TAGS, "landing_page", "referrer"),
-        ):
-            if self.chance(0.3):
-                row = {**row, **{column: new[column] for column in columns}}
+        )
+        for some in self.dice.sample(columns, self.dice.choice((1, 1, 2, 4))):
+            row = {**row, **{column: new[column] for column in some}}
         return row
 
     def change_first_contact(self, day: date, rows: list[PlacedRow]) -> None:
