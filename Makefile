@@ -5,7 +5,7 @@ DEMO := LANDING_DIR=$(CURDIR)/data/demo/landing WAREHOUSE_DIR=$(CURDIR)/data/dem
 # Files in the order of their names: those that take longest come early.
 PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install run dev test lint mutants bench-growth bench-volume bench-crowds lock clean
+.PHONY: help install run dev test torture lint mutants bench-growth bench-volume bench-crowds lock clean
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -36,6 +36,10 @@ dev: install  ## Dagster in a browser, with schedule, sensors and a lasting hist
 
 test: install  ## All tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+torture: install  ## A long campaign: hundreds of random histories and whatever else tests/test_torture_*.py try
+	TORTURE_HISTORIES=$${TORTURE_HISTORIES:-300} TORTURE_ORDERS=$${TORTURE_ORDERS:-3} TORTURE_HOST_ZONES=$${TORTURE_HOST_ZONES:-5} \
+		$(BIN)/python -m pytest -n 2 --dist loadgroup --count-line tests/test_torture_*.py
 
 lint: install  ## Style and types of Python and SQL
 	$(BIN)/ruff check .

@@ -109,6 +109,9 @@ class HistoryRun:
         for load in step.loads:
             for folder in load.written:
                 self.write(folder, load.number, is_failing=folder in load.failing)
+            for table, day in load.rewritten:
+                for file in (self.landing / table / day.isoformat()).iterdir():
+                    file.touch()
             self.load(rules, Settings(**step.settings))
         with self.warehouse.locked("test"):
             outcome = build(self.warehouse, rules, full_refresh=step.is_full_refresh)
@@ -122,7 +125,7 @@ class HistoryRun:
             if (load_number, *folder) in history.changes:
                 parts[history.namespace] = history.changes[load_number, *folder]
         ordered = [parts.get(history.namespace, ()) for history in self.histories]
-        delivery = combined_delivery(folder, ordered, self.seeds, self.calendar.zone, is_failing)
+        delivery = combined_delivery(folder, load_number, ordered, self.seeds, self.calendar.zone, is_failing)
         self.lying[folder] = write_delivery(delivery, self.landing, self.calendar.file_format)
 
     def load(self, rules: Rules, settings: Settings) -> None:

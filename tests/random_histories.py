@@ -8,7 +8,7 @@ with the history's namespace, so that histories are strangers to each other and 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise
@@ -19,6 +19,7 @@ from random_deliveries import CHANGED_SETTINGS, FILE_FORMATS, FILE_NAMES, FileFo
 from reference import COOKIE_KINDS, ID_COLUMN, IDENTIFIER_KINDS, TAGS, TIME_COLUMN, Delivery, Row, Seeds, start_of_day
 
 Folder = tuple[str, date]  # table, load day
+Change = tuple[int, str, date]  # a load's number, and the folder in which a history has other rows from then on
 TABLES = ("touches", "contacts")
 NUMBER_OF_DAYS = 7
 # What decides how rows are judged when they come isn't undone by changing it back.
@@ -54,6 +55,8 @@ class Load:
     written: tuple[Folder, ...]
     emptied: frozenset[Folder] = frozenset()
     failing: frozenset[Folder] = frozenset()
+    rewritten: frozenset[Folder] = frozenset()
+    """Folders whose files were written once more as they are."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,21 @@ class Calendar:
         merged = replace(self.steps[step + 1], loads=self.steps[step].loads + self.steps[step + 1].loads)
         return replace(self, steps=(*self.steps[:step], merged, *self.steps[step + 2 :]))
 
+    def writes(self) -> set[Change]:
+        return {(load.number, *folder) for step in self.steps for load in step.loads for folder in load.written}
+
+    def writing(self, kept: Container[Change]) -> Calendar:
+        """Only these folders are written in these loads."""
+
+        def kept_of(load: Load) -> Load:
+            written = tuple(folder for folder in load.written if (load.number, *folder) in kept)
+            return replace(load, written=written, rewritten=frozenset())
+
+        steps = [
+            replace(step, loads=tuple(load for load in map(kept_of, step.loads) if load.written)) for step in self.steps
+        ]
+        return replace(self, steps=tuple(steps))
+
 
 def random_calendar(seed: int, number_of_steps: int) -> Calendar:
     dice = random.Random(f"calendar {seed}")
@@ -118,7 +136,16 @@ def random_calendar(seed: int, number_of_steps: int) -> Calendar:
             written = (*new, *again)
             failing = {folder for folder in written if dice.random() < 0.04} | (failing - {*written})
             emptied = {folder for folder in again if dice.random() < 0.02}
-            loads.append(Load(number, written, frozenset(emptied), frozenset(failing.intersection(written))))
+            rewritten = {folder for folder in come if folder not in written and dice.random() < 0.05}
+            loads.append(
+                Load(
+                    number,
+                    written,
+                    frozenset(emptied),
+                    frozenset(failing.intersection(written)),
+                    frozenset(rewritten),
+                )
+            )
             number += 1
         is_last = step == number_of_steps - 1
         steps.append(
@@ -255,11 +282,6 @@ class PlacedRow:
     file_name: str
     record: str
     row: Row
-
-
-Change = tuple[
-    int, str, date
-]  # the load's number, and the folder whose rows of this history are other ones from then on
 
 
 @dataclass(frozen=True)
@@ -568,14 +590,32 @@ def clock_change(day: date, zone: ZoneInfo) -> datetime | None:
 
 
 def combined_delivery(
-    folder: Folder, parts: Iterable[Sequence[PlacedRow]], seeds: Seeds, zone: ZoneInfo, is_failing: bool
+    folder: Folder,
+    load_number: int,
+    parts: Iterable[Sequence[PlacedRow]],
+    seeds: Seeds,
+    zone: ZoneInfo,
+    is_failing: bool,
 ) -> Delivery:
-    """What all histories have in a folder, in files that they share."""
+    """What all histories have in a folder, in files that they share.
+
+    A row of nobody's tells the delivery from the one before it, so that one history's rows are loaded anew whatever
+    others have in the folder.
+    """
+    table, day = folder
+    nobody: Row = {
+        ID_COLUMN[table]: f"nobody-{table}-{day}",
+        "widget_id": "dveri",
+        TIME_COLUMN[table]: f"{day}T12:00:00Z",
+        "contact_type" if table == "contacts" else "page_hash": "call" if table == "contacts" else f"{load_number}",
+        "location": f"load {load_number}",
+    }
     files: dict[str, list[Row]] = {}
     for part in parts:
         for placed in part:
             files.setdefault(placed.file_name, []).append(placed.row)
+    files.setdefault(min(files, default=FILE_NAMES[0]), []).append(nobody)
     if is_failing:
         maker = RowMaker(random.Random(str(folder)), seeds, zone)
-        files["set-aside.csv"] = [maker.spoilt(*folder, maker.good_row(*folder)) for _ in range(24)]
-    return Delivery(*folder, files or {FILE_NAMES[0]: []})
+        files["set-aside.csv"] = [maker.spoilt(table, day, maker.good_row(table, day)) for _ in range(24)]
+    return Delivery(table, day, files)

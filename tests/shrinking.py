@@ -73,6 +73,9 @@ class Shrinker:
     budget: Budget
     cut: Cut = field(default_factory=Cut)
 
+    def __post_init__(self) -> None:
+        self.whole_calendar = self.calendar
+
     def is_failing_alone(self) -> bool:
         self.calendar = self.calendar.up_to(self.fault.step)
         return self.are_failing([self.cut])[0]
@@ -81,15 +84,21 @@ class Shrinker:
         """Leaves out what it can until nothing can be left out, or the budget is spent."""
         try:
             self.leave_out_builds()
-            for leave_out in (self.leave_out_records, self.leave_out_changes, self.leave_out_rows):
-                leave_out()
+            self.leave_out_records()
+            self.leave_out_changes()
+            self.leave_out_writes()
+            self.leave_out_rows()
             self.leave_out_builds()
             self.leave_out_columns()
         except OutOfBuildsError:
             pass
 
     def history(self, number: int | None = None, cut: Cut | None = None) -> History:
-        return (cut or self.cut).of(random_history(self.seed, self.calendar, self.seeds, number))
+        whole = random_history(self.seed, self.whole_calendar, self.seeds, number)
+        written = self.calendar.writes()
+        return (cut or self.cut).of(
+            replace(whole, changes={change: rows for change, rows in whole.changes.items() if change in written})
+        )
 
     def are_failing(self, cuts: Sequence[Cut]) -> list[bool]:
         if self.fault.namespace is None:
@@ -117,15 +126,28 @@ class Shrinker:
 
     def leave_out_builds(self) -> None:
         for step in reversed(range(len(self.calendar.steps) - 1)):
-            former = self.calendar
-            self.calendar = former.without_build(step)
-            try:
-                is_failing = self.are_failing([self.cut])[0]
-            except OutOfBuildsError:
-                self.calendar = former
-                raise
+            self.try_calendar(self.calendar.without_build(step))
+
+    def leave_out_writes(self) -> None:
+        """The folders in which the history has nothing new; some stay where their days must have come (R9)."""
+        changes = set(self.history().changes)
+        writes = self.calendar.writes()
+        last_day = max((day for _, _, day in writes), default=None)
+        of_last_day = {write for write in writes if write[2] == last_day}
+        self.try_calendar(self.calendar.writing(changes)) or self.try_calendar(
+            self.calendar.writing(changes | of_last_day)
+        )
+
+    def try_calendar(self, calendar: Calendar) -> bool:
+        """Keeps to the calendar if the history fails in it too."""
+        former, self.calendar = self.calendar, calendar
+        is_failing = False
+        try:
+            is_failing = self.are_failing([self.cut])[0]
+        finally:
             if not is_failing:
                 self.calendar = former
+        return is_failing
 
     def leave_out_records(self) -> None:
         rows = [placed for placed_rows in self.history().changes.values() for placed in placed_rows]
@@ -137,7 +159,7 @@ class Shrinker:
         self.leave_out(changes, lambda cut, some: replace(cut, changes=cut.changes | some))
 
     def leave_out_rows(self) -> None:
-        whole = random_history(self.seed, self.calendar, self.seeds)
+        whole = self.history(cut=Cut())
         rows = [
             (change, number)
             for change, placed_rows in whole.changes.items()
