@@ -203,6 +203,7 @@ class Chances:
     first_contact_changed: float = 0.2  # of a delivery of contacts
     emptied: float = 0.05  # of a delivery
     files_changed: float = 0.15  # of a delivery
+    idle: float = 0.35  # of a load: whatever is written in it, the history's rows stay what they are
 
 
 @dataclass(frozen=True)
@@ -337,8 +338,11 @@ def random_history(seed: int, calendar: Calendar, seeds: Seeds, number: int | No
     changes: dict[Change, tuple[PlacedRow, ...]] = {}
     for step in calendar.steps:
         for load in step.loads:
+            is_idle = maker.chance(maker.plot.chances.idle)
             for table, day in load.written:
-                changes[load.number, table, day] = maker.delivered_rows(table, day, (table, day) in load.emptied)
+                is_emptied = (table, day) in load.emptied
+                if not is_idle or is_emptied:
+                    changes[load.number, table, day] = maker.delivered_rows(table, day, is_emptied)
     return History(seed, maker.namespace, plot, changes)
 
 
