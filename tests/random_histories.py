@@ -199,7 +199,9 @@ class Chances:
     other_widget: float = 0.04
     other_values: float = 0.08
     spoilt: float = 0.04
-    link_changed: float = 0.5
+    link_placed: float = 0.3  # of a link that is nowhere yet, or not any more, per delivery
+    link_loosened: float = 0.5
+    link_restored: float = 0.6
     first_contact_changed: float = 0.2  # of a delivery of contacts
     emptied: float = 0.05  # of a delivery
     files_changed: float = 0.15  # of a delivery
@@ -247,7 +249,7 @@ PLOTS = {
         links=(60, 60),
         is_chain=True,
         is_one_brand=True,
-        chances=replace(CALM, link_changed=0.1),
+        chances=replace(CALM, link_placed=0.7, link_loosened=0.03),
     ),
     "sparse": Plot(people=(8, 14), identifier_shares=(0.1, 0.2), stranger_chance=0.02),
     "dense": Plot(people=(1, 3), identifier_shares=(0.9,), stranger_chance=0.2),
@@ -374,11 +376,18 @@ class HistoryMaker(RowMaker):
             ]
         for number, tied in enumerate(ends[: self.dice.randint(*self.plot.links)]):
             table = self.dice.choice(("touches", "touches", "contacts"))
-            day = self.first_day + timedelta(days=self.dice.randrange(NUMBER_OF_DAYS))
             record = f"{'t' if table == 'touches' else 'c'}-link-{number}"
-            row = self.good_row(table, day) | dict.fromkeys(IDENTIFIER_KINDS if table == "contacts" else COOKIE_KINDS)
+            row = self.good_row(table, self.first_day) | dict.fromkeys(
+                IDENTIFIER_KINDS if table == "contacts" else COOKIE_KINDS
+            )
             row |= {kind: person.identifiers[kind][0] for kind, person in tied}
-            row |= {ID_COLUMN[table]: self.namespace + record, "widget_id": self.okna_widgets[0]}
+            # Early enough to be seen from the first day on.
+            tied_at = start_of_day(self.first_day, self.zone) + timedelta(hours=self.dice.randrange(-48, 20))
+            row |= {
+                ID_COLUMN[table]: self.namespace + record,
+                TIME_COLUMN[table]: self.written_instant(tied_at),
+                "widget_id": self.okna_widgets[0],
+            }
             self.links[record] = (table, row)
 
     def brand(self, widget_id: str) -> str:
@@ -443,7 +452,7 @@ class HistoryMaker(RowMaker):
             fewest, most = self.plot.touches if table == "touches" else self.plot.contacts
             count = self.dice.randint(fewest, most) if is_first else self.dice.choice((0, 0, 1, 1, max(1, most // 3)))
             rows += [self.new_row(table, day) for _ in range(count)]
-            rows += self.new_links(table, day, is_first)
+            rows += self.new_links(table)
             rows += [
                 replace(placed, file_name=self.dice.choice(self.file_names), row=self.changed(table, day, placed.row))
                 for placed in rows
@@ -460,12 +469,10 @@ class HistoryMaker(RowMaker):
     def redelivered(self, table: str, day: date, placed: PlacedRow) -> list[PlacedRow]:
         chances = self.plot.chances
         if placed.record in self.links:
-            if not self.chance(chances.link_changed):
-                return [placed]
             whole = self.links[placed.record][1]
             if placed.row != whole:
-                return [replace(placed, row=whole)]
-            loosened = self.loosened(table, day, placed)
+                return [replace(placed, row=whole) if self.chance(chances.link_restored) else placed]
+            loosened = self.loosened(table, day, placed) if self.chance(chances.link_loosened) else placed
             return [loosened] if loosened else []
         row = placed.row
         new = self.good_row(table, day)
@@ -536,9 +543,9 @@ class HistoryMaker(RowMaker):
             row = self.spoilt(table, day, row)
         return PlacedRow(file_name, record, row)
 
-    def new_links(self, table: str, day: date, is_first: bool) -> list[PlacedRow]:
+    def new_links(self, table: str) -> list[PlacedRow]:
         present = {placed.record for rows in self.folders.values() for placed in rows}
-        chance = 2 / NUMBER_OF_DAYS if is_first else 0.3
+        chance = self.plot.chances.link_placed
         return [
             PlacedRow(self.file_names[0], record, row)
             for record, (of, row) in self.links.items()
