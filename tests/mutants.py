@@ -29,23 +29,25 @@ class Mutant:
     file: str
     line: str
     broken: str
+    tests: tuple[tuple[str, ...], ...] = FAST_TESTS
 
+
+# What changed and must be worked out anew is for whole histories to tell, whatever else might notice.
+HISTORIES = (("tests/test_torture_histories.py",),)
 
 STAGING, INTERMEDIATE, MARTS = "models/staging/", "models/intermediate/", "models/marts/"
-WORDS, READING = "macros/words.sql", "macros/reading.sql"
+WORDS, READING, CHANGES = "macros/words.sql", "macros/reading.sql", "macros/changes.sql"
 
 MUTANTS = (
     Mutant("R2", INTERMEDIATE + "int_contact_touch_ranges.sql", "order by happened_at, touch_count, bound, event_id",
            "order by happened_at, touch_count desc, bound, event_id"),
     Mutant("R2", WORDS, "{{ contacted_at }} + to_seconds({{ var('contact_grace_seconds') }})", "{{ contacted_at }}"),
-    Mutant("R3", STAGING + "stg_touch_versions.sql", "order by loads.load_day desc, touches.file_name desc, touches.row_number desc",
-           "order by touches.load_id desc, touches.file_name desc, touches.row_number desc"),
-    Mutant("R3", STAGING + "stg_touch_versions.sql", "touches.file_name desc, touches.row_number desc", "touches.row_number desc"),
-    Mutant("R3", STAGING + "stg_touch_versions.sql", "touches.file_name desc, touches.row_number desc",
-           "touches.file_name desc, touches.row_number"),
-    Mutant("R3", STAGING + "stg_contact_versions.sql", "order by loads.load_day desc, contacts.file_name desc, contacts.row_number desc",
-           "order by contacts.load_id desc, contacts.file_name desc, contacts.row_number desc"),
-    Mutant("R3", STAGING + "stg_contact_versions.sql", "contacts.file_name desc, contacts.row_number desc", "contacts.file_name desc"),
+    Mutant("R3", INTERMEDIATE + "int_touch_records.sql", "order by live_versions.load_day desc, live_versions.record_number desc",
+           "order by live_versions.load_id desc, live_versions.record_number desc"),
+    Mutant("R3", INTERMEDIATE + "int_touch_records.sql", "live_versions.record_number desc\n", "live_versions.record_number\n"),
+    Mutant("R3", INTERMEDIATE + "int_contact_records.sql", "order by live_versions.load_day desc, live_versions.record_number desc",
+           "order by live_versions.load_id desc, live_versions.record_number desc"),
+    Mutant("R3", INTERMEDIATE + "int_contact_records.sql", "live_versions.record_number desc\n", "live_versions.record_number\n"),
     Mutant("R3", STAGING + "stg_loads.sql", "outcome = 'loaded' and superseded_by is null", "outcome = 'loaded'"),
     Mutant("R3", STAGING + "stg_loads.sql", "outcome = 'loaded' and superseded_by is null", "superseded_by is null"),
     Mutant("R4", INTERMEDIATE + "int_contact_counts.sql", "ranges.touch_count >= 2 and coalesce(channels.channel_count, 0) >= 2",
@@ -54,7 +56,7 @@ MUTANTS = (
     Mutant("R5", INTERMEDIATE + "int_client_touches.sql", "order by touches.touched_at, touches.touch_id",
            "order by touches.touched_at, touches.touch_id desc"),
     Mutant("R5", INTERMEDIATE + "int_contact_counts.sql", "' > ', 'touch_rank'", "' > ', 'channel'"),
-    Mutant("R6", MARTS + "journal.sql", "when contact_counts.touch_count > 0 then 'single_channel'",
+    Mutant("R6", INTERMEDIATE + "int_journal.sql", "when contact_counts.touch_count > 0 then 'single_channel'",
            "when contact_counts.touch_count > 1 then 'single_channel'"),
     Mutant("R7", WORDS, "{%- do bounds.append(previous_contact_at) -%}", "{%- do bounds.append(contacted_at) -%}"),
     Mutant("R7", WORDS, "greatest({{ (bounds", "least({{ (bounds"),
@@ -64,9 +66,12 @@ MUTANTS = (
     Mutant("R8", WORDS, "* 86400000000", "* 86399999999"),
     Mutant("R8", WORDS, "{%- if var('lookback_days') is not none -%}", "{%- if false -%}"),
     Mutant("R7", INTERMEDIATE + "int_contact_channels.sql", "latest_touch_number >= first_touch_number", "latest_touch_number > first_touch_number"),
-    Mutant("R9", INTERMEDIATE + "int_touches.sql", "touches.touch_date <= data_through.data_through", "touches.touch_date < data_through.data_through"),
-    Mutant("R9", INTERMEDIATE + "int_contacts.sql", "inner join data_through on contacts.contact_date <= data_through.data_through",
+    Mutant("R9", INTERMEDIATE + "int_touch_records.sql", "newest_versions.touch_date <= data_through.data_through",
+           "newest_versions.touch_date < data_through.data_through"),
+    Mutant("R9", INTERMEDIATE + "int_contact_records.sql", "inner join data_through on newest_versions.contact_date <= data_through.data_through",
            "cross join data_through"),
+    Mutant("R9", INTERMEDIATE + "int_touch_records.sql", "inner join loads on versions.load_id = loads.load_id",
+           "inner join loads on versions.load_id = loads.load_id and versions.touch_date <= (select data_through from {{ ref('int_data_through') }})"),
     Mutant("R9", INTERMEDIATE + "int_data_through.sql", "max(load_day)", "min(load_day)"),
     Mutant("R10", READING, "cast(timezone('{{ var('report_timezone') }}', {{ instant }}) as date)", "cast({{ instant }} as date)"),
     Mutant("R10", READING, "then {{ local_instant(\"try_cast(\" ~ column ~ \" as timestamp)\") }}",
@@ -92,31 +97,33 @@ MUTANTS = (
     Mutant("R11", STAGING + "stg_channel_names.sql", "order by channel_rules.rule_order\n", "order by channel_rules.rule_order desc\n"),
     Mutant("R12", WORDS, "{{ source }} = '(direct)' and {{ medium }} = '(none)'", "{{ source }} = '(direct)' and {{ medium }} = 'none'"),
     Mutant("R12", INTERMEDIATE + "int_client_touches.sql", "partition by client_groups.client_id, touches.is_counted", "partition by client_groups.client_id"),
-    Mutant("R13", INTERMEDIATE + "int_record_groups.sql", "    and identifiers.identifier_kind = identifier_groups.identifier_kind\n", ""),
-    Mutant("R13", INTERMEDIATE + "int_record_groups.sql", "identifiers.brand_id = identifier_groups.brand_id", "true"),
-    Mutant("R13", INTERMEDIATE + "int_identifiers.sql", "        'crm_client_id': 'crm_client_id',\n    }) }}\n    union all", "    }) }}\n    union all"),
-    Mutant("R13", INTERMEDIATE + "int_identifier_groups.py", "min(node) over (partition by record_kind, record_id)",
-           "min(node) over (partition by record_kind)"),
-    Mutant("R14", INTERMEDIATE + "int_identifiers.sql", "'phone': 'valid_phone'", "'phone': 'phone'"),
+    Mutant("R13", WORDS, "md5_number(concat('{{ identifier_kind }} ', ", "md5_number(concat("),
+    Mutant("R13", WORDS, "length({{ brand_id }}), ' ', {{ brand_id }}, ' ', {{ identifier }}", "{{ identifier }}"),
+    Mutant("R13", STAGING + "stg_touch_keys.sql", "'google_client_id', 'crm_client_id']) }} as identifier_keys", "'google_client_id']) }} as identifier_keys"),
+    Mutant("R13", STAGING + "stg_contact_keys.sql", "'phone', 'email']) }} as identifier_keys", "'phone']) }} as identifier_keys"),
+    Mutant("R13", INTERMEDIATE + "int_tie_components.py", "where ties_of_nodes.node <> firsts.tied_to", "where ties_of_nodes.node = firsts.tied_to"),
+    Mutant("R13", INTERMEDIATE + "int_record_groups.sql", "    union\n    select\n        identifier_group as identity_key,\n        identifier_group\n    from client_groups\n", ""),
+    Mutant("R14", STAGING + "stg_contact_keys.sql", "tying('phone', 'phones.number')", "tying('phone', 'contacts.phone')"),
     Mutant("R14", STAGING + "stg_phones.py", "if not phonenumbers.is_valid_number(number):", "if not phonenumbers.is_possible_number(number):"),
     Mutant("R14", WORDS, "then lower({{ email }}) end", "then {{ email }} end"),
-    Mutant("R15", INTERMEDIATE + "int_identifiers.sql", "lower(delivered_identifiers.identifier) = placeholders.placeholder",
-           "delivered_identifiers.identifier = placeholders.placeholder"),
-    Mutant("R15", INTERMEDIATE + "int_identifiers.sql",
-           "coalesce(ignored_identifiers.identifier_kind, delivered_identifiers.identifier_kind)", "ignored_identifiers.identifier_kind"),
-    Mutant("R15", INTERMEDIATE + "int_contact_clients.sql", "'contact ' || contacts.contact_id)", "'contact')"),
+    Mutant("R15", WORDS, "when lower({{ identifier }}) not in", "when {{ identifier }} not in"),
+    Mutant("R15", WORDS, "where identifier_kind = '{{ identifier_kind }}'", "where true"),
+    Mutant("R15", STAGING + "stg_ignored_identifiers.sql", "coalesce(ignored.identifier_kind, kinds.identifier_kind) = kinds.identifier_kind",
+           "ignored.identifier_kind = kinds.identifier_kind"),
+    Mutant("R15", STAGING + "stg_ignored_identifiers.sql", "coalesce(phones.number, ignored_kinds.identifier)", "ignored_kinds.identifier"),
+    Mutant("R15", INTERMEDIATE + "int_contact_clients.sql", "'contact ' || contact_id)", "'contact')"),
     Mutant("R16", INTERMEDIATE + "int_client_touches.sql", "inner join client_groups", "left join client_groups"),
-    Mutant("R17", MARTS + "client_card.sql", "                contacts.contact_type <> 'call',\n", ""),
-    Mutant("R17", MARTS + "client_card.sql", "                contacts.valid_phone is null,\n", ""),
-    Mutant("R18", MARTS + "client_card.sql", "min(touched_at) as first_touch_at", "max(touched_at) as first_touch_at"),
-    Mutant("R19", MARTS + "client_card.sql", "max(case when contact_number = 1 then client_name end)", "max(client_name)"),
-    Mutant("R19", MARTS + "client_card.sql", "max(case when contact_number = 1 then location end)", "max(location)"),
+    Mutant("R17", INTERMEDIATE + "int_client_card.sql", "                contacts.contact_type <> 'call',\n", ""),
+    Mutant("R17", INTERMEDIATE + "int_client_card.sql", "                contacts.valid_phone is null,\n", ""),
+    Mutant("R18", INTERMEDIATE + "int_client_card.sql", "min(touched_at) as first_touch_at", "max(touched_at) as first_touch_at"),
+    Mutant("R19", INTERMEDIATE + "int_client_card.sql", "max(case when contact_number = 1 then client_name end)", "max(client_name)"),
+    Mutant("R19", INTERMEDIATE + "int_client_card.sql", "max(case when contact_number = 1 then location end)", "max(location)"),
     Mutant("R19", INTERMEDIATE + "int_contact_clients.sql", "as client_id,\n    row_number() over (\n        partition by contact_groups.client_group\n"
            "        order by contact_groups.contacted_at, contact_groups.contact_id\n",
            "as client_id,\n    row_number() over (\n        partition by contact_groups.client_group\n"
            "        order by contact_groups.contact_id\n"),
-    Mutant("R20", MARTS + "interaction_history.sql", "    where is_multichannel\n", ""),
-    Mutant("R21", MARTS + "client_history.sql", "case when is_multichannel then 'green' end", "case when touch_count > 0 then 'green' end"),
+    Mutant("R20", INTERMEDIATE + "int_interaction_history.sql", "    where is_multichannel\n", ""),
+    Mutant("R21", INTERMEDIATE + "int_client_history.sql", "case when is_multichannel then 'green' end", "case when touch_count > 0 then 'green' end"),
     Mutant("R25", READING, "'\\d+(\\.0+)?'", "'-?\\d+(\\.0+)?'"),
     Mutant("R25", "orchestration/loading.py", "> {latest} ", ">= {latest} "),
     Mutant("R25", "models/staging/_sources.yml", "words: [call, form, callback, email, chat]", "words: [call, form, callback, email, chat, visit]"),
@@ -124,6 +131,36 @@ MUTANTS = (
            "rejected_count < rules.max_rejected_share * delivered_count"),
     Mutant("R26", "orchestration/loading.py", "SMALLEST_JUDGED_FILE = 20", "SMALLEST_JUDGED_FILE = 21"),
     Mutant("R26", "dbt_project.yml", "max_rejected_share: 0.5", "max_rejected_share: 0.9"),
+    # Older versions of what changed are forgotten.
+    Mutant("R27", INTERMEDIATE + "int_changed_versions.sql", "where touch_key in (select record_key from changed_records where record_kind = 'touch')",
+           "where load_id in (select load_id from {{ ref('int_changed_loads') }} where is_new)", HISTORIES),
+    Mutant("R27", INTERMEDIATE + "int_changed_versions.sql", "where contact_key in (select record_key from changed_records where record_kind = 'contact')",
+           "where load_id in (select load_id from {{ ref('int_changed_loads') }} where is_new)", HISTORIES),
+    # What a load replaced doesn't count as changed.
+    Mutant("R27", INTERMEDIATE + "int_changed_loads.sql", " or loads.superseded_by > last_publication.last_load_id)", ")", HISTORIES),
+    # The last loaded day moves on, and what it uncovers is overlooked.
+    Mutant("R27", INTERMEDIATE + "int_changed_records.sql", "touches.touch_date <= days_that_have_come.last_day", "false", HISTORIES),
+    Mutant("R27", INTERMEDIATE + "int_changed_records.sql", "contacts.contact_date <= days_that_have_come.last_day", "false", HISTORIES),
+    # Acknowledged as soon as built.
+    Mutant("R27", INTERMEDIATE + "int_last_publication.sql", "where published_at is not null", "where outcome = 'passed'", HISTORIES),
+    # Nothing but the changed identifiers themselves is affected.
+    Mutant("R27", INTERMEDIATE + "int_affected_identities.sql", "where group_key in (select group_key from affected_groups)", "where false", HISTORIES),
+    # A card is looked for under the name that its client has now.
+    Mutant("R27", MARTS + "client_card.sql", "'first_contact_id'", "'client_id'", HISTORIES),
+    # Contacts that are no more stay.
+    Mutant("R27", INTERMEDIATE + "int_affected_contacts.sql", "where contacts.record_number in (select record_number from changed_versions)", "where false", HISTORIES),
+    # A newer version elsewhere isn't seen.
+    Mutant("R27", CHANGES, "where {{ record_key }} in (\n", "where identity_key in (select identity_key from {{ affected_identities }}) and {{ record_key }} in (\n", HISTORIES),
+    # What has no identifiers is never looked at again.
+    Mutant("R27", CHANGES, "select record_key from {{ changed_records }} where record_kind = '{{ record_kind }}'", "select record_key from {{ changed_records }} where false", HISTORIES),
+    # Replaced versions are dropped before a publication knows.
+    Mutant("R27", CHANGES, "where loads.superseded_by <= (select last_load_id from {{ last_publication }})", "where loads.superseded_by is not null", HISTORIES),
+    # New spellings of phones aren't judged.
+    Mutant("R27", STAGING + "stg_phones.py", 'how="semi"', 'how="anti"', HISTORIES),
+    # Other settings are taken for the same.
+    Mutant("R27", "orchestration/building.py", "    if former != current:\n", "    if False:\n", HISTORIES),
+    # Of the files of a delivery, the first is the newest.
+    Mutant("R3", "orchestration/loading.py", "records_before += file.counts.delivered_count", "records_before -= file.counts.delivered_count", HISTORIES),
     Mutant("Marts", INTERMEDIATE + "int_contact_touches.sql", " ~ \" + 1)\",", " ~ \")\","),
     Mutant("Marts", INTERMEDIATE + "int_contact_counts.sql", "chains.first_kept_rank > 1", "chains.first_kept_rank > 2"),
 )  # fmt: skip
@@ -145,11 +182,12 @@ def try_mutant(mutant: Mutant | None) -> str:
             if text.count(mutant.line) != 1:
                 return "does not apply"
             file.write_text(text.replace(mutant.line, mutant.broken), "utf-8")
-        for tests in FAST_TESTS:
+        for tests in mutant.tests if mutant else (*FAST_TESTS, *HISTORIES):
             run = subprocess.run(
                 [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *tests],
                 cwd=copy,
-                env={name: value for name, value in os.environ.items() if name not in ("LANDING_DIR", "WAREHOUSE_DIR")},
+                env={name: value for name, value in os.environ.items() if name not in ("LANDING_DIR", "WAREHOUSE_DIR")}
+                | {"TORTURE_SHRINK_BUILDS": "0"},
                 capture_output=True,
                 text=True,
             )
