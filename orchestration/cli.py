@@ -100,22 +100,18 @@ def _waiting(
     from orchestration.building import fingerprint
 
     with warehouse.connected() as connection:
-        built_with, built_by = last_settings(connection)
+        built_with = last_settings(connection)
         known = known_signatures(connection)
-    if built_with is not None and built_with != rules.as_vars():
+    if overrides and not full_refresh and built_with is not None and built_with != rules.as_vars():
         differing = ", ".join(
             f"{name}: {built_with.get(name)!r} → {value!r}"
             for name, value in rules.as_vars().items()
             if built_with.get(name) != value
         )
-        if overrides and not full_refresh:
-            raise SettingsError(
-                f"This warehouse was built with other settings ({differing}). --vars is for a warehouse of its own: "
-                "set WAREHOUSE_DIR to another folder, or give --full-refresh to rebuild this one."
-            )
-        log.info("settings changed (%s): everything is rebuilt", differing)
-    elif built_by not in (None, fingerprint(rules)):
-        log.info("models, seeds or the packages that decide values changed: everything is rebuilt")
+        raise SettingsError(
+            f"This warehouse was built with other settings ({differing}). --vars is for a warehouse of its own: "
+            "set WAREHOUSE_DIR to another folder, or give --full-refresh to rebuild this one."
+        )
     waiting = list(landing.deliveries) if reload else pending(landing.deliveries, known)
     if waiting or full_refresh or not Publications(warehouse).is_up_to_date(fingerprint(rules)):
         return waiting

@@ -8,6 +8,9 @@ import yaml
 
 from orchestration.settings import PROJECT_DIR, Rules
 
+# More rows than a delivery will ever have, so that record numbers follow the order of loads.
+RECORDS_PER_LOAD = 2**32
+
 
 @dataclass(frozen=True)
 class Column:

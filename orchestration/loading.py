@@ -10,13 +10,12 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.contracts import Column, ReadingMacros, Table, delivered_tables, reading_macros
+from orchestration.contracts import RECORDS_PER_LOAD, Column, ReadingMacros, Table, delivered_tables, reading_macros
 from orchestration.landing import Delivery, Signature, file_signature, readable
 from orchestration.reading import Reading, UnreadableFileError, hash_file, read_file, value_of
 from orchestration.settings import Rules
 from orchestration.warehouse import transaction
 
-RECORDS_PER_LOAD = 2**32  # more rows than a delivery will ever have, so that record numbers follow the order of loads
 SMALLEST_JUDGED_FILE = 20  # R26: fewer rows than these are not too many to set aside
 
 

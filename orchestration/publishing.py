@@ -231,12 +231,12 @@ def _live_loads(connection: duckdb.DuckDBPyConnection) -> list[int]:
     return list(row[0]) if row else []
 
 
-def last_settings(connection: duckdb.DuckDBPyConnection) -> tuple[dict[str, Any] | None, str | None]:
-    """The settings and the fingerprint of the last build that wasn't cut short; nulls before the first."""
+def last_settings(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
+    """The settings of the last build that says them; null before the first."""
     row = connection.execute(
-        "select settings, fingerprint from raw.builds where settings is not null order by started_at desc limit 1"
+        "select settings from raw.builds where settings is not null order by started_at desc limit 1"
     ).fetchone()
-    return (json.loads(row[0]), row[1]) if row else (None, None)
+    return json.loads(row[0]) if row else None
 
 
 def _write(connection: duckdb.DuckDBPyConnection, file: Path, number: int, former: Path | None) -> dict[str, int]:

@@ -16,7 +16,7 @@ from typing import IO
 
 import duckdb
 
-from orchestration.contracts import raw_columns
+from orchestration.contracts import RECORDS_PER_LOAD, raw_columns
 from orchestration.settings import Settings, SettingsError
 
 log = logging.getLogger("orchestration")
@@ -183,3 +183,23 @@ def _create_raw_tables(connection: duckdb.DuckDBPyConnection) -> None:
         for column, data_type in columns.items():
             if (table, column) not in existing:
                 connection.execute(f'alter table raw.{table} add column "{column}" {data_type}')
+                if column == "record_number":
+                    _number_records(connection, table)
+
+
+def _number_records(connection: duckdb.DuckDBPyConnection, table: str) -> None:
+    """As the loader numbers them: files in the order of their names, then rows."""
+    connection.execute(
+        f"""
+        update raw.{table} set record_number = numbered.record_number
+        from (
+            select
+                rowid as row_id,
+                load_id * {RECORDS_PER_LOAD} + row_number() over (
+                    partition by load_id order by file_name, row_number
+                ) as record_number
+            from raw.{table}
+        ) as numbered
+        where raw.{table}.rowid = numbered.row_id
+        """
+    )
