@@ -1,0 +1,279 @@
+"""What a build takes in, what it says has changed, and what it is compared with."""
+
+import os
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from pipeline import build_marts, load_landing, rows_of
+from random_deliveries import write_delivery
+from reference import Delivery, Row
+
+from orchestration.building import build
+from orchestration.publishing import Generation, Publications
+from orchestration.settings import Rules
+from orchestration.verifying import VerificationError, verify
+from orchestration.warehouse import Warehouse
+
+RULES = Rules.read()
+FIRST, SECOND = date(2026, 3, 1), date(2026, 3, 2)
+
+
+class Place:
+    """A landing folder and a warehouse, by day and table."""
+
+    def __init__(self, folder: Path) -> None:
+        self.landing = folder / "landing"
+        self.warehouse = Warehouse(folder / "warehouse")
+        self.publications = Publications(self.warehouse)
+
+    def deliver(self, table: str, day: date, rows: Sequence[Row]) -> None:
+        write_delivery(Delivery(table, day, {"part-1.csv": rows}), self.landing, "csv")
+        load_landing(self.warehouse, self.landing, RULES)
+
+    def update(self, rules: Rules = RULES) -> Generation:
+        build_marts(self.warehouse, rules)
+        with self.warehouse.locked("test"):
+            return self.publications.publish(rules)
+
+    def private(self, query: str) -> list[dict[str, Any]]:
+        with self.warehouse.locked("test"), self.warehouse.connected() as connection:
+            return rows_of(connection, query)
+
+    def last_build(self) -> dict[str, Any]:
+        return self.private("from raw.builds order by started_at desc limit 1")[0]
+
+    def changes(self) -> dict[str, tuple[str, str]]:
+        number = self.publications.numbers()[-1]
+        with duckdb.connect(str(self.publications.file(number)), read_only=True) as connection:
+            rows = connection.execute("select contact_id, change, reason from _changes").fetchall()
+        return {contact: (change, reason) for contact, change, reason in rows}
+
+
+def touch(touch_id: str, hour: int, source: str, **values: str) -> Row:
+    return {
+        "touch_id": touch_id,
+        "widget_id": "w-test",
+        "touched_at": f"2026-03-01T{hour:02}:00:00Z",
+        "utm_source": source,
+        "utm_medium": "cpc",
+        **values,
+    }
+
+
+def contact(contact_id: str, hour: int, **values: str) -> Row:
+    return {
+        "contact_id": contact_id,
+        "widget_id": "w-test",
+        "contacted_at": f"2026-03-01T{hour:02}:00:00Z",
+        "contact_type": "call",
+        **values,
+    }
+
+
+TOUCHES = [
+    touch("t-late", 8, "vk", visitor_id="late"),
+    touch("t-corrected", 8, "vk", visitor_id="corrected"),
+    touch("t-corrected-2", 9, "vk", visitor_id="corrected"),
+    touch("t-merged", 8, "vk", visitor_id="merged-1"),
+    touch("t-tied", 8, "vk", yandex_client_id="tied"),
+]
+CONTACTS = [
+    contact("c-late", 10, visitor_id="late"),
+    contact("c-corrected", 10, visitor_id="corrected"),
+    contact("c-merged-1", 10, visitor_id="merged-1"),
+    contact("c-merged-2", 11, visitor_id="merged-2"),
+    contact("c-split-1", 10, visitor_id="split-1", crm_client_id="split"),
+    contact("c-split-2", 11, visitor_id="split-2", crm_client_id="split"),
+    contact("c-moved", 12, visitor_id="late"),
+    contact("c-removed", 10, visitor_id="removed"),
+    contact("c-tied", 10, visitor_id="tied"),
+    contact("c-same", 10, visitor_id="same"),
+]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """A day that is published."""
+    place = Place(tmp_path)
+    place.deliver("touches", FIRST, TOUCHES)
+    place.deliver("contacts", FIRST, CONTACTS)
+    place.update()
+    return place
+
+
+def test_what_changed_is_said_with_its_reason(place: Place) -> None:
+    assert place.changes() == {}
+    contacts = {str(row["contact_id"]): dict(row) for row in CONTACTS}
+    del contacts["c-removed"]
+    contacts["c-moved"]["visitor_id"] = "same"
+    contacts["c-split-2"]["crm_client_id"] = ""
+    contacts["c-new"] = dict(contact("c-new", 13))
+    place.deliver("contacts", FIRST, [contacts[name] for name in contacts if name not in ("c-split-1",)])
+    place.deliver(
+        "touches",
+        SECOND,
+        [
+            touch("t-late-2", 9, "yandex", visitor_id="late"),
+            touch("t-corrected", 8, "yandex", visitor_id="corrected"),
+            touch("t-tie", 20, "vk", visitor_id="merged-1", yandex_client_id="merged"),
+            touch("t-tie-2", 20, "vk", visitor_id="merged-2", yandex_client_id="merged"),
+            touch("t-tie-3", 21, "vk", visitor_id="tied", yandex_client_id="tied"),
+        ],
+    )
+    place.deliver("contacts", SECOND, [CONTACTS[4]])
+
+    generation = place.update()
+
+    assert place.last_build()["is_full"] is False
+    changes = place.changes()
+    assert changes["c-late"] == ("other verdict", "the contact was corrected")
+    assert changes["c-corrected"] == ("other verdict", "the contact was corrected")
+    assert changes["c-moved"] == ("other verdict", "the contact was corrected")
+    assert changes["c-removed"] == ("removed", "the contact was delivered or removed")
+    assert changes["c-new"] == ("new", "the contact was delivered or removed")
+    assert changes["c-merged-2"][0] == "other verdict"
+    assert "c-same" not in changes
+    assert generation.changes["removed"] == {"the contact was delivered or removed": 1}
+    assert sum(sum(reasons.values()) for reasons in generation.changes.values()) == len(changes)
+
+
+def test_touches_alone_change_contacts_for_reasons_of_their_own(place: Place) -> None:
+    place.deliver(
+        "touches",
+        SECOND,
+        [
+            touch("t-late-2", 9, "yandex", visitor_id="late"),
+            touch("t-corrected", 8, "yandex", visitor_id="corrected"),
+            touch("t-tie", 20, "vk", visitor_id="merged-1", yandex_client_id="merged"),
+            touch("t-tie-2", 20, "vk", visitor_id="merged-2", yandex_client_id="merged"),
+        ],
+    )
+    place.update()
+    assert place.changes() == {
+        "c-late": ("other verdict", "a touch came late"),
+        "c-moved": ("other verdict", "a touch came late"),
+        "c-corrected": ("other verdict", "a touch was corrected or removed"),
+        "c-merged-2": ("other verdict", "clients were merged"),
+    }
+
+    # Without the ties, and without the late touch.
+    place.deliver("touches", SECOND, [touch("t-corrected", 8, "yandex", visitor_id="corrected")])
+    place.update()
+    assert place.changes() == {
+        "c-late": ("other verdict", "a touch was corrected or removed"),
+        "c-moved": ("other verdict", "a touch was corrected or removed"),
+        "c-merged-2": ("other verdict", "a client was split"),
+    }
+    build = place.last_build()
+    assert (build["is_full"], build["changed_touch_count"], build["changed_contact_count"]) == (False, 4, 0)
+    assert (build["affected_client_count"], build["affected_contact_count"]) == (4, 5)
+    assert build["changes"] is not None and build["generation"] == 3
+
+
+def test_only_what_changed_is_worked_out(place: Place) -> None:
+    place.deliver("touches", SECOND, [touch("t-late-2", 9, "yandex", visitor_id="late")])
+    build_marts(place.warehouse, RULES)
+
+    affected = place.private("select contact_id from intermediate.int_affected_contacts order by all")
+
+    assert [row["contact_id"] for row in affected] == ["c-late", "c-moved"]
+    # Nothing is acknowledged before it is published: what was not is taken in again.
+    place.deliver("touches", SECOND, [])
+    build_marts(place.warehouse, RULES)
+    assert len(place.private("from intermediate.int_affected_contacts")) == 2
+
+
+def test_changed_settings_build_everything_anew_and_say_so(place: Place) -> None:
+    place.update(Rules.read({"lookback_days": 30}))
+
+    build = place.last_build()
+    assert build["is_full"] is True
+    assert build["reason"] == "settings have changed (lookback_days was None and is 30.0)"
+    assert set(place.changes().values()) <= {("other verdict", "everything was built anew")}
+
+
+def test_what_was_built_otherwise_since_is_built_anew(place: Place) -> None:
+    # Another setting's build that was never published.
+    build_marts(place.warehouse, Rules.read({"lookback_days": 30}))
+    build_marts(place.warehouse, RULES)
+
+    assert place.last_build()["reason"] == "since the last publication something was built otherwise, or by hand"
+
+
+def test_a_group_that_is_not_whole_is_noticed_and_everything_built_anew(place: Place) -> None:
+    place.deliver("touches", SECOND, [touch("t-tie", 20, "vk", visitor_id="merged-1", yandex_client_id="merged")])
+    place.update()
+    # Somebody else's group that has an identifier of this one.
+    place.private(
+        "insert into intermediate.int_identifier_groups values (3, md5_number('yandex_client_id 7 default merged'), 2)"
+    )
+    place.deliver("touches", FIRST, [*TOUCHES, touch("t-new", 20, "vk", visitor_id="merged-1", crm_client_id="1")])
+
+    place.update()
+
+    build = place.last_build()
+    assert build["reason"].startswith("what changed did not pass its tests: groups_are_complete_int_identifier_groups")
+    with place.warehouse.locked("test"):
+        assert verify(place.warehouse, RULES) == []
+
+
+def test_a_table_that_was_dropped_is_not_made_out_of_changes(place: Place) -> None:
+    place.private("drop table marts.journal")
+    with place.warehouse.locked("test"):
+        outcome = build(place.warehouse, RULES)
+        assert not outcome.is_passed
+        assert "--full-refresh" in outcome.explain()
+        assert build(place.warehouse, RULES, full_refresh=True).is_passed
+
+
+def test_a_selection_is_built_only_where_no_full_build_is_due(place: Place) -> None:
+    with place.warehouse.locked("test"):
+        assert build(place.warehouse, RULES, select=["journal"]).is_passed
+        refused = build(place.warehouse, Rules.read({"lookback_days": 30}), select=["journal"])
+    assert not refused.is_passed
+    assert "Build everything first, not a selection: settings have changed" in refused.explain()
+
+
+@pytest.mark.parametrize(
+    ("mart", "statement"),
+    [
+        ("marts.journal", "update marts.journal set touch_count = 99 where contact_id = 'c-late'"),
+        ("marts.client_card", "delete from marts.client_card where first_contact_id = 'c-late'"),
+        (
+            "marts.client_history",
+            "insert into marts.client_history from marts.client_history where contact_id = 'c-late'",
+        ),
+    ],
+)
+def test_verification_finds_a_difference_planted_by_hand(place: Place, mart: str, statement: str) -> None:
+    with place.warehouse.locked("test"):
+        assert verify(place.warehouse, RULES) == []
+    place.private(statement)
+
+    with place.warehouse.locked("test"):
+        (difference,) = verify(place.warehouse, RULES)
+
+    assert difference.table == mart
+    assert difference.missing_count + difference.unexpected_count >= 1
+    assert "c-late" in str(difference)
+    assert not (place.warehouse.folder / "verification").exists()
+
+
+def test_verification_looks_at_what_readers_get_too(place: Place) -> None:
+    file = place.publications.file(1)
+    os.chmod(file, 0o644)
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("update journal set icon = 'multichannel' where contact_id = 'c-late'")
+    with place.warehouse.locked("test"):
+        (difference,) = verify(place.warehouse, RULES)
+    assert difference.table == "the published journal"
+
+
+def test_there_is_nothing_to_verify_before_what_is_loaded_is_published(place: Place) -> None:
+    place.deliver("touches", SECOND, [])
+    with place.warehouse.locked("test"), pytest.raises(VerificationError, match="run `load` first"):
+        verify(place.warehouse, RULES)
