@@ -591,7 +591,14 @@ def _read_parquet(connection: duckdb.DuckDBPyConnection, reading: Reading, file:
         _check_columns(table, names)
         # DuckDB renames columns whose names differ in their letters' case only, so they are taken by position.
         fields = [f"field_{number}" for number in range(len(names))]
-        source = f"read_parquet({_text(str(plain))}) as delivered ({', '.join(fields)})"
+        plain_source = f"read_parquet({_text(str(plain))}"
+        if any(name.lower() == "file_row_number" for name in names):
+            source = f"{plain_source}) as delivered ({', '.join(fields)})"
+            row_number = "row_number() over ()"
+        else:
+            # Numbers out of the file leave DuckDB free to read it with all processors.
+            source = f"{plain_source}, file_row_number = true) as delivered ({', '.join(fields)}, position)"
+            row_number = "position + 1"
         # A length of time arrives as a bare number of its unit.
         seconds = ", ".join(
             f"{field} / {UNITS_PER_SECOND[arrow.unit]} as {field}"
@@ -600,7 +607,7 @@ def _read_parquet(connection: duckdb.DuckDBPyConnection, reading: Reading, file:
         )
         if seconds:
             source = f"(select * replace ({seconds}) from {source})"
-        described = connection.execute(f"describe select * from {source}").fetchall()
+        described = connection.execute(f"describe select {', '.join(fields)} from {source}").fetchall()
         types = {name: data_type for name, (_, data_type, *_) in zip(names, described, strict=True)}
         field_of = dict(zip(names, fields, strict=True))
         nested = [
@@ -644,7 +651,7 @@ def _read_parquet(connection: duckdb.DuckDBPyConnection, reading: Reading, file:
             reading,
             f"""
             select
-                row_number() over () as row_number,
+                {row_number} as row_number,
                 true as is_parsable,
                 {nested_columns} as nested_columns,
                 {line} as line,
