@@ -625,6 +625,7 @@ STRANGE_NAMES = {
         "[0]": "22",
     },
     **{"*": "23", "#": "24", "\\": "25", "a;drop": "26", "😀": "27", "reason": "28", "record": "29", "name": "30"},
+    **{"file_row_number": "31", "position": "32", "comma_count": "33", "contact_id_value": "34"},
 }
 
 
