@@ -25,11 +25,11 @@ from random_histories import Calendar, Folder, History, PlacedRow, Step, combine
 from reference import Arrivals, Delivery, Seeds, Settings, marts_of
 
 from orchestration.building import build
-from orchestration.publishing import PublicationError, Publications
+from orchestration.publishing import Publications
 from orchestration.settings import PROJECT_DIR, Rules
 from orchestration.warehouse import Warehouse
 
-COMPARISONS = ("full rebuild", "reference", "published")
+COMPARISONS = ("reference", "published", "full rebuild")
 OWNER_COLUMN = {
     "journal": "contact_id",
     "client_card": "first_contact_id",
@@ -87,14 +87,18 @@ class HistoryRun:
         found: list[Fault] = []
         namespaces = {history.namespace for history in self.histories}
         for number, step in enumerate(self.calendar.steps):
-            is_compared = compared_steps is None or number in compared_steps
             try:
                 self.run_step(step)
-                differences = self.compare(step, comparisons if is_compared else ())
-            except (AssertionError, PublicationError) as error:
-                return [*found, Fault(number, "build", None, str(error))]
-            for comparison, some in differences.items():
-                for namespace, own in by_namespace(some, namespaces).items():
+            except Exception as error:  # whatever it is, it is the fault that is looked for
+                return [*found, Fault(number, "build", None, f"{type(error).__name__}: {error}")]
+            for comparison in comparisons:
+                if compared_steps is not None and number not in compared_steps:
+                    continue
+                try:
+                    differing = by_namespace(self.compare(step, comparison), namespaces)
+                except Exception as error:
+                    return [*found, Fault(number, comparison, None, f"{type(error).__name__}: {error}")]
+                for namespace, own in differing.items():
                     if any(fault.namespace == namespace and fault.step < number for fault in found):
                         continue
                     shown = "\n".join(str(difference) for difference in own[:SHOWN_ROWS])
@@ -143,20 +147,18 @@ class HistoryRun:
 
     # Comparisons
 
-    def compare(self, step: Step, comparisons: Sequence[str]) -> dict[str, list[Difference]]:
-        """What differs, by comparison."""
-        found: dict[str, list[Difference]] = {}
-        if "reference" in comparisons:
-            found["reference"] = self.differences_from_reference(step)
-        if "published" in comparisons and step.is_published:
-            with self.attached(published=self.warehouse.folder / "marts.duckdb") as connection:
-                found["published"] = differences(connection, "published.main")
-                through = connection.execute("select data_through from published._meta").fetchone()
-            assert through == (self.data_through(),), f"published through {through}, not {self.data_through()}"
-        if "full rebuild" in comparisons:
+    def compare(self, step: Step, comparison: str) -> list[Difference]:
+        if comparison == "reference":
+            return self.differences_from_reference(step)
+        if comparison == "full rebuild":
             with self.attached(rebuilt=self.full_rebuild(step).file) as connection:
-                found["full rebuild"] = differences(connection, "rebuilt.marts")
-        return {comparison: some for comparison, some in found.items() if some}
+                return differences(connection, "rebuilt.marts")
+        if comparison == "published" and step.is_published:
+            with self.attached(published=self.warehouse.folder / "marts.duckdb") as connection:
+                through = connection.execute("select data_through from published._meta").fetchone()
+                assert through == (self.data_through(),), f"published through {through}, not {self.data_through()}"
+                return differences(connection, "published.main")
+        return []
 
     def full_rebuild(self, step: Step) -> Warehouse:
         """Everything once more from the same raw tables, in a copy."""
