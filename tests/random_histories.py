@@ -22,6 +22,7 @@ Folder = tuple[str, date]  # table, load day
 Change = tuple[int, str, date]  # a load's number, and the folder in which a history has other rows from then on
 TABLES = ("touches", "contacts")
 NUMBER_OF_DAYS = 7
+NOBODY = "nobody-"  # the namespace of rows that belong to no history
 # What decides how rows are judged when they come isn't undone by changing it back.
 REVERSIBLE_SETTINGS = [
     changed
@@ -615,7 +616,7 @@ def combined_delivery(
     """
     table, day = folder
     nobody: Row = {
-        ID_COLUMN[table]: f"nobody-{table}-{day}",
+        ID_COLUMN[table]: f"{NOBODY}{table}-{day}",
         "widget_id": "dveri",
         TIME_COLUMN[table]: f"{day}T12:00:00Z",
         "contact_type" if table == "contacts" else "page_hash": "call" if table == "contacts" else f"{load_number}",
