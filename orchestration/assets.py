@@ -28,6 +28,15 @@ log = logging.getLogger("orchestration")
 RETRIES = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL)
 POOL = "warehouse"
 
+
+def free_pools(instance: dg.DagsterInstance) -> None:
+    """Gives back what killed runs have claimed of the pool. Needs the lock: who has it is the only one to work."""
+    storage = instance.event_log_storage
+    if storage.supports_global_concurrency_limits and POOL in storage.get_concurrency_keys():
+        for slot in storage.get_concurrency_info(POOL).claimed_slots:
+            storage.free_concurrency_slots_for_run(slot.run_id)
+
+
 default_rules = Rules.read()
 load_days = dg.DailyPartitionsDefinition(
     start_date=str(default_rules.first_load_day), timezone=default_rules.report_timezone

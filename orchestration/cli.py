@@ -124,6 +124,7 @@ def _execute(
     """Runs the job that the web page would run. Returns the run's id and what failed."""
     import dagster as dg
 
+    from orchestration.assets import free_pools
     from orchestration.definitions import RANGE_END, RANGE_START, defs
 
     run_config: dict[str, Any] = {
@@ -139,6 +140,7 @@ def _execute(
     job = defs.resolve_job_def("daily_update" if waiting else "rebuild")
     instance = dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral()
     with instance:
+        free_pools(instance)
         result = job.execute_in_process(run_config=run_config, tags=tags, instance=instance, raise_on_error=False)
         problems = (
             [] if result.success else [step_problem(event) for event in result.all_events if event.is_step_failure]

@@ -15,6 +15,7 @@ from orchestration.assets import (
     all_days_loaded,
     dbt_models,
     default_rules,
+    free_pools,
     ledger,
     published_marts,
     raw_assets,
@@ -26,16 +27,21 @@ from orchestration.publishing import PublicationError, read_ledger
 from orchestration.settings import Settings
 from orchestration.space import ResourcesError
 from orchestration.verifying import verify
-from orchestration.warehouse import Warehouse
+from orchestration.warehouse import Warehouse, WarehouseBusyError
 
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 DAILY_HOUR = 4
+LOST_AFTER_LOOKS = 3
 
 after_loading = dg.AssetSelection.assets(dbt_models, published_marts, all_days_loaded)
 
+# What a lost run has done is not known for sure; all steps find out by themselves what is left to do.
+RETRY_ALL_STEPS = {"dagster/retry_strategy": "ALL_STEPS"}
+
 daily_update = dg.define_asset_job(
     "daily_update",
+    tags=RETRY_ALL_STEPS,
     selection=dg.AssetSelection.assets(*raw_assets) | after_loading,
     description="Loads the deliveries of a day or a range of days, brings the marts up to date and publishes them.",
 )
@@ -58,7 +64,7 @@ def compare_with_a_full_rebuild(context: dg.OpExecutionContext, pipeline: Pipeli
     context.log.info("No difference: the marts are what a full rebuild gives, row for row.")
 
 
-@dg.job(description="Compares the marts, row by row, with a full rebuild beside them; changes nothing.")
+@dg.job(tags=RETRY_ALL_STEPS, description="Compares the marts, row by row, with a full rebuild beside them; changes nothing.")
 def verification() -> None:
     compare_with_a_full_rebuild()
 
@@ -112,6 +118,33 @@ def late_deliveries(context: dg.SensorEvaluationContext) -> Iterator[dg.RunReque
     )
 
 
+@dg.sensor(
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Ends runs whose process is gone (killed, or the machine was), so that the queue goes on; they are run again.",
+)
+def lost_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Dagster itself can't tell. But a run that lives has the warehouse's lock, or takes it as soon as it is free."""
+    started = [run.run_id for run in context.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))]
+    seen: dict[str, int] = json.loads(context.cursor or "{}")
+    looks: dict[str, int] = {}
+    if started:
+        try:
+            with Warehouse(Settings.read().warehouse_dir).locked("a look for lost runs", wait_seconds=0):
+                looks = {run_id: seen.get(run_id, 0) + 1 for run_id in started}
+                free_pools(context.instance)
+        except WarehouseBusyError:
+            pass
+    # A run may have no lock right after it starts and right before it ends, but not for two looks more.
+    lost = [run_id for run_id, count in looks.items() if count >= LOST_AFTER_LOOKS]
+    for run_id in lost:
+        run = context.instance.get_run_by_id(run_id)
+        if run and run.status == dg.DagsterRunStatus.STARTED:
+            context.instance.report_run_failed(run, "The run's process is gone: it was killed, or its machine was.")
+    context.update_cursor(json.dumps({run_id: count for run_id, count in looks.items() if run_id not in lost}))
+    return dg.SkipReason(f"{len(started)} runs are under way, {len(lost)} of them were lost")
+
+
 @dg.run_failure_sensor(
     default_status=dg.DefaultSensorStatus.RUNNING, description="Runs ALERT_COMMAND when a run fails."
 )
@@ -127,7 +160,7 @@ defs = dg.Definitions(
     assets=[*raw_assets, ledger, dbt_models, published_marts, all_days_loaded],
     jobs=[daily_update, rebuild, verification],
     schedules=[daily_schedule, weekly_verification],
-    sensors=[late_deliveries, notice_of_failure],
+    sensors=[late_deliveries, lost_runs, notice_of_failure],
     resources={"pipeline": Pipeline()},
     executor=dg.in_process_executor,
 )

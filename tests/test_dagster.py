@@ -1,6 +1,7 @@
 """The assets, jobs, schedule and sensor, in process and behind a real `dagster dev`."""
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -20,8 +21,9 @@ import duckdb
 import pytest
 from golden_marts import LANDING
 
+from orchestration.assets import POOL
 from orchestration.contracts import delivered_tables
-from orchestration.definitions import RANGE_END, RANGE_START, defs, late_deliveries
+from orchestration.definitions import RANGE_END, RANGE_START, defs, late_deliveries, lost_runs
 from orchestration.settings import PROJECT_DIR
 from orchestration.warehouse import Warehouse
 
@@ -183,11 +185,67 @@ def test_the_sensor_leaves_loaded_and_failed_deliveries_alone_until_they_change(
     ]
 
 
+def look_for_lost_runs(instance: dg.DagsterInstance, cursor: str | None) -> str | None:
+    with dg.build_sensor_context(instance=instance, cursor=cursor, repository_def=defs.get_repository_def()) as context:
+        return lost_runs.evaluate_tick(context).cursor
+
+
+def test_a_run_whose_process_is_gone_is_ended_and_one_that_works_or_waits_is_not(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    _, folder = folders
+    (tmp_path / "home").mkdir()
+    shutil.copy(PROJECT_DIR / "dagster.yaml", tmp_path / "home")
+    with dg.DagsterInstance.from_config(str(tmp_path / "home")) as instance:
+        run = instance.create_run_for_job(defs.resolve_job_def("rebuild"), status=dg.DagsterRunStatus.STARTED)
+        storage = instance.event_log_storage
+        storage.initialize_concurrency_limit_to_default(POOL)
+        assert storage.claim_concurrency_slot(POOL, run.run_id, "dbt_models").is_claimed
+
+        def status() -> dg.DagsterRunStatus:
+            found = instance.get_run_by_id(run.run_id)
+            assert found
+            return found.status
+
+        cursor = None
+        with held_by_another(Warehouse(folder)):
+            for _ in range(5):
+                cursor = look_for_lost_runs(instance, cursor)
+        cursor = look_for_lost_runs(instance, cursor)
+        cursor = look_for_lost_runs(instance, cursor)
+        with held_by_another(Warehouse(folder)):
+            cursor = look_for_lost_runs(instance, cursor)
+        for _ in range(2):
+            assert status() == dg.DagsterRunStatus.STARTED
+            cursor = look_for_lost_runs(instance, cursor)
+        assert status() == dg.DagsterRunStatus.STARTED
+        look_for_lost_runs(instance, cursor)
+        assert status() == dg.DagsterRunStatus.FAILURE
+        assert storage.get_concurrency_info(POOL).claimed_slots == []
+        ended = instance.get_run_by_id(run.run_id)
+        assert ended and ended.tags["dagster/will_retry"] == "true"
+
+
+@contextlib.contextmanager
+def held_by_another(warehouse: Warehouse) -> Iterator[None]:
+    """The lock, as another process would have it."""
+    warehouse.folder.mkdir(exist_ok=True)
+    with open(warehouse.lock_file, "a+", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 class DagsterDev:
     """A real `dagster dev`, asked through its own interface."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, process_group: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
+        self.process_group = process_group
+
+    def kill(self) -> None:
+        """All of it: page, daemon, code servers and runs."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process_group, signal.SIGKILL)
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         request = urllib.request.Request(
@@ -198,13 +256,52 @@ class DagsterDev:
         with urllib.request.urlopen(request, timeout=60) as answer:
             data: dict[str, Any] = json.load(answer)
         assert "errors" not in data, data
-        return data["data"]
+        return dict(data["data"])
 
     def is_up(self) -> bool:
         try:
             return bool(self.ask("{assetNodes {id}}")["assetNodes"])
         except (OSError, AssertionError):
             return False
+
+    def launch(self, days: list[str]) -> str:
+        """A backfill of the daily job, as the page starts it; returns its id."""
+        launched = self.ask(
+            """
+            mutation ($backfill: LaunchBackfillParams!) {
+                launchPartitionBackfill(backfillParams: $backfill) {
+                    __typename ... on PythonError {message} ... on LaunchBackfillSuccess {backfillId}
+                }
+            }
+            """,
+            backfill={
+                "selector": {
+                    "partitionSetName": "daily_update_partition_set",
+                    "repositorySelector": {
+                        "repositoryName": "__repository__",
+                        "repositoryLocationName": "orchestration.definitions",
+                    },
+                },
+                "partitionNames": days,
+            },
+        )["launchPartitionBackfill"]
+        assert launched["__typename"] == "LaunchBackfillSuccess", launched
+        return str(launched["backfillId"])
+
+    def runs(self, backfill: str) -> list[dict[str, Any]]:
+        """The latest first."""
+        found: list[dict[str, Any]] = self.ask(
+            """
+            query ($filter: RunsFilter!) {
+                runsOrError(filter: $filter) {... on Runs {results {
+                    runId status stepStats {stepKey status}
+                    eventConnection(limit: 1000) {events {__typename ... on RunFailureEvent {message error {message}}}}
+                }}}
+            }
+            """,
+            filter={"tags": [{"key": "dagster/backfill", "value": backfill}]},
+        )["runsOrError"]["results"]
+        return found
 
 
 def wait_until(holds: Any, seconds: float, what: str) -> Any:
@@ -216,36 +313,44 @@ def wait_until(holds: Any, seconds: float, what: str) -> Any:
     raise AssertionError(f"not within {seconds} s: {what}")
 
 
-@pytest.fixture
-def dagster_dev(folders: tuple[Path, Path], tmp_path: Path) -> Iterator[DagsterDev]:
-    home = tmp_path / "dagster"
-    home.mkdir()
+@contextlib.contextmanager
+def started_dagster_dev(home: Path, **environment: str) -> Iterator[DagsterDev]:
+    """`dagster dev` on a folder for its history, which it may have used before; nothing of it is left running."""
+    home.mkdir(exist_ok=True)
     shutil.copy(PROJECT_DIR / "dagster.yaml", home)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    log = open(tmp_path / "dagster.log", "wb")  # noqa: SIM115
+    log = open(home / "dagster.log", "ab")  # noqa: SIM115
     process = subprocess.Popen(
-        [Path(sys.executable).with_name("dagster"), "dev", "-h", "127.0.0.1", "-p", str(port)],
+        [sys.executable, Path(sys.executable).with_name("dagster"), "dev", "-h", "127.0.0.1", "-p", str(port)],
         cwd=PROJECT_DIR,
-        env=os.environ | {"DAGSTER_HOME": str(home), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        env=os.environ
+        | {"DAGSTER_HOME": str(home), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        | environment,
         stdout=log,
         stderr=log,
         start_new_session=True,
         # A test run started in the background ignores interrupts, and so would its children.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
+    dev = DagsterDev(port, process.pid)
     try:
-        dev = DagsterDev(port)
-        wait_until(dev.is_up, 120, f"dagster dev is up: {tmp_path / 'dagster.log'}")
+        wait_until(dev.is_up, 300, f"dagster dev is up: {home / 'dagster.log'}")
         yield dev
     finally:
         process.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(20)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        dev.kill()
+        process.wait()
         log.close()
+
+
+@pytest.fixture
+def dagster_dev(folders: tuple[Path, Path], tmp_path: Path) -> Iterator[DagsterDev]:
+    with started_dagster_dev(tmp_path / "dagster") as dev:
+        yield dev
 
 
 def test_dagster_dev_runs_a_range_of_days_as_one_run(dagster_dev: DagsterDev, folders: tuple[Path, Path]) -> None:
@@ -255,39 +360,10 @@ def test_dagster_dev_runs_a_range_of_days_as_one_run(dagster_dev: DagsterDev, fo
     assert {node["groupName"] for node in nodes} == {"raw", "staging", "intermediate", "marts", "published"}
     assert {"journal", "client_card"} <= {node["assetKey"]["path"][-1] for node in nodes if node["hasAssetChecks"]}
 
-    launched = dagster_dev.ask(
-        """
-        mutation ($backfill: LaunchBackfillParams!) {
-            launchPartitionBackfill(backfillParams: $backfill) {
-                __typename ... on PythonError {message} ... on LaunchBackfillSuccess {backfillId}
-            }
-        }
-        """,
-        backfill={
-            "selector": {
-                "partitionSetName": "daily_update_partition_set",
-                "repositorySelector": {
-                    "repositoryName": "__repository__",
-                    "repositoryLocationName": "orchestration.definitions",
-                },
-            },
-            "partitionNames": DAYS,
-        },
-    )["launchPartitionBackfill"]
-    assert launched["__typename"] == "LaunchBackfillSuccess", launched
+    backfill = dagster_dev.launch(DAYS)
 
     def finished() -> list[dict[str, Any]]:
-        runs = dagster_dev.ask(
-            """
-            query ($filter: RunsFilter!) {
-                runsOrError(filter: $filter) {... on Runs {results {
-                    runId status stepStats {stepKey status}
-                    eventConnection(limit: 1000) {events {__typename ... on RunFailureEvent {message error {message}}}}
-                }}}
-            }
-            """,
-            filter={"tags": [{"key": "dagster/backfill", "value": launched["backfillId"]}]},
-        )["runsOrError"]["results"]
+        runs = dagster_dev.runs(backfill)
         return runs if runs and all(run["status"] in ("SUCCESS", "FAILURE", "CANCELED") for run in runs) else []
 
     runs = wait_until(finished, 240, "the backfill's runs end")
