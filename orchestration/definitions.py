@@ -128,13 +128,12 @@ def lost_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     started = [run.run_id for run in context.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))]
     seen: dict[str, int] = json.loads(context.cursor or "{}")
     looks: dict[str, int] = {}
-    if started:
-        try:
-            with Warehouse(Settings.read().warehouse_dir).locked("a look for lost runs", wait_seconds=0):
-                looks = {run_id: seen.get(run_id, 0) + 1 for run_id in started}
-                free_pools(context.instance)
-        except WarehouseBusyError:
-            pass
+    try:
+        with Warehouse(Settings.read().warehouse_dir).locked("a look for lost runs", wait_seconds=0):
+            looks = {run_id: seen.get(run_id, 0) + 1 for run_id in started}
+            free_pools(context.instance)
+    except WarehouseBusyError:
+        pass
     # A run may have no lock right after it starts and right before it ends, but not for two looks more.
     lost = [run_id for run_id, count in looks.items() if count >= LOST_AFTER_LOOKS]
     for run_id in lost:
