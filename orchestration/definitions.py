@@ -64,7 +64,10 @@ def compare_with_a_full_rebuild(context: dg.OpExecutionContext, pipeline: Pipeli
     context.log.info("No difference: the marts are what a full rebuild gives, row for row.")
 
 
-@dg.job(tags=RETRY_ALL_STEPS, description="Compares the marts, row by row, with a full rebuild beside them; changes nothing.")
+@dg.job(
+    tags=RETRY_ALL_STEPS,
+    description="Compares the marts, row by row, with a full rebuild beside them; changes nothing.",
+)
 def verification() -> None:
     compare_with_a_full_rebuild()
 
