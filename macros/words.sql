@@ -170,7 +170,7 @@
 {#
 Keys stand for texts where very many are compared: 128 bits, so that no two texts ever share one. An identifier's
 key is of its kind and brand too (R13). The key of an identity, that is of all the identifiers that a record carries,
-is that of its only identifier, or one of their list.
+is the exclusive or of theirs, so that of an only identifier is the identifier's own.
 #}
 {% macro record_key(record_id) -%}
     md5_number({{ record_id }})
@@ -190,7 +190,14 @@ is that of its only identifier, or one of their list.
 {%- endmacro %}
 
 {% macro identity_key(identifier_keys) -%}
-    case when len({{ identifier_keys }}) > 1 then md5_number(cast({{ identifier_keys }} as varchar)) else {{ identifier_keys }}[1] end
+    case
+        when len({{ identifier_keys }}) > 0 then list_reduce({{ identifier_keys }}, lambda first, second: xor(first, second))
+    end
+{%- endmacro %}
+
+{# Far faster than a cast, which writes it in decimals. #}
+{% macro key_text(key) -%}
+    hex({{ key }})
 {%- endmacro %}
 
 {% macro if_several(values) -%}

@@ -14,7 +14,7 @@ contact_groups as (
         contacted_at,
         identifier_group,
         -- A contact without any identifier is a client of its own (R15).
-        coalesce(cast(identifier_group as varchar), 'contact ' || contact_id) as client_group
+        coalesce({{ key_text('identifier_group') }}, 'contact ' || contact_id) as client_group
     from contacts
 
 ),
