@@ -70,13 +70,13 @@ wherever one is due; this stops whoever dropped a table, or runs dbt by hand.
 {%- endmacro %}
 
 {# The versions of records of which some version, old or new, is of an affected identity: all that can be affected. #}
-{% macro of_affected_identities(versions, record_key, record_kind) -%}
+{% macro of_affected_identities(versions) -%}
     {%- set affected_identities, changed_records = ref('int_affected_identities'), ref('int_changed_records') -%}
     {%- if not is_full_build() -%}
-    where {{ record_key }} in (
-        select {{ record_key }} from {{ versions }} where identity_key in (select identity_key from {{ affected_identities }})
+    where record_key in (
+        select record_key from {{ versions }} where identity_key in (select identity_key from {{ affected_identities }})
         union all
-        select record_key from {{ changed_records }} where record_kind = '{{ record_kind }}'
+        select record_key from {{ changed_records }}
     )
     {%- endif -%}
 {%- endmacro %}

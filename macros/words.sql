@@ -172,8 +172,8 @@ Keys stand for texts where very many are compared: 128 bits, so that no two text
 key is of its kind and brand too (R13). The key of an identity, that is of all the identifiers that a record carries,
 is the exclusive or of theirs, so that of an only identifier is the identifier's own.
 #}
-{% macro record_key(record_id) -%}
-    md5_number({{ record_id }})
+{% macro record_key(record_kind, record_id) -%}
+    md5_number(concat('{{ record_kind }} ', {{ record_id }}))
 {%- endmacro %}
 
 {% macro identifier_key(identifier_kind, brand_id, identifier) -%}

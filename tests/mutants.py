@@ -42,12 +42,8 @@ MUTANTS = (
     Mutant("R2", INTERMEDIATE + "int_contact_touch_ranges.sql", "order by happened_at, touch_count, bound, event_id",
            "order by happened_at, touch_count desc, bound, event_id"),
     Mutant("R2", WORDS, "{{ contacted_at }} + to_seconds({{ var('contact_grace_seconds') }})", "{{ contacted_at }}"),
-    Mutant("R3", INTERMEDIATE + "int_touch_records.sql", "order by live_versions.load_day desc, live_versions.record_number desc",
-           "order by live_versions.load_id desc, live_versions.record_number desc"),
-    Mutant("R3", INTERMEDIATE + "int_touch_records.sql", "live_versions.record_number desc\n", "live_versions.record_number\n"),
-    Mutant("R3", INTERMEDIATE + "int_contact_records.sql", "order by live_versions.load_day desc, live_versions.record_number desc",
-           "order by live_versions.load_id desc, live_versions.record_number desc"),
-    Mutant("R3", INTERMEDIATE + "int_contact_records.sql", "live_versions.record_number desc\n", "live_versions.record_number\n"),
+    Mutant("R3", INTERMEDIATE + "int_records.sql", "order by load_day desc, record_number desc", "order by load_id desc, record_number desc"),
+    Mutant("R3", INTERMEDIATE + "int_records.sql", "order by load_day desc, record_number desc", "order by load_day desc, record_number"),
     Mutant("R3", STAGING + "stg_loads.sql", "outcome = 'loaded' and superseded_by is null", "outcome = 'loaded'"),
     Mutant("R3", STAGING + "stg_loads.sql", "outcome = 'loaded' and superseded_by is null", "superseded_by is null"),
     Mutant("R4", INTERMEDIATE + "int_contact_counts.sql", "ranges.touch_count >= 2 and coalesce(channels.channel_count, 0) >= 2",
@@ -66,12 +62,13 @@ MUTANTS = (
     Mutant("R8", WORDS, "* 86400000000", "* 86399999999"),
     Mutant("R8", WORDS, "{%- if var('lookback_days') is not none -%}", "{%- if false -%}"),
     Mutant("R7", INTERMEDIATE + "int_contact_channels.sql", "latest_touch_number >= first_touch_number", "latest_touch_number > first_touch_number"),
-    Mutant("R9", INTERMEDIATE + "int_touch_records.sql", "newest_versions.touch_date <= data_through.data_through",
-           "newest_versions.touch_date < data_through.data_through"),
-    Mutant("R9", INTERMEDIATE + "int_contact_records.sql", "inner join data_through on newest_versions.contact_date <= data_through.data_through",
+    Mutant("R9", INTERMEDIATE + "int_records.sql", "newest_versions.record_date <= data_through.data_through",
+           "newest_versions.record_date < data_through.data_through"),
+    Mutant("R9", INTERMEDIATE + "int_records.sql", "inner join data_through on newest_versions.record_date <= data_through.data_through",
            "cross join data_through"),
-    Mutant("R9", INTERMEDIATE + "int_touch_records.sql", "inner join loads on versions.load_id = loads.load_id",
-           "inner join loads on versions.load_id = loads.load_id and versions.touch_date <= (select data_through from {{ ref('int_data_through') }})"),
+    Mutant("R9", INTERMEDIATE + "int_records.sql", "inner join loads on versions.load_id = loads.load_id",
+           "inner join loads on versions.load_id = loads.load_id and versions.record_date <= (select data_through from {{ ref('int_data_through') }})"),
+    Mutant("R15", INTERMEDIATE + "int_records.sql", "then newest_versions.record_kind = 'contact'", "then false"),
     Mutant("R9", INTERMEDIATE + "int_data_through.sql", "max(load_day)", "min(load_day)"),
     Mutant("R10", READING, "cast(timezone('{{ var('report_timezone') }}', {{ instant }}) as date)", "cast({{ instant }} as date)"),
     Mutant("R10", READING, "then {{ local_instant(\"try_cast(\" ~ column ~ \" as timestamp)\") }}",
@@ -132,15 +129,12 @@ MUTANTS = (
     Mutant("R26", "orchestration/loading.py", "SMALLEST_JUDGED_FILE = 20", "SMALLEST_JUDGED_FILE = 21"),
     Mutant("R26", "dbt_project.yml", "max_rejected_share: 0.5", "max_rejected_share: 0.9"),
     # Older versions of what changed are forgotten.
-    Mutant("R27", INTERMEDIATE + "int_changed_versions.sql", "where touch_key in (select record_key from changed_records where record_kind = 'touch')",
-           "where load_id in (select load_id from {{ ref('int_changed_loads') }} where is_new)", HISTORIES),
-    Mutant("R27", INTERMEDIATE + "int_changed_versions.sql", "where contact_key in (select record_key from changed_records where record_kind = 'contact')",
+    Mutant("R27", INTERMEDIATE + "int_changed_versions.sql", "where record_key in (select record_key from {{ ref('int_changed_records') }})",
            "where load_id in (select load_id from {{ ref('int_changed_loads') }} where is_new)", HISTORIES),
     # What a load replaced doesn't count as changed.
     Mutant("R27", INTERMEDIATE + "int_changed_loads.sql", " or loads.superseded_by > last_publication.last_load_id)", ")", HISTORIES),
     # The last loaded day moves on, and what it uncovers is overlooked.
-    Mutant("R27", INTERMEDIATE + "int_changed_records.sql", "touches.touch_date <= days_that_have_come.last_day", "false", HISTORIES),
-    Mutant("R27", INTERMEDIATE + "int_changed_records.sql", "contacts.contact_date <= days_that_have_come.last_day", "false", HISTORIES),
+    Mutant("R27", INTERMEDIATE + "int_changed_records.sql", "and record_date <= (select last_day from days_that_have_come)", "and false", HISTORIES),
     # Acknowledged as soon as built.
     Mutant("R27", INTERMEDIATE + "int_last_publication.sql", "where published_at is not null", "where outcome = 'passed'", HISTORIES),
     # Nothing but the changed identifiers themselves is affected.
@@ -150,9 +144,9 @@ MUTANTS = (
     # Contacts that are no more stay.
     Mutant("R27", INTERMEDIATE + "int_affected_contacts.sql", "where contacts.record_number in (select record_number from changed_versions)", "where false", HISTORIES),
     # A newer version elsewhere isn't seen.
-    Mutant("R27", CHANGES, "where {{ record_key }} in (\n", "where identity_key in (select identity_key from {{ affected_identities }}) and {{ record_key }} in (\n", HISTORIES),
+    Mutant("R27", CHANGES, "where record_key in (\n", "where identity_key in (select identity_key from {{ affected_identities }}) and record_key in (\n", HISTORIES),
     # What has no identifiers is never looked at again.
-    Mutant("R27", CHANGES, "select record_key from {{ changed_records }} where record_kind = '{{ record_kind }}'", "select record_key from {{ changed_records }} where false", HISTORIES),
+    Mutant("R27", CHANGES, "select record_key from {{ changed_records }}\n", "select record_key from {{ changed_records }} where false\n", HISTORIES),
     # Replaced versions are dropped before a publication knows.
     Mutant("R27", CHANGES, "where loads.superseded_by <= (select last_load_id from {{ last_publication }})", "where loads.superseded_by is not null", HISTORIES),
     # New spellings of phones aren't judged.

@@ -1,15 +1,9 @@
 -- One row per touch or contact that changed since the last publication: delivered, replaced, removed, or its day has come (R9).
 with
 
-touches as (
+versions as (
 
-    select * from {{ ref('stg_touch_keys') }}
-
-),
-
-contacts as (
-
-    select * from {{ ref('stg_contact_keys') }}
+    select * from {{ ref('int_record_keys') }}
 
 ),
 
@@ -31,29 +25,14 @@ days_that_have_come as (
 )
 
 select
-    'touch' as record_kind,
-    touch_key as record_key
-from touches
+    record_kind,
+    record_key
+from versions
 where load_id in (select load_id from changed_loads)
 union
 select
-    'contact' as record_kind,
-    contact_key as record_key
-from contacts
-where load_id in (select load_id from changed_loads)
-union
-select
-    'touch' as record_kind,
-    touches.touch_key as record_key
-from touches
-inner join days_that_have_come
-    on touches.touch_date > days_that_have_come.after_day
-    and touches.touch_date <= days_that_have_come.last_day
-union
-select
-    'contact' as record_kind,
-    contacts.contact_key as record_key
-from contacts
-inner join days_that_have_come
-    on contacts.contact_date > days_that_have_come.after_day
-    and contacts.contact_date <= days_that_have_come.last_day
+    record_kind,
+    record_key
+from versions
+where record_date > (select after_day from days_that_have_come)
+    and record_date <= (select last_day from days_that_have_come)

@@ -1,15 +1,9 @@
 -- One row per touch or contact of the affected clients, with the group of identifiers that it belongs to (R13, R16).
 with
 
-touches as (
+records as (
 
-    select * from {{ ref('int_touch_records') }}
-
-),
-
-contacts as (
-
-    select * from {{ ref('int_contact_records') }}
+    select * from {{ ref('int_records') }}
 
 ),
 
@@ -22,10 +16,11 @@ identity_groups as (
 contact_groups as (
 
     select
-        contacts.record_number,
-        coalesce(identity_groups.group_key, contacts.identity_key) as identifier_group
-    from contacts
-    left join identity_groups on contacts.identity_key = identity_groups.identity_key
+        records.record_number,
+        coalesce(identity_groups.group_key, records.identity_key) as identifier_group
+    from records
+    left join identity_groups on records.identity_key = identity_groups.identity_key
+    where records.record_kind = 'contact'
 
 ),
 
@@ -61,7 +56,8 @@ from contact_groups
 union all
 select
     'touch' as record_kind,
-    touches.record_number,
+    records.record_number,
     client_identities.identifier_group
-from touches
-inner join client_identities on touches.identity_key = client_identities.identity_key
+from records
+inner join client_identities on records.identity_key = client_identities.identity_key
+where records.record_kind = 'touch'

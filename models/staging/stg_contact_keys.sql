@@ -28,7 +28,7 @@ contacts_with_brands as (
         contacts.record_number,
         contacts.load_id,
         contacts.contact_id,
-        {{ report_date(instant('contacts.contacted_at')) }} as contact_date,
+        {{ report_date(instant('contacts.contacted_at')) }} as record_date,
         coalesce(widgets.brand_id, 'default') as brand_id,
         {{ tying('visitor_id', 'contacts.visitor_id') }} as visitor_id,
         {{ tying('yandex_client_id', 'contacts.yandex_client_id') }} as yandex_client_id,
@@ -47,8 +47,8 @@ contacts_with_keys as (
     select
         record_number,
         load_id,
-        {{ record_key('contact_id') }} as contact_key,
-        contact_date,
+        {{ record_key('contact', 'contact_id') }} as record_key,
+        record_date,
         {{ identifier_keys('brand_id', ['visitor_id', 'yandex_client_id', 'google_client_id', 'crm_client_id', 'phone', 'email']) }} as identifier_keys
     from contacts_with_brands
 
@@ -57,8 +57,8 @@ contacts_with_keys as (
 select
     record_number,
     load_id,
-    contact_key,
-    contact_date,
+    record_key,
+    record_date,
     {{ identity_key('identifier_keys') }} as identity_key,
     {{ if_several('identifier_keys') }} as identifier_keys
 from contacts_with_keys

@@ -22,7 +22,7 @@ touches_with_brands as (
         touches.record_number,
         touches.load_id,
         touches.touch_id,
-        {{ report_date(instant('touches.touched_at')) }} as touch_date,
+        {{ report_date(instant('touches.touched_at')) }} as record_date,
         coalesce(widgets.brand_id, 'default') as brand_id,
         {{ tying('visitor_id', 'touches.visitor_id') }} as visitor_id,
         {{ tying('yandex_client_id', 'touches.yandex_client_id') }} as yandex_client_id,
@@ -38,8 +38,8 @@ touches_with_keys as (
     select
         record_number,
         load_id,
-        {{ record_key('touch_id') }} as touch_key,
-        touch_date,
+        {{ record_key('touch', 'touch_id') }} as record_key,
+        record_date,
         {{ identifier_keys('brand_id', ['visitor_id', 'yandex_client_id', 'google_client_id', 'crm_client_id']) }} as identifier_keys
     from touches_with_brands
 
@@ -48,8 +48,8 @@ touches_with_keys as (
 select
     record_number,
     load_id,
-    touch_key,
-    touch_date,
+    record_key,
+    record_date,
     {{ identity_key('identifier_keys') }} as identity_key,
     {{ if_several('identifier_keys') }} as identifier_keys
 from touches_with_keys

@@ -1,0 +1,12 @@
+-- One row per delivered version of a touch or contact.
+{{ config(materialized='view') }}
+
+select
+    'touch' as record_kind,
+    touch_keys.*
+from {{ ref('stg_touch_keys') }} as touch_keys
+union all
+select
+    'contact' as record_kind,
+    contact_keys.*
+from {{ ref('stg_contact_keys') }} as contact_keys
