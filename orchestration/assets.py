@@ -199,13 +199,19 @@ def _load_metadata(load: Load) -> dict[str, Any]:
 
 
 raw_assets = [raw_asset(table) for table in delivered_tables()]
-ledger = dg.AssetSpec(
-    ["raw", "loads"],
-    group_name="raw",
-    kinds={"duckdb"},
-    deps=[dg.AssetKey(["raw", table]) for table in delivered_tables()],
-    description="The ledger: one row per attempt to load a delivery.",
-)
+ledgers = [
+    dg.AssetSpec(
+        ["raw", name],
+        group_name="raw",
+        kinds={"duckdb"},
+        deps=[dg.AssetKey(["raw", table]) for table in delivered_tables()],
+        description=description,
+    )
+    for name, description in {
+        "loads": "The ledger: one row per attempt to load a delivery.",
+        "builds": "The ledger of builds: what each took in, and what was published.",
+    }.items()
+]
 
 
 @dbt_assets(manifest=prepared_manifest(), name="dbt_models", retry_policy=RETRIES, pool=POOL)

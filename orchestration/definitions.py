@@ -16,7 +16,7 @@ from orchestration.assets import (
     dbt_models,
     default_rules,
     free_pools,
-    ledger,
+    ledgers,
     published_marts,
     raw_assets,
 )
@@ -159,7 +159,7 @@ def notice_of_failure(context: dg.RunFailureSensorContext) -> None:
 
 
 defs = dg.Definitions(
-    assets=[*raw_assets, ledger, dbt_models, published_marts, all_days_loaded],
+    assets=[*raw_assets, *ledgers, dbt_models, published_marts, all_days_loaded],
     jobs=[daily_update, rebuild, verification],
     schedules=[daily_schedule, weekly_verification],
     sensors=[late_deliveries, lost_runs, notice_of_failure],

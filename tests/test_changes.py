@@ -1,6 +1,7 @@
 """What a build takes in, what it says has changed, and what it is compared with."""
 
 import os
+import shutil
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import duckdb
 import pytest
 from pipeline import build_marts, load_landing, rows_of
+from processes import made_once
 from random_deliveries import write_delivery
 from reference import Delivery, Row
 
@@ -96,13 +98,17 @@ CONTACTS = [
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def place(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """A day that is published."""
-    place = Place(tmp_path)
-    place.deliver("touches", FIRST, TOUCHES)
-    place.deliver("contacts", FIRST, CONTACTS)
-    place.update()
-    return place
+
+    def make(folder: Path) -> None:
+        place = Place(folder)
+        place.deliver("touches", FIRST, TOUCHES)
+        place.deliver("contacts", FIRST, CONTACTS)
+        place.update()
+
+    shutil.copytree(made_once(tmp_path_factory, "published-day", make), tmp_path, symlinks=True, dirs_exist_ok=True)
+    return Place(tmp_path)
 
 
 def test_what_changed_is_said_with_its_reason(place: Place) -> None:
@@ -250,8 +256,6 @@ def test_a_selection_is_built_only_where_no_full_build_is_due(place: Place) -> N
     ],
 )
 def test_verification_finds_a_difference_planted_by_hand(place: Place, mart: str, statement: str) -> None:
-    with place.warehouse.locked("test"):
-        assert verify(place.warehouse, RULES) == []
     place.private(statement)
 
     with place.warehouse.locked("test"):
@@ -261,6 +265,11 @@ def test_verification_finds_a_difference_planted_by_hand(place: Place, mart: str
     assert difference.missing_count + difference.unexpected_count >= 1
     assert "c-late" in str(difference)
     assert not (place.warehouse.folder / "verification").exists()
+
+
+def test_verification_finds_nothing_where_there_is_nothing(place: Place) -> None:
+    with place.warehouse.locked("test"):
+        assert verify(place.warehouse, RULES) == []
 
 
 def test_verification_looks_at_what_readers_get_too(place: Place) -> None:

@@ -24,10 +24,18 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rules = Rules.read()
     write_demo(folder / "landing", days=10, touches=8_000, last_day=date(2026, 3, 31))
     warehouse = Warehouse(folder / "warehouse")
-    load_landing(warehouse, folder / "landing", rules)
-    build_marts(warehouse, rules)
-    with warehouse.locked("test"):
-        Publications(warehouse).publish(rules)
+    # The last day comes later than the others, so that there is something that changed.
+    last_days = [folder / "landing" / table / "2026-03-31" for table in ("touches", "contacts")]
+    for last_day in last_days:
+        last_day.rename(last_day.with_name("_later"))
+    for _ in range(2):
+        load_landing(warehouse, folder / "landing", rules)
+        build_marts(warehouse, rules)
+        with warehouse.locked("test"):
+            Publications(warehouse).publish(rules)
+        for last_day in last_days:
+            if not last_day.exists():
+                last_day.with_name("_later").rename(last_day)
     return Publications(warehouse).link
 
 
