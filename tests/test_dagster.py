@@ -362,7 +362,9 @@ def test_dagster_dev_runs_a_range_of_days_as_one_run(dagster_dev: DagsterDev, fo
     damage(landing, "touches", "2026-03-02")
     nodes = dagster_dev.ask("{assetNodes {assetKey {path} groupName hasAssetChecks}}")["assetNodes"]
     assert {node["groupName"] for node in nodes} == {"raw", "staging", "intermediate", "marts", "published"}
-    assert {"journal", "client_card"} <= {node["assetKey"]["path"][-1] for node in nodes if node["hasAssetChecks"]}
+    assert {"int_journal", "int_client_card"} <= {
+        node["assetKey"]["path"][-1] for node in nodes if node["hasAssetChecks"]
+    }
 
     backfill = dagster_dev.launch(DAYS)
 
