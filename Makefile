@@ -37,8 +37,11 @@ dev: install  ## Dagster in a browser, with schedule, sensors and a lasting hist
 test: install  ## All tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-torture: install  ## A long campaign: hundreds of random histories and whatever else tests/test_torture_*.py try
+torture: install  ## A long campaign: random histories, kills, full disks, readers; sizes are variables of the environment
 	TORTURE_HISTORIES=$${TORTURE_HISTORIES:-300} TORTURE_ORDERS=$${TORTURE_ORDERS:-3} TORTURE_HOST_ZONES=$${TORTURE_HOST_ZONES:-5} \
+		TORTURE_KILLS=$${TORTURE_KILLS:-200} TORTURE_STEPS=$${TORTURE_STEPS:-20} TORTURE_DISKS=$${TORTURE_DISKS:-40} \
+		TORTURE_PUBLICATIONS=$${TORTURE_PUBLICATIONS:-500} TORTURE_MEETINGS=$${TORTURE_MEETINGS:-3} \
+		TORTURE_VERSIONS=$${TORTURE_VERSIONS:-6} TORTURE_DAGSTER=$${TORTURE_DAGSTER:-1} \
 		$(BIN)/python -m pytest -n 2 --dist loadgroup --count-line tests/test_torture_*.py
 
 lint: install  ## Style and types of Python and SQL
