@@ -101,7 +101,7 @@ ranked as (
         count(*) over (partition by identifier_group) as identifier_count,
         row_number() over (
             partition by identifier_group
-            order by tied_count desc, record_count desc, identifier_kind, identifier
+            order by tied_count desc, record_count desc, identifier_kind asc, identifier asc
         ) as identifier_rank
     from tied_counts
 
