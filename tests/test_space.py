@@ -166,7 +166,7 @@ def test_a_publication_that_may_not_fit_publishes_nothing(site: Site, monkeypatc
 @pytest.mark.parametrize(
     ("owner", "name", "error"),
     [
-        (loading, "_judge_rows", duckdb.IOException(f"IO Error: Could not write file: {FULL.strerror}")),
+        (loading, "_count_rows", duckdb.IOException(f"IO Error: Could not write file: {FULL.strerror}")),
         (loading, "_write_ledger", duckdb.TransactionException(f"Failed to commit: {FULL.strerror}")),
         (publishing, "_write", duckdb.IOException(f"IO Error: Could not write file: {FULL.strerror}")),
         (publishing, "_sync", FULL),
@@ -197,7 +197,7 @@ def test_a_disk_that_fills_up_under_dbt_is_told_in_a_line(site: Site, monkeypatc
     from orchestration import assets, building
 
     failed = building.NodeResult(
-        "model.a", "model", "marts", "a", False, f"Runtime Error in model a\n  IO Error: {FULL.strerror}", 0, 0
+        "model.a", "model", "marts", "a", False, False, f"Runtime Error in model a\n  IO Error: {FULL.strerror}", 0, 0
     )
     monkeypatch.setattr(assets, "build", lambda *_, **__: building.Build(False, (failed,)))
 
@@ -214,7 +214,7 @@ def test_too_little_memory_is_told_in_a_line(site: Site, monkeypatch: pytest.Mon
         connection.execute("set memory_limit = '1MB'")
         connection.execute("select list(range) from range(10_000_000)")
 
-    monkeypatch.setattr(loading, "_judge_rows", hungry)
+    monkeypatch.setattr(loading, "_count_rows", hungry)
 
     _, message = the_failure(run_days())
 
@@ -239,7 +239,7 @@ def test_a_full_disk_is_no_fault_of_a_file(
         raise FULL
 
     if file_format == "parquet":
-        monkeypatch.setattr(reading, "_create_delivered", full)
+        monkeypatch.setattr(reading, "_create_rows", full)
     else:
         monkeypatch.setattr(reading, "_open_bytes", full)
 
