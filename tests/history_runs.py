@@ -9,21 +9,26 @@ import json
 import os
 import pickle
 import shutil
+import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import duckdb
+from dbt_common.events.base_types import EventMsg
+from forks import Warm
 from pipeline import MARTS, load_landing, rows_of
 from random_deliveries import write_delivery
 from random_histories import NOBODY, Calendar, Folder, History, PlacedRow, Step, combined_delivery
 from reference import Arrivals, Delivery, Seeds, Settings, marts_of
 
+from orchestration import building
 from orchestration.building import build
 from orchestration.publishing import Publications
 from orchestration.settings import PROJECT_DIR, Rules
@@ -63,6 +68,29 @@ class Difference:
     def __str__(self) -> str:
         values = {name: value for name, value in self.row.items() if value is not None}
         return f"{self.mart}, {self.side}: {values}"
+
+
+@cache
+def warm_process() -> Warm:
+    return Warm()
+
+
+def build_and_be_killed(folder: Path, step: Step) -> None:
+    """To be called in a process of its own."""
+    models: list[str] = []
+    log_progress = building._log_progress
+
+    def die_in_time(event: EventMsg) -> None:
+        log_progress(event)
+        if event.info.name == "LogModelResult":
+            models.append(event.data.description)
+        if len(models) >= step.killed_after:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    building._log_progress = die_in_time
+    warehouse = Warehouse(folder)
+    with warehouse.locked("test"):
+        build(warehouse, Rules.read(step.settings), full_refresh=step.is_full_refresh)
 
 
 class HistoryRun:
@@ -117,6 +145,9 @@ class HistoryRun:
                 for file in (self.landing / table / day.isoformat()).iterdir():
                     file.touch()
             self.load(rules, Settings(**step.settings))
+        if step.killed_after is not None:
+            killed = warm_process().ask(build_and_be_killed, self.warehouse.folder, step)
+            assert killed.is_killed or killed.exit_code == 0, killed.said
         with self.warehouse.locked("test"):
             outcome = build(self.warehouse, rules, full_refresh=step.is_full_refresh)
             assert outcome.is_passed, outcome.explain()

@@ -135,8 +135,8 @@ MUTANTS = (
     Mutant("R27", INTERMEDIATE + "int_changed_loads.sql", " or loads.superseded_by > last_publication.last_load_id)", ")", HISTORIES),
     # The last loaded day moves on, and what it uncovers is overlooked.
     Mutant("R27", INTERMEDIATE + "int_changed_records.sql", "and record_date <= (select last_day from days_that_have_come)", "and false", HISTORIES),
-    # Acknowledged as soon as begun.
-    Mutant("R27", INTERMEDIATE + "int_last_publication.sql", "where published_at is not null", "where true", HISTORIES),
+    # A build that was begun and killed is taken for one that was published.
+    Mutant("R27", INTERMEDIATE + "int_last_publication.sql", "where published_at is not null", "where build_id <> '{{ invocation_id }}'", HISTORIES),
     # Nothing but the changed identifiers themselves is affected.
     Mutant("R27", INTERMEDIATE + "int_affected_identities.sql", "where group_key in (select group_key from affected_groups)", "where false", HISTORIES),
     # A card is looked for under the name that its client has now.

@@ -22,6 +22,7 @@ Folder = tuple[str, date]  # table, load day
 Change = tuple[int, str, date]  # a load's number, and the folder in which a history has other rows from then on
 TABLES = ("touches", "contacts")
 NUMBER_OF_DAYS = 7
+NUMBER_OF_MODELS = 40  # about
 NOBODY = "nobody-"  # the namespace of rows that belong to no history
 # What decides how rows are judged when they come isn't undone by changing it back.
 REVERSIBLE_SETTINGS = [
@@ -68,6 +69,8 @@ class Step:
     settings: Mapping[str, Any]
     is_published: bool = True
     is_full_refresh: bool = False
+    killed_after: int | None = None
+    """Models that an earlier build got done before it was killed; none is no such build."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,8 @@ def random_calendar(seed: int, number_of_steps: int) -> Calendar:
                 is_full_refresh=step > 0 and dice.random() < 0.04,
             )
         )
+    for step in dice.sample(range(1, number_of_steps), number_of_steps // 5):
+        steps[step] = replace(steps[step], killed_after=dice.randrange(NUMBER_OF_MODELS))
     file_names = tuple(dice.sample(FILE_NAMES, 3))
     return Calendar(seed, first_day, FILE_FORMATS[seed % len(FILE_FORMATS)], file_names, tuple(steps))
 

@@ -27,7 +27,7 @@ from test_dagster import DagsterDev, started_dagster_dev, wait_until
 from orchestration.settings import Rules
 
 KILLS = int(os.environ.get("TORTURE_KILLS", "2"))
-STEPS = int(os.environ.get("TORTURE_STEPS", "1"))  # of each kind of trouble
+TROUBLES = int(os.environ.get("TORTURE_TROUBLES", "1"))  # of each kind of trouble
 DISKS = int(os.environ.get("TORTURE_DISKS", "3"))
 PUBLICATIONS = int(os.environ.get("TORTURE_PUBLICATIONS", "10"))
 MEETINGS = int(os.environ.get("TORTURE_MEETINGS", "0"))
@@ -210,7 +210,7 @@ def test_trouble_at_every_step(clean: Clean, warm: Warm, tmp_path: Path) -> None
     troubles = [
         Trouble(kind, step)
         for kind in ("killed", "error", "full", "read-only")
-        for step in dice.sample(steps, min(STEPS, len(steps)))
+        for step in dice.sample(steps, min(TROUBLES, len(steps)))
     ]
     dice.shuffle(troubles)
     victim = victim_of(clean, warm, tmp_path / "site")
@@ -231,7 +231,7 @@ def test_trouble_at_every_step(clean: Clean, warm: Warm, tmp_path: Path) -> None
                 assert "The disk is full: make room for " in outcome.said, told
         victim.assert_whole(told)
         # Sometimes trouble follows on trouble.
-        if outcome.exit_code == 0 or number == len(troubles) or (STEPS > 1 and dice.random() < 0.6):
+        if outcome.exit_code == 0 or number == len(troubles) or (TROUBLES > 1 and dice.random() < 0.6):
             victim.assert_repaired(told)
             victim = victim_of(clean, warm, tmp_path / "site", dice.randrange(VERSIONS - 1))
     print(f"{len(troubles)} troubles in {clean.step_count} steps: {dict(ends)}")
