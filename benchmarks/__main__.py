@@ -68,12 +68,11 @@ class Site:
                         os.link(file, target / file.name)
 
 
-def measured_load(site: Site, memory_limit: str | None = None, process_limit: str | None = None) -> dict[str, Any]:
+def measured_load(site: Site, memory_limit: str | None = None) -> dict[str, Any]:
     """One load in a process of its own, by phase."""
     environment = os.environ | site.environment | ({"MEMORY_LIMIT": memory_limit} if memory_limit else {})
-    arguments = ["--process-limit", process_limit] if process_limit else []
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.measured_load", *arguments],
+        [sys.executable, "-m", "benchmarks.measured_load"],
         cwd=PROJECT_DIR, env=environment, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     if done.returncode != 0:
@@ -239,7 +238,7 @@ def volume(
     touches: Touches = 100_000,
     contacts: Contacts = 5_000,
     memory_limit: Annotated[str, typer.Option(help="DuckDB's part of the memory.")] = "4GB",
-    process_limit: Annotated[str, typer.Option(help="What the whole process may take; beyond it fails.")] = "6GB",
+    process_gigabytes: Annotated[float, typer.Option(help="What the whole process may take; beyond it fails.")] = 6,
     seed: Seed = 1,
     file_format: Annotated[str, typer.Option(help="parquet or csv.")] = "parquet",
     folder: Folder = DEFAULT_FOLDER,
@@ -251,22 +250,27 @@ def volume(
         days, touches, contacts = 30, 2_000, 100
     size = Volume(touches, contacts, seed, file_format)
     home = folder / str(size)
-    limits = {"memory_limit": memory_limit, "process_limit": process_limit}
     history_days = days_until(last_day.date(), days)
     next_day = last_day.date() + timedelta(days=1)
     began = time.monotonic()
     write_deliveries(home / "deliveries", [*history_days, next_day], size)
     console.print(f"deliveries of {days * touches:,} touches: there after {time.monotonic() - began:,.0f} s")
-    history, outcome = prepared_history(home, size, history_days, **limits)
+    history, outcome = prepared_history(home, size, history_days, memory_limit=memory_limit)
     table = results_table(f"{days:,} days of {touches:,} touches and {contacts:,} contacts", "loaded")
     add_result(table, f"{days:,} days at once", outcome["phases"] | {"peak_bytes": outcome["peak_bytes"]})
     site = copy_of(history, "measured")
     site.deliver(home / "deliveries", [next_day])
-    add_result(table, "one day more", middle([measured_load(site, **limits)]))
+    one_day = measured_load(site, memory_limit)
+    add_result(table, "one day more", middle([one_day]))
     shutil.rmtree(site.folder)
     console.print(table)
     rows = days * (touches + contacts)
     console.print(f"{rows / outcome['phases']['load']['wall_seconds']:,.0f} rows a second into raw")
+    peak = max(outcome["peak_bytes"], one_day["peak_bytes"])
+    if peak > process_gigabytes * 10**9:
+        raise SystemExit(
+            f"The process took {peak / 10**9:.2f} GB, more than the {process_gigabytes:g} that it may take"
+        )
 
 
 @app.command()

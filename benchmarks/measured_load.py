@@ -3,7 +3,6 @@
 A process of its own for every load, so that peaks of memory and warm caches are its own.
 """
 
-import argparse
 import json
 import resource
 import sys
@@ -20,8 +19,6 @@ from orchestration.loading import known_signatures, load_delivery, pending
 from orchestration.publishing import Publications
 from orchestration.settings import Rules, Settings
 from orchestration.warehouse import Warehouse
-
-UNITS = {"MB": 10**6, "GB": 10**9, "MIB": 2**20, "GIB": 2**30}
 
 
 @dataclass(frozen=True)
@@ -89,17 +86,5 @@ def _load(warehouse: Warehouse, rules: Rules, settings: Settings) -> None:
                     sys.exit(f"{load.table} of {load.day} is {load.outcome}: {load.message}")
 
 
-def limit_process(size: str) -> None:
-    """By the operating system: what the process writes into memory, not the files that it maps."""
-    unit = next(unit for unit in UNITS if size.upper().endswith(unit))
-    limit = int(float(size[: -len(unit)]) * UNITS[unit])
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-
-
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--process-limit", help="such as 6GB")
-    arguments = parser.parse_args()
-    if arguments.process_limit:
-        limit_process(arguments.process_limit)
     run()
