@@ -1,6 +1,6 @@
-"""One row per tied identifier's number, with the number of the component that it is of (R13).
+"""One row per number of an identifier that several identities carry, with the number of its component (R13).
 
-Connected components over all ties. Both numbers mean nothing beyond one build.
+Connected components over what they tie. Both numbers mean nothing beyond one build.
 """
 
 import numpy

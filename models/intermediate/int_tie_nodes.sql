@@ -1,14 +1,16 @@
--- One row per tied identifier, with a number from 0 on that means nothing beyond one build.
+-- One row per identifier that several identities carry, with a number from 0 on that means nothing beyond one build.
 with
 
-identifiers as (
+shared_identifiers as (
 
-    select distinct identifier_key
+    select identifier_key
     from {{ ref('int_ties') }}
+    group by identifier_key
+    having count(*) > 1
 
 )
 
 select
     identifier_key,
     row_number() over (order by identifier_key) - 1 as node
-from identifiers
+from shared_identifiers
