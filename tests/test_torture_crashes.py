@@ -161,31 +161,32 @@ def victim_of(clean: Clean, warm: Warm, folder: Path, version: int = 0) -> Victi
 # 1. Killed at any instant
 
 
-def test_loads_killed_at_any_instant(clean: Clean, warm: Warm, tmp_path: Path) -> None:
-    dice = random.Random(SEED)
+@pytest.mark.parametrize(("first", "kills"), [(first, min(50, KILLS - first)) for first in range(0, KILLS, 50)])
+def test_loads_killed_at_any_instant(clean: Clean, warm: Warm, tmp_path: Path, first: int, kills: int) -> None:
+    dice = random.Random(f"{SEED} from kill {first} on")
     victim = victim_of(clean, warm, tmp_path / "site")
     killed = 0
     ends: Counter[str] = Counter()
-    while killed < KILLS:
+    while killed < kills:
         seconds = dice.uniform(0, 1.05 * clean.seconds)
         if killed % 10 == 9:
             outcome = load_killed_after(victim.site, seconds + dice.uniform(0, 6))
         else:
             outcome = warm.ask(forks.load, victim.site, kill_after=seconds)
-        told = f"seed {SEED}, kill {killed}, version {victim.version}, after {seconds:.3f} s:\n{outcome.said}"
+        told = f"seed {SEED}, kill {first + killed}, version {victim.version}, after {seconds:.3f} s:\n{outcome.said}"
         assert outcome.is_killed or outcome.exit_code == 0, told
         killed += outcome.is_killed
         ends[outcome.said.strip().split("\n")[-1][9:].split(" (")[0]] += 1
         victim.assert_whole(told)
         # Sometimes the next deliveries come before the last ones were repaired.
-        if not outcome.is_killed or dice.random() < 0.3 or killed == KILLS:
-            if dice.random() < 0.5 or killed == KILLS or victim.version + 1 == VERSIONS:
+        if not outcome.is_killed or dice.random() < 0.3 or killed == kills:
+            if dice.random() < 0.5 or killed == kills or victim.version + 1 == VERSIONS:
                 victim.assert_repaired(told)
             if victim.version + 1 == VERSIONS:
                 victim = victim_of(clean, warm, tmp_path / "site", dice.randrange(VERSIONS - 1))
             else:
                 victim.deliver_next()
-    print(f"{KILLS} kills; the last that was said before: {dict(ends)}")
+    print(f"{kills} kills; the last that was said before: {dict(ends)}")
 
 
 def load_killed_after(site: Site, seconds: float) -> Outcome:
