@@ -63,9 +63,9 @@ wherever one is due; this stops whoever dropped a table, or runs dbt by hand.
     {%- set touch_keys = ref('stg_touch_keys') -%}
     {%- set relation = adapter.get_relation(database=target.database, schema='intermediate', identifier='int_identifier_groups') if execute -%}
     {%- if relation and not is_full_build() -%}
-    select * from {{ relation }}
+    {{ relation }}
     {%- else -%}
-    select identity_key, identity_key as identifier_key, identity_key as group_key from {{ touch_keys }} where false
+    (select identity_key, identity_key as identifier_key, identity_key as group_key from {{ touch_keys }} where false)
     {%- endif -%}
 {%- endmacro %}
 

@@ -208,6 +208,10 @@ is the exclusive or of theirs, so that of an only identifier is the identifier's
     unnest({{ values }})
 {%- endmacro %}
 
+{% macro days_after(day, last_day) -%}
+    cast(generate_series({{ day }} + 1, {{ last_day }}, interval 1 day) as date[])
+{%- endmacro %}
+
 {% macro list_of_one(value) -%}
     [{{ value }}]
 {%- endmacro %}

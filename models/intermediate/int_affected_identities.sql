@@ -11,12 +11,6 @@ changed_versions as (
 
 ),
 
-identifier_groups as (
-
-    {{ former_identifier_groups() }}
-
-),
-
 changed_identifiers as (
 
     select distinct {{ each_of("coalesce(identifier_keys, " ~ list_of_one('identity_key') ~ ")") }} as identifier_key
@@ -27,7 +21,7 @@ changed_identifiers as (
 affected_groups as (
 
     select distinct group_key
-    from identifier_groups
+    from {{ former_identifier_groups() }}
     where identifier_key in (select identifier_key from changed_identifiers)
 
 ),
@@ -37,7 +31,7 @@ tied as (
     select
         identity_key,
         identifier_key
-    from identifier_groups
+    from {{ former_identifier_groups() }}
     where group_key in (select group_key from affected_groups)
 
 )

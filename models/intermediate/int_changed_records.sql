@@ -1,12 +1,6 @@
 -- One row per touch or contact that changed since the last publication: delivered, replaced, removed, or its day has come (R9).
 with
 
-versions as (
-
-    select * from {{ ref('int_record_keys') }}
-
-),
-
 changed_loads as (
 
     select load_id from {{ ref('int_changed_loads') }}
@@ -15,9 +9,7 @@ changed_loads as (
 
 days_that_have_come as (
 
-    select
-        last_publication.data_through as after_day,
-        data_through.data_through as last_day
+    select {{ each_of(days_after('last_publication.data_through', 'data_through.data_through')) }} as record_date
     from {{ ref('int_last_publication') }} as last_publication
     cross join {{ ref('int_data_through') }} as data_through
     where not {{ is_full_build() }}
@@ -27,12 +19,11 @@ days_that_have_come as (
 select
     record_kind,
     record_key
-from versions
+from {{ ref('int_record_keys') }}
 where load_id in (select load_id from changed_loads)
 union
 select
     record_kind,
     record_key
-from versions
-where record_date > (select after_day from days_that_have_come)
-    and record_date <= (select last_day from days_that_have_come)
+from {{ ref('int_record_keys') }}
+where record_date in (select record_date from days_that_have_come)

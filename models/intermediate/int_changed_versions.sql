@@ -1,9 +1,27 @@
 -- One row per version, old or new, of a touch or contact that changed.
 with
 
-versions as (
+changed_loads as (
 
-    select * from {{ ref('int_record_keys') }}
+    select load_id from {{ ref('int_changed_loads') }}
+
+),
+
+changed_records as (
+
+    select record_key from {{ ref('int_changed_records') }}
+
+),
+
+-- Found by as few columns as can be, of very many rows; the others are then read for these few.
+versions_of_other_loads as (
+
+    select
+        record_number,
+        load_id
+    from {{ ref('int_record_keys') }}
+    where record_key in (select record_key from changed_records)
+        and load_id not in (select load_id from changed_loads)
 
 )
 
@@ -14,5 +32,17 @@ select
     load_id,
     identity_key,
     identifier_keys
-from versions
-where record_key in (select record_key from {{ ref('int_changed_records') }})
+from {{ ref('int_record_keys') }}
+where load_id in (select load_id from changed_loads)
+union all
+select
+    versions.record_kind,
+    versions.record_key,
+    versions.record_number,
+    versions.load_id,
+    versions.identity_key,
+    versions.identifier_keys
+from {{ ref('int_record_keys') }} as versions
+inner join versions_of_other_loads
+    on versions.load_id = versions_of_other_loads.load_id
+    and versions.record_number = versions_of_other_loads.record_number
