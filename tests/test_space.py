@@ -91,7 +91,8 @@ def test_a_load_that_may_not_fit_changes_nothing(loaded: Site, tmp_path: Path) -
         ({"a.csv": 5_000_000, "b.jsonl": 5_000_000}, 91_000_000, False),
         ({"a.csv.gz": 1_250_000}, 92_000_000, True),
         ({"a.csv.gz": 1_250_000}, 91_000_000, False),
-        ({"A.PARQUET": 1_250_000}, 91_000_000, False),
+        ({"A.PARQUET": 3_333_333}, 91_000_000, False),
+        ({"A.PARQUET": 3_333_333}, 92_000_000, True),
     ],
 )
 def test_what_deliveries_need(
