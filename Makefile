@@ -2,7 +2,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 UV_VERSION := 0.13.9
 DEMO := LANDING_DIR=$(CURDIR)/data/demo/landing WAREHOUSE_DIR=$(CURDIR)/data/demo/warehouse
-# Files in the order of their names: those that take longest come early.
+# File by file, those that take longest first.
 PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help install run dev test torture lint mutants bench-growth bench-volume bench-crowds lock clean

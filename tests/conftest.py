@@ -1,10 +1,16 @@
-"""What all tests share: a last line for campaigns."""
+"""What all tests share: their order, and a last line for campaigns."""
 
 import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--count-line", action="store_true", help="end in a line `N passed, N failed`")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first, so that processors end together."""
+    items.sort(key=lambda item: not item.path.name.startswith("test_torture_"))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -154,7 +154,7 @@ def in_order(outcome: Outcome, order: Order) -> tuple[Calendar, list[History]]:
                     changes[namespace][number, *folder] = part
             number += 1
         is_published = position % 2 == 1 or position == len(order) - 1
-        steps.append(replace(last, loads=tuple(numbered), is_published=is_published))
+        steps.append(replace(last, loads=tuple(numbered), is_published=is_published, killed_after=None))
     histories = [replace(history, changes=changes[history.namespace]) for history in outcome.histories]
     return replace(outcome.calendar, steps=tuple(steps)), histories
 
