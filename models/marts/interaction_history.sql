@@ -3,4 +3,3 @@
 
 select *
 from {{ ref('int_interaction_history') }}
-order by contact_id, touch_rank
