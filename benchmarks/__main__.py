@@ -279,6 +279,7 @@ def crowds(
     touches: Touches = 20_000,
     contacts: Contacts = 1_000,
     scale: Annotated[float, typer.Option(help="1: crowds of 100,000 touches; 0.01: of 1,000.")] = 1.0,
+    memory_limit: Annotated[str, typer.Option(help="DuckDB's part of the memory; what is free is used.")] = "1GB",
     seed: Seed = 1,
     folder: Folder = DEFAULT_FOLDER,
     last_day: LastDay = DEFAULT_LAST_DAY,
@@ -321,7 +322,7 @@ def crowds(
         results[crowd.name if crowd else ""] = outcomes = []
         for table, delivered_day, guests in zip(tables, (day, day + timedelta(days=1)), (crowd, again), strict=True):
             write_deliveries(site.landing, [delivered_day], volume, guests)
-            outcomes.append(middle([measured_load(site)]))
+            outcomes.append(middle([measured_load(site, memory_limit)]))
             add_result(table, name, outcomes[-1])
         shutil.rmtree(site.folder)
     for position, table in enumerate(tables):
