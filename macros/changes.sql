@@ -69,6 +69,16 @@ wherever one is due; this stops whoever dropped a table, or runs dbt by hand.
     {%- endif -%}
 {%- endmacro %}
 
+{# Touches that need not be typed again: none if everything is taken anew. #}
+{% macro typed_touches() -%}
+    {%- set relation = adapter.get_relation(database=target.database, schema='staging', identifier='stg_touch_sources') if execute -%}
+    {%- if relation and not is_full_build() -%}
+    {{ relation }}
+    {%- else -%}
+    (select cast(null as bigint) as record_number where false)
+    {%- endif -%}
+{%- endmacro %}
+
 {# The versions of records of which some version, old or new, is of an affected identity: all that can be affected. #}
 {% macro of_affected_identities(versions) -%}
     {%- set affected_identities, changed_records = ref('int_affected_identities'), ref('int_changed_records') -%}

@@ -17,6 +17,7 @@ contact_groups as (
 
     select
         records.record_number,
+        records.load_id,
         coalesce(identity_groups.group_key, records.identity_key) as identifier_group
     from records
     left join identity_groups on records.identity_key = identity_groups.identity_key
@@ -51,12 +52,14 @@ client_identities as (
 select
     'contact' as record_kind,
     record_number,
+    load_id,
     identifier_group
 from contact_groups
 union all
 select
     'touch' as record_kind,
     records.record_number,
+    records.load_id,
     client_identities.identifier_group
 from records
 inner join client_identities on records.identity_key = client_identities.identity_key

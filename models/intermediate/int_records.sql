@@ -49,6 +49,7 @@ newest_versions as (
     select
         record_kind,
         record_number,
+        load_id,
         record_date,
         identity_key,
         identifier_keys
@@ -58,6 +59,7 @@ newest_versions as (
     select
         record_kind,
         record_number,
+        load_id,
         record_date,
         identity_key,
         identifier_keys
@@ -75,6 +77,7 @@ data_through as (
 select
     newest_versions.record_kind,
     newest_versions.record_number,
+    newest_versions.load_id,
     newest_versions.identity_key,
     newest_versions.identifier_keys
 from newest_versions

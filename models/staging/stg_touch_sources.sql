@@ -1,5 +1,6 @@
--- One row per touch, with its source and medium: tagged, or told by a click id or the referrer, or direct.
-{{ config(materialized='table') }}
+-- One row per version of a touch of somebody who made contact, with its source and medium: tagged, or told by a click id
+-- or the referrer, or direct. A version never changes, so it is read and typed once.
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ drop_replaced_versions(this) }}") }}
 
 with
 
@@ -82,8 +83,9 @@ answers as (
 )
 
 select
+    record_number,
+    load_id,
     touch_id,
-    identifier_group,
     widget_id,
     brand_id,
     touched_at,

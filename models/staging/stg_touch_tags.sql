@@ -17,8 +17,9 @@ queries as (
 )
 
 select
+    record_number,
+    load_id,
     touch_id,
-    identifier_group,
     widget_id,
     touched_at,
     action_type,

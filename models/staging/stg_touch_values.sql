@@ -1,4 +1,4 @@
--- One row per touch of the affected clients, typed. What ties nothing is no identifier (R15).
+-- One row per touch of the affected clients that no build before has typed. What ties nothing is no identifier (R15).
 with
 
 touches as (
@@ -7,16 +7,21 @@ touches as (
 
 ),
 
-record_groups as (
+untyped_touches as (
 
-    select * from {{ ref('int_record_groups') }}
+    select
+        record_number,
+        load_id
+    from {{ ref('int_record_groups') }}
     where record_kind = 'touch'
+        and record_number not in (select record_number from {{ typed_touches() }})
 
 )
 
 select
+    touches.record_number,
+    touches.load_id,
     touches.touch_id,
-    record_groups.identifier_group,
     touches.widget_id,
     {{ instant('touches.touched_at') }} as touched_at,
     case when lower(touches.action_type) = 'click' then 'click' else 'visit' end as action_type,
@@ -36,4 +41,7 @@ select
     {{ seconds('touches.visit_duration') }} as visit_duration,
     touches.page_hash
 from touches
-inner join record_groups on touches.record_number = record_groups.record_number
+-- By the load too: loads without such touches, which are most, needn't be read.
+inner join untyped_touches
+    on touches.load_id = untyped_touches.load_id
+    and touches.record_number = untyped_touches.record_number

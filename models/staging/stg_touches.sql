@@ -1,9 +1,19 @@
--- One row per touch, with its channel.
+-- One row per touch of the affected clients, with its channel.
 with
 
 touches as (
 
     select * from {{ ref('stg_touch_sources') }}
+
+),
+
+record_groups as (
+
+    select
+        record_number,
+        identifier_group
+    from {{ ref('int_record_groups') }}
+    where record_kind = 'touch'
 
 ),
 
@@ -15,8 +25,10 @@ channel_names as (
 
 select
     touches.*,
+    record_groups.identifier_group,
     {{ channel('channel_names.channel_name', 'touches.source', 'touches.medium', 'touches.utm_campaign') }} as channel,
     {{ is_counted('touches.source', 'touches.medium') }} as is_counted
 from touches
+inner join record_groups on touches.record_number = record_groups.record_number
 left join channel_names
     on touches.source = channel_names.source and touches.medium = channel_names.medium
