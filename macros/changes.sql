@@ -90,8 +90,3 @@ wherever one is due; this stops whoever dropped a table, or runs dbt by hand.
     )
     {%- endif -%}
 {%- endmacro %}
-
-{% macro is_affected(identity_key) -%}
-    {%- set affected_identities = ref('int_affected_identities') -%}
-    {%- if is_full_build() %}true{%- else -%}{{ identity_key }} in (select identity_key from {{ affected_identities }}){%- endif -%}
-{%- endmacro %}

@@ -34,16 +34,46 @@ tied as (
     from {{ former_identifier_groups() }}
     where group_key in (select group_key from affected_groups)
 
+),
+
+ties as (
+
+    select
+        identity_key,
+        {{ each_of('identifier_keys') }} as identifier_key
+    from changed_versions
+    union
+    select
+        identity_key,
+        identifier_key
+    from tied
+
+),
+
+tied_identities as (
+
+    select
+        identity_key,
+        {{ sorted_list('identifier_key') }} as identifier_keys
+    from ties
+    group by identity_key
+
+),
+
+single_identifiers as (
+
+    select identifier_key from changed_identifiers
+    union
+    select identifier_key from tied
+
 )
 
-select identity_key
-from changed_versions
-union
-select identifier_key as identity_key
-from changed_identifiers
-union
-select identity_key
-from tied
-union
-select identifier_key as identity_key
-from tied
+select
+    identity_key,
+    identifier_keys
+from tied_identities
+union all
+select
+    identifier_key as identity_key,
+    null as identifier_keys
+from single_identifiers

@@ -68,6 +68,12 @@ newest_versions as (
 
 ),
 
+affected_identities as (
+
+    select * from {{ ref('int_affected_identities') }}
+
+),
+
 data_through as (
 
     select * from {{ ref('int_data_through') }}
@@ -79,11 +85,13 @@ select
     newest_versions.record_number,
     newest_versions.load_id,
     newest_versions.identity_key,
-    newest_versions.identifier_keys
+    -- What is known of an identity needn't be read again with each of its records.
+    {{ 'newest_versions' if is_full_build() else 'affected_identities' }}.identifier_keys
 from newest_versions
 inner join data_through on newest_versions.record_date <= data_through.data_through
+left join affected_identities on newest_versions.identity_key = affected_identities.identity_key
 where case
         -- Who left nothing to be known by is a client by a contact, and nobody by a touch (R15, R16).
         when newest_versions.identity_key is null then newest_versions.record_kind = 'contact'
-        else {{ is_affected('newest_versions.identity_key') }}
+        else {{ is_full_build() }} or affected_identities.identity_key is not null
     end
