@@ -138,6 +138,8 @@ MUTANTS = (
     Mutant("R27", INTERMEDIATE + "int_last_publication.sql", "where published_at is not null", "where build_id <> '{{ invocation_id }}'", HISTORIES),
     # Nothing but the changed identifiers themselves is affected.
     Mutant("R27", INTERMEDIATE + "int_affected_identities.sql", "where group_key in (select group_key from affected_groups)", "where false", HISTORIES),
+    # What tied the affected before is forgotten.
+    Mutant("R27", INTERMEDIATE + "int_affected_identities.sql", "    union\n    select\n        identity_key,\n        identifier_key\n    from tied\n", "", HISTORIES),
     # A card is looked for under the name that its client has now.
     Mutant("R27", MARTS + "client_card.sql", "'first_contact_id'", "'client_id'", HISTORIES),
     # Contacts that are no more stay.
