@@ -41,7 +41,7 @@ from shrinking import Budget, OutOfBuildsError, Shrinker, described, largest_omi
 from orchestration.settings import PROJECT_DIR
 
 HISTORIES = int(os.environ.get("TORTURE_HISTORIES", "12"))
-FIRST_SEED = int(os.environ.get("TORTURE_FIRST_SEED", "0"))
+FIRST_SEED = int(os.environ.get("TORTURE_FIRST_SEED", "30"))  # a calendar of which most builds are incremental
 PER_WAREHOUSE = int(os.environ.get("TORTURE_HISTORIES_PER_WAREHOUSE", "30"))
 STEPS = max(6, int(os.environ.get("TORTURE_STEPS", "6")))
 ORDERS = int(os.environ.get("TORTURE_ORDERS", "0"))
