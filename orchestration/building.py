@@ -20,6 +20,7 @@ from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt_common.events.base_types import EventMsg
 
 from orchestration.settings import PROJECT_DIR, Rules, SettingsError
+from orchestration.space import is_out_of_memory
 from orchestration.warehouse import Warehouse
 
 log = logging.getLogger("orchestration")
@@ -27,6 +28,12 @@ log = logging.getLogger("orchestration")
 # What a build depends on besides the data: all that dbt reads, and the packages that decide values.
 BUILT_FROM = ("dbt_project.yml", "models", "macros", "seeds", "tests/generic")
 BUILD = ("build", "--exclude-resource-type", "unit_test")
+# Why a full build follows an incremental one of which only tests failed.
+MENDED = "what changed did not pass its tests"
+# What an incremental build may take of the memory. It reads most of the warehouse's keys once, and to have them in memory
+# afterwards costs more than it gives: every page taken for the first time costs the operating system's work.
+MEMORY_PER_THREAD = 250 * 10**6
+MEMORY_PER_CHANGED_ROW = 2_000
 DECIDING_PACKAGES = ("duckdb", "phonenumbers", "scipy", "dbt-duckdb")
 
 
@@ -140,13 +147,17 @@ def build(warehouse: Warehouse, rules: Rules, select: Sequence[str] = (), full_r
     current = fingerprint(rules)
     with warehouse.connected() as connection:
         reason = "asked for" if full_refresh else reason_for_full_build(connection, rules, current)
+        memory = None if reason else _memory_for_changes(connection)
     if select and reason:
         return Build(False, (), error=f"Build everything first, not a selection: {reason}.")
-    outcome = _build(warehouse, rules, current, select, reason)
+    outcome = _build(warehouse, rules, current, select, reason, memory)
+    if memory and is_out_of_memory(outcome.explain()):
+        log.info("what changed takes more memory than usual: once more, with all that there is")
+        outcome = _build(warehouse, rules, current, select, reason)
     if not select and not reason and _is_only_tests(outcome.failed_nodes()):
         log.error("%s\nSo everything is built anew.", outcome.explain())
         failed = ", ".join(node.name for node in outcome.failed_nodes())
-        outcome = _build(warehouse, rules, current, select, f"what changed did not pass its tests: {failed}")
+        outcome = _build(warehouse, rules, current, select, f"{MENDED}: {failed}")
     return outcome
 
 
@@ -160,7 +171,34 @@ def _is_only_tests(failed: Sequence[NodeResult]) -> bool:
     return bool(failed) and all(node.resource_type == "test" or node.is_skipped for node in failed)
 
 
-def _build(warehouse: Warehouse, rules: Rules, current: str, select: Sequence[str], reason: str | None) -> Build:
+def _memory_for_changes(connection: duckdb.DuckDBPyConnection) -> int | None:
+    """Bytes that suffice for what usually changes; None if there aren't that many to give."""
+    row = connection.execute(
+        """
+        select
+            current_setting('threads') * $per_thread + $per_changed_row * (
+                select coalesce(sum(loaded_count), 0) from raw.loads
+                where greatest(load_id, superseded_by) > (
+                    select coalesce(max(last_load_id), 0) from raw.builds where published_at is not null
+                )
+            ) as enough,
+            parse_formatted_bytes(current_setting('memory_limit')) as most
+        """,
+        {"per_thread": MEMORY_PER_THREAD, "per_changed_row": MEMORY_PER_CHANGED_ROW},
+    ).fetchone()
+    assert row is not None
+    enough, most = row
+    return int(enough) if enough < most else None
+
+
+def _build(
+    warehouse: Warehouse,
+    rules: Rules,
+    current: str,
+    select: Sequence[str],
+    reason: str | None,
+    memory: int | None = None,
+) -> Build:
     if reason:
         log.info("everything is built anew: %s", reason)
     arguments = [*BUILD]
@@ -172,6 +210,8 @@ def _build(warehouse: Warehouse, rules: Rules, current: str, select: Sequence[st
         "BUILD_SETTINGS": json.dumps(rules.as_vars()),
         "BUILD_REASON": reason or "",
     }
+    if memory:
+        facts["MEMORY_LIMIT"] = f"{memory}B"
     outcome = _outcome(run_dbt(warehouse.folder, arguments, rules, facts))
     if not outcome.is_passed or select:
         return outcome

@@ -29,7 +29,7 @@ from random_histories import NOBODY, Calendar, Folder, History, PlacedRow, Step,
 from reference import Arrivals, Delivery, Seeds, Settings, marts_of
 
 from orchestration import building
-from orchestration.building import build
+from orchestration.building import MENDED, build
 from orchestration.publishing import Publications
 from orchestration.settings import PROJECT_DIR, Rules
 from orchestration.warehouse import Warehouse
@@ -151,8 +151,17 @@ class HistoryRun:
         with self.warehouse.locked("test"):
             outcome = build(self.warehouse, rules, full_refresh=step.is_full_refresh)
             assert outcome.is_passed, outcome.explain()
+            self.check_that_no_build_was_mended()
             if step.is_published:
                 Publications(self.warehouse).publish(rules)
+
+    def check_that_no_build_was_mended(self) -> None:
+        """Where its tests fail, an incremental build is followed by a full one, and so a mistake would be covered up."""
+        with self.warehouse.connected() as connection:
+            reasons = connection.execute(
+                "select reason from raw.builds where starts_with(reason, ?)", [MENDED]
+            ).fetchall()
+        assert not reasons, f"built in full although nothing asked for it: {reasons}"
 
     def write(self, folder: Folder, load_number: int, is_failing: bool) -> None:
         parts = self.parts.setdefault(folder, {})

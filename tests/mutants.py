@@ -187,7 +187,7 @@ def try_mutant(mutant: Mutant | None) -> str:
                 text=True,
             )
             if run.returncode == 1:
-                failed = [line for line in run.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+                failed = [line for line in run.stdout.splitlines() if line.startswith(("FAILED ", "ERROR tests"))]
                 return failed[0].split(" - ")[0].split("::")[-1] if failed else tests[0]
             if run.returncode:
                 return f"tests did not run: {(run.stdout + run.stderr)[-500:]}"

@@ -14,6 +14,7 @@ from processes import made_once
 from random_deliveries import write_delivery
 from reference import Delivery, Row
 
+from orchestration import building
 from orchestration.building import build
 from orchestration.publishing import Generation, Publications
 from orchestration.settings import Rules
@@ -223,6 +224,21 @@ def test_a_group_that_is_not_whole_is_noticed_and_everything_built_anew(place: P
 
     build = place.last_build()
     assert build["reason"].startswith("what changed did not pass its tests: groups_are_complete_int_identifier_groups")
+    with place.warehouse.locked("test"):
+        assert verify(place.warehouse, RULES) == []
+
+
+def test_what_takes_more_memory_than_usual_gets_all_that_there_is(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(building, "MEMORY_PER_THREAD", 1_000)
+    place.deliver("touches", SECOND, [touch("t-more", 20, "vk", visitor_id="more")])
+
+    with caplog.at_level("INFO", "orchestration"):
+        place.update()
+
+    assert "what changed takes more memory than usual" in caplog.text
+    assert place.last_build()["is_full"] is False
     with place.warehouse.locked("test"):
         assert verify(place.warehouse, RULES) == []
 

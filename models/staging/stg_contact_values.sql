@@ -36,3 +36,5 @@ select
     contacts.attributes
 from contacts
 inner join record_groups on contacts.record_number = record_groups.record_number
+-- Loads without such contacts, which are most, needn't be read.
+where contacts.load_id in (select load_id from record_groups)

@@ -7,14 +7,32 @@ touches as (
 
 ),
 
-untyped_touches as (
+affected_touches as (
 
     select
         record_number,
         load_id
     from {{ ref('int_record_groups') }}
     where record_kind = 'touch'
-        and record_number not in (select record_number from {{ typed_touches() }})
+
+),
+
+-- First looked for: not to be in very many is to compare with them all.
+typed_touches as (
+
+    select record_number
+    from {{ typed_touches() }}
+    where record_number in (select record_number from affected_touches)
+
+),
+
+untyped_touches as (
+
+    select
+        record_number,
+        load_id
+    from affected_touches
+    where record_number not in (select record_number from typed_touches)
 
 )
 
@@ -41,7 +59,6 @@ select
     {{ seconds('touches.visit_duration') }} as visit_duration,
     touches.page_hash
 from touches
--- By the load too: loads without such touches, which are most, needn't be read.
-inner join untyped_touches
-    on touches.load_id = untyped_touches.load_id
-    and touches.record_number = untyped_touches.record_number
+where touches.record_number in (select record_number from untyped_touches)
+    -- Loads without such touches, which are most, needn't be read.
+    and touches.load_id in (select load_id from untyped_touches)
