@@ -50,6 +50,14 @@ wherever one is due; this stops whoever dropped a table, or runs dbt by hand.
     {%- endif -%}
 {%- endmacro %}
 
+{% macro drop_changed_records(relation) -%}
+    {%- set changed_records = ref('int_changed_records') -%}
+    {%- if is_accumulated() -%}
+    delete from {{ relation }}
+    where record_key in (select record_key from {{ changed_records }})
+    {%- endif -%}
+{%- endmacro %}
+
 {% macro drop_affected_identities(relation) -%}
     {%- set affected_identities = ref('int_affected_identities') -%}
     {%- if is_accumulated() -%}
@@ -65,7 +73,15 @@ wherever one is due; this stops whoever dropped a table, or runs dbt by hand.
     {%- if relation and not is_full_build() -%}
     {{ relation }}
     {%- else -%}
-    (select identity_key, identity_key as identifier_key, identity_key as group_key from {{ touch_keys }} where false)
+    (
+        select
+            identity_key,
+            identity_key as identifier_key,
+            {{ key_part('identity_key') }} as identifier_key_part,
+            {{ key_part('identity_key') }} as group_key_part
+        from {{ touch_keys }}
+        where false
+    )
     {%- endif -%}
 {%- endmacro %}
 
@@ -79,8 +95,20 @@ wherever one is due; this stops whoever dropped a table, or runs dbt by hand.
     {%- endif -%}
 {%- endmacro %}
 
-{# The versions of records of which some version, old or new, is of an affected identity: all that can be affected. #}
-{% macro of_affected_identities(versions) -%}
+{% macro of_affected_identities() -%}
+    {%- set affected_identities = ref('int_affected_identities') -%}
+    {%- if not is_full_build() -%}
+    where identity_key in (select identity_key from {{ affected_identities }})
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro all_or_changed_versions() -%}
+    {%- set record_keys, changed_versions = ref('int_record_keys'), ref('int_changed_versions') -%}
+    {{ record_keys if is_full_build() else changed_versions }}
+{%- endmacro %}
+
+{# All versions of the records of which some version, old or new, is of an affected identity. #}
+{% macro of_affected_records(versions) -%}
     {%- set affected_identities, changed_records = ref('int_affected_identities'), ref('int_changed_records') -%}
     {%- if not is_full_build() -%}
     where record_key in (

@@ -195,6 +195,14 @@ is the exclusive or of theirs, so that of an only identifier is the identifier's
     end
 {%- endmacro %}
 
+{#
+A quarter of a key: looked for first where few are sought among very many, as reading keys is most of the work. Of
+twenty million keys, one in two hundred has its part in common with another.
+#}
+{% macro key_part(key) -%}
+    cast({{ key }} & 4294967295 as uinteger)
+{%- endmacro %}
+
 {# Far faster than a cast, which writes it in decimals. #}
 {% macro key_text(key) -%}
     hex({{ key }})

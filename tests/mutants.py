@@ -42,8 +42,9 @@ MUTANTS = (
     Mutant("R2", INTERMEDIATE + "int_contact_touch_ranges.sql", "order by happened_at, touch_count, bound, event_id",
            "order by happened_at, touch_count desc, bound, event_id"),
     Mutant("R2", WORDS, "{{ contacted_at }} + to_seconds({{ var('contact_grace_seconds') }})", "{{ contacted_at }}"),
-    Mutant("R3", INTERMEDIATE + "int_records.sql", "order by load_day desc, record_number desc", "order by load_id desc, record_number desc"),
-    Mutant("R3", INTERMEDIATE + "int_records.sql", "order by load_day desc, record_number desc", "order by load_day desc, record_number"),
+    Mutant("R3", INTERMEDIATE + "int_records.sql", "order by loads.load_day desc, repeated", "order by loads.load_id desc, repeated"),
+    Mutant("R3", INTERMEDIATE + "int_records.sql", "load_day desc, repeated_versions.record_number desc",
+           "load_day desc, repeated_versions.record_number"),
     Mutant("R3", STAGING + "stg_loads.sql", "outcome = 'loaded' and superseded_by is null", "outcome = 'loaded'"),
     Mutant("R3", STAGING + "stg_loads.sql", "outcome = 'loaded' and superseded_by is null", "superseded_by is null"),
     Mutant("R4", INTERMEDIATE + "int_contact_counts.sql", "ranges.touch_count >= 2 and coalesce(channels.channel_count, 0) >= 2",
@@ -66,8 +67,8 @@ MUTANTS = (
            "newest_versions.record_date < data_through.data_through"),
     Mutant("R9", INTERMEDIATE + "int_records.sql", "inner join data_through on newest_versions.record_date <= data_through.data_through",
            "cross join data_through"),
-    Mutant("R9", INTERMEDIATE + "int_records.sql", "inner join loads on versions.load_id = loads.load_id",
-           "inner join loads on versions.load_id = loads.load_id and versions.record_date <= (select data_through from {{ ref('int_data_through') }})"),
+    Mutant("R9", INTERMEDIATE + "int_records.sql", "inner join loads on repeated_versions.load_id = loads.load_id",
+           "inner join loads on repeated_versions.load_id = loads.load_id and repeated_versions.record_date <= (select data_through from {{ ref('int_data_through') }})"),
     Mutant("R15", INTERMEDIATE + "int_records.sql", "then newest_versions.record_kind = 'contact'", "then false"),
     Mutant("R9", INTERMEDIATE + "int_data_through.sql", "max(load_day)", "min(load_day)"),
     Mutant("R10", READING, "cast(timezone('{{ var('report_timezone') }}', {{ instant }}) as date)", "cast({{ instant }} as date)"),
@@ -129,7 +130,10 @@ MUTANTS = (
     Mutant("R26", "orchestration/loading.py", "SMALLEST_JUDGED_FILE = 20", "SMALLEST_JUDGED_FILE = 21"),
     Mutant("R26", "dbt_project.yml", "max_rejected_share: 0.5", "max_rejected_share: 0.9"),
     # Older versions of what changed are forgotten.
-    Mutant("R27", INTERMEDIATE + "int_changed_versions.sql", "where record_key in (select record_key from changed_records)", "where false", HISTORIES),
+    Mutant("R27", INTERMEDIATE + "int_changed_versions.sql", "where record_key_part in (select record_key_part from changed_parts)",
+           "where false", HISTORIES),
+    # A version that was chosen before is chosen still.
+    Mutant("R27", CHANGES, "where record_key in (select record_key from {{ changed_records }})", "where false", HISTORIES),
     # What a load replaced doesn't count as changed.
     Mutant("R27", INTERMEDIATE + "int_changed_loads.sql", " or loads.superseded_by > last_publication.last_load_id)", ")", HISTORIES),
     # The last loaded day moves on, and what it uncovers is overlooked.
@@ -137,7 +141,8 @@ MUTANTS = (
     # A build that was begun and killed is taken for one that was published.
     Mutant("R27", INTERMEDIATE + "int_last_publication.sql", "where published_at is not null", "where build_id <> '{{ invocation_id }}'", HISTORIES),
     # Nothing but the changed identifiers themselves is affected.
-    Mutant("R27", INTERMEDIATE + "int_affected_identities.sql", "where group_key in (select group_key from affected_groups)", "where false", HISTORIES),
+    Mutant("R27", INTERMEDIATE + "int_affected_identities.sql", "where group_key_part in (select group_key_part from affected_groups)",
+           "where false", HISTORIES),
     # What tied the affected before is forgotten.
     Mutant("R27", INTERMEDIATE + "int_affected_identities.sql", "    union\n    select\n        identity_key,\n        identifier_key\n    from tied\n", "", HISTORIES),
     # A card is looked for under the name that its client has now.
@@ -147,7 +152,7 @@ MUTANTS = (
     # A newer version elsewhere isn't seen.
     Mutant("R27", CHANGES, "where record_key in (\n", "where identity_key in (select identity_key from {{ affected_identities }}) and record_key in (\n", HISTORIES),
     # What has no identifiers is never looked at again.
-    Mutant("R27", CHANGES, "select record_key from {{ changed_records }}\n", "select record_key from {{ changed_records }} where false\n", HISTORIES),
+    Mutant("R27", INTERMEDIATE + "int_records.sql", "where identity_key is null", "where false", HISTORIES),
     # Replaced versions are dropped before a publication knows.
     Mutant("R27", CHANGES, "where loads.superseded_by <= (select last_load_id from {{ last_publication }})", "where loads.superseded_by is not null", HISTORIES),
     # New spellings of phones aren't judged.

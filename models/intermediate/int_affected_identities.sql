@@ -18,11 +18,19 @@ changed_identifiers as (
 
 ),
 
+changed_parts as (
+
+    select distinct {{ key_part('identifier_key') }} as identifier_key_part
+    from changed_identifiers
+
+),
+
+-- Parts of keys are enough: a group that has its part in common with an affected one is worked out too, as a whole.
 affected_groups as (
 
-    select distinct group_key
+    select distinct group_key_part
     from {{ former_identifier_groups() }}
-    where identifier_key in (select identifier_key from changed_identifiers)
+    where identifier_key_part in (select identifier_key_part from changed_parts)
 
 ),
 
@@ -32,7 +40,7 @@ tied as (
         identity_key,
         identifier_key
     from {{ former_identifier_groups() }}
-    where group_key in (select group_key from affected_groups)
+    where group_key_part in (select group_key_part from affected_groups)
 
 ),
 

@@ -13,14 +13,22 @@ changed_records as (
 
 ),
 
--- Found by as few columns as can be, of very many rows; the others are then read for these few.
+changed_parts as (
+
+    select distinct {{ key_part('record_key') }} as record_key_part
+    from changed_records
+
+),
+
+-- Found by as little as can be, of very many rows; the rest is then read for these few, and compared whole.
 versions_of_other_loads as (
 
     select
         record_number,
-        load_id
+        load_id,
+        record_key_part
     from {{ ref('int_record_keys') }}
-    where record_key in (select record_key from changed_records)
+    where record_key_part in (select record_key_part from changed_parts)
         and load_id not in (select load_id from changed_loads)
 
 )
@@ -30,6 +38,7 @@ select
     record_key,
     record_number,
     load_id,
+    record_date,
     identity_key,
     identifier_keys
 from {{ ref('int_record_keys') }}
@@ -40,9 +49,12 @@ select
     versions.record_key,
     versions.record_number,
     versions.load_id,
+    versions.record_date,
     versions.identity_key,
     versions.identifier_keys
 from {{ ref('int_record_keys') }} as versions
 inner join versions_of_other_loads
     on versions.load_id = versions_of_other_loads.load_id
     and versions.record_number = versions_of_other_loads.record_number
+    and versions.record_key_part = versions_of_other_loads.record_key_part
+where versions.record_key in (select record_key from changed_records)

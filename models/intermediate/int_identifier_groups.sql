@@ -18,6 +18,8 @@ identity_groups as (
 select
     ties.identity_key,
     ties.identifier_key,
-    identity_groups.group_key
+    identity_groups.group_key,
+    {{ key_part('ties.identifier_key') }} as identifier_key_part,
+    {{ key_part('identity_groups.group_key') }} as group_key_part
 from ties
 inner join identity_groups on ties.identity_key = identity_groups.identity_key

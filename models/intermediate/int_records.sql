@@ -1,46 +1,44 @@
 -- One row per touch or contact that may be of an affected client: its newest version (R3), if its day has come (R9).
 with
 
-versions as (
-
-    select * from {{ ref('int_record_keys') }}
-    {{ of_affected_identities(ref('int_record_keys')) }}
-
-),
-
 loads as (
 
     select * from {{ ref('stg_loads') }}
 
 ),
 
-live_versions as (
+repeated_versions as (
 
-    select
-        versions.*,
-        loads.load_day
-    from versions
-    inner join loads on versions.load_id = loads.load_id
-
-),
-
--- Nearly all have one version only, and ranking takes more memory than counting.
-repeated as (
-
-    select record_key
-    from live_versions
-    group by record_key
-    having count(*) > 1
+    select * from {{ ref('int_repeated_versions') }}
 
 ),
 
 ranked_versions as (
 
     select
-        *,
-        row_number() over (partition by record_key order by load_day desc, record_number desc) as version_rank
-    from live_versions
-    where record_key in (select record_key from repeated)
+        repeated_versions.*,
+        row_number() over (
+            partition by repeated_versions.record_key
+            order by loads.load_day desc, repeated_versions.record_number desc
+        ) as version_rank
+    from repeated_versions
+    inner join loads on repeated_versions.load_id = loads.load_id
+    {{ of_affected_records('repeated_versions') }}
+
+),
+
+only_versions as (
+
+    select * from {{ ref('int_record_keys') }}
+    {{ of_affected_identities() }}
+
+),
+
+-- What has no identifiers is of nobody else.
+unidentified_versions as (
+
+    select * from {{ ref('int_changed_versions') }}
+    where identity_key is null
 
 ),
 
@@ -53,8 +51,8 @@ newest_versions as (
         record_date,
         identity_key,
         identifier_keys
-    from live_versions
-    where record_key not in (select record_key from repeated)
+    from ranked_versions
+    where version_rank = 1
     union all
     select
         record_kind,
@@ -63,8 +61,18 @@ newest_versions as (
         record_date,
         identity_key,
         identifier_keys
-    from ranked_versions
-    where version_rank = 1
+    from only_versions
+    where record_number not in (select record_number from repeated_versions)
+    union all
+    select
+        record_kind,
+        record_number,
+        load_id,
+        record_date,
+        identity_key,
+        identifier_keys
+    from unidentified_versions
+    where record_number not in (select record_number from repeated_versions)
 
 ),
 
@@ -88,6 +96,7 @@ select
     -- What is known of an identity needn't be read again with each of its records.
     {{ 'newest_versions' if is_full_build() else 'affected_identities' }}.identifier_keys
 from newest_versions
+inner join loads on newest_versions.load_id = loads.load_id
 inner join data_through on newest_versions.record_date <= data_through.data_through
 left join affected_identities on newest_versions.identity_key = affected_identities.identity_key
 where case

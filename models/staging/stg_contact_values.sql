@@ -14,6 +14,13 @@ record_groups as (
     select * from {{ ref('int_record_groups') }}
     where record_kind = 'contact'
 
+),
+
+-- Loads without such contacts, which are most, needn't be read.
+loads_of_contacts as (
+
+    select distinct load_id from record_groups
+
 )
 
 select
@@ -36,5 +43,4 @@ select
     contacts.attributes
 from contacts
 inner join record_groups on contacts.record_number = record_groups.record_number
--- Loads without such contacts, which are most, needn't be read.
-where contacts.load_id in (select load_id from record_groups)
+where contacts.load_id in (select load_id from loads_of_contacts)

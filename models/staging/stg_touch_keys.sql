@@ -49,6 +49,7 @@ select
     record_number,
     load_id,
     record_key,
+    {{ key_part('record_key') }} as record_key_part,
     record_date,
     {{ identity_key('identifier_keys') }} as identity_key,
     {{ if_several('identifier_keys') }} as identifier_keys

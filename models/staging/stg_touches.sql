@@ -11,9 +11,17 @@ record_groups as (
 
     select
         record_number,
+        load_id,
         identifier_group
     from {{ ref('int_record_groups') }}
     where record_kind = 'touch'
+
+),
+
+-- Loads without touches of the affected clients, which are most, needn't be read.
+loads_of_touches as (
+
+    select distinct load_id from record_groups
 
 ),
 
@@ -32,3 +40,4 @@ from touches
 inner join record_groups on touches.record_number = record_groups.record_number
 left join channel_names
     on touches.source = channel_names.source and touches.medium = channel_names.medium
+where touches.load_id in (select load_id from loads_of_touches)
