@@ -25,8 +25,7 @@ versions_of_other_loads as (
 
     select
         record_number,
-        load_id,
-        record_key_part
+        load_id
     from {{ ref('int_record_keys') }}
     where record_key_part in (select record_key_part from changed_parts)
         and load_id not in (select load_id from changed_loads)
@@ -45,16 +44,14 @@ from {{ ref('int_record_keys') }}
 where load_id in (select load_id from changed_loads)
 union all
 select
-    versions.record_kind,
-    versions.record_key,
-    versions.record_number,
-    versions.load_id,
-    versions.record_date,
-    versions.identity_key,
-    versions.identifier_keys
-from {{ ref('int_record_keys') }} as versions
-inner join versions_of_other_loads
-    on versions.load_id = versions_of_other_loads.load_id
-    and versions.record_number = versions_of_other_loads.record_number
-    and versions.record_key_part = versions_of_other_loads.record_key_part
-where versions.record_key in (select record_key from changed_records)
+    record_kind,
+    record_key,
+    record_number,
+    load_id,
+    record_date,
+    identity_key,
+    identifier_keys
+from {{ ref('int_record_keys') }}
+where load_id in (select load_id from versions_of_other_loads)
+    and record_number in (select record_number from versions_of_other_loads)
+    and record_key in (select record_key from changed_records)
