@@ -58,11 +58,11 @@ wherever one is due; this stops whoever dropped a table, or runs dbt by hand.
     {%- endif -%}
 {%- endmacro %}
 
-{% macro drop_affected_identities(relation) -%}
-    {%- set affected_identities = ref('int_affected_identities') -%}
+{% macro drop_affected_groups(relation) -%}
+    {%- set affected_groups = ref('int_affected_groups') -%}
     {%- if is_accumulated() -%}
     delete from {{ relation }}
-    where identity_key in (select identity_key from {{ affected_identities }})
+    where group_key_part in (select group_key_part from {{ affected_groups }})
     {%- endif -%}
 {%- endmacro %}
 
@@ -78,7 +78,8 @@ wherever one is due; this stops whoever dropped a table, or runs dbt by hand.
             identity_key,
             identity_key as identifier_key,
             {{ key_part('identity_key') }} as identifier_key_part,
-            {{ key_part('identity_key') }} as group_key_part
+            {{ key_part('identity_key') }} as group_key_part,
+            load_id
         from {{ touch_keys }}
         where false
     )
@@ -95,10 +96,15 @@ wherever one is due; this stops whoever dropped a table, or runs dbt by hand.
     {%- endif -%}
 {%- endmacro %}
 
-{% macro of_affected_identities() -%}
+{# The versions that are of affected identities: looked for in the loads where a part of their keys is found. #}
+{% macro of_affected_identities(versions) -%}
     {%- set affected_identities = ref('int_affected_identities') -%}
     {%- if not is_full_build() -%}
     where identity_key in (select identity_key from {{ affected_identities }})
+        and load_id in (
+            select load_id from {{ versions }}
+            where identity_key_part in (select {{ key_part('identity_key') }} from {{ affected_identities }})
+        )
     {%- endif -%}
 {%- endmacro %}
 

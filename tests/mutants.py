@@ -141,7 +141,7 @@ MUTANTS = (
     # A build that was begun and killed is taken for one that was published.
     Mutant("R27", INTERMEDIATE + "int_last_publication.sql", "where published_at is not null", "where build_id <> '{{ invocation_id }}'", HISTORIES),
     # Nothing but the changed identifiers themselves is affected.
-    Mutant("R27", INTERMEDIATE + "int_affected_identities.sql", "where group_key_part in (select group_key_part from affected_groups)",
+    Mutant("R27", INTERMEDIATE + "int_affected_groups.sql", "where identifier_key_part in (select identifier_key_part from changed_parts)",
            "where false", HISTORIES),
     # What tied the affected before is forgotten.
     Mutant("R27", INTERMEDIATE + "int_affected_identities.sql", "    union\n    select\n        identity_key,\n        identifier_key\n    from tied\n", "", HISTORIES),

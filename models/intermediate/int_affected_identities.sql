@@ -18,19 +18,17 @@ changed_identifiers as (
 
 ),
 
-changed_parts as (
+affected_groups as (
 
-    select distinct {{ key_part('identifier_key') }} as identifier_key_part
-    from changed_identifiers
+    select group_key_part from {{ ref('int_affected_groups') }}
 
 ),
 
--- Parts of keys are enough: a group that has its part in common with an affected one is worked out too, as a whole.
-affected_groups as (
+loads_of_affected_groups as (
 
-    select distinct group_key_part
+    select distinct load_id
     from {{ former_identifier_groups() }}
-    where identifier_key_part in (select identifier_key_part from changed_parts)
+    where group_key_part in (select group_key_part from affected_groups)
 
 ),
 
@@ -41,6 +39,7 @@ tied as (
         identifier_key
     from {{ former_identifier_groups() }}
     where group_key_part in (select group_key_part from affected_groups)
+        and load_id in (select load_id from loads_of_affected_groups)
 
 ),
 

@@ -1,5 +1,5 @@
 -- One row per identity of several identifiers, and identifier: what is tied to what, of all clients and of all who may become one.
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ drop_affected_identities(this) }}") }}
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ drop_affected_groups(this) }}") }}
 
 with
 
@@ -20,6 +20,9 @@ select
     ties.identifier_key,
     identity_groups.group_key,
     {{ key_part('ties.identifier_key') }} as identifier_key_part,
-    {{ key_part('identity_groups.group_key') }} as group_key_part
+    {{ key_part('identity_groups.group_key') }} as group_key_part,
+    ties.load_id
 from ties
 inner join identity_groups on ties.identity_key = identity_groups.identity_key
+-- People come back within days or weeks: those of a day are found in few places.
+order by ties.load_id

@@ -86,5 +86,5 @@ select identifier_key
 from {{ model }}
 where identifier_key in (select identity_key from {{ ref('int_identity_groups') }})
 group by identifier_key
-having count(distinct group_key) > 1
+having count(distinct group_key_part) > 1
 {% endtest %}

@@ -1,0 +1,30 @@
+-- One row per group, by a part of its key, that a changed touch or contact was tied to.
+-- Parts of keys are enough: a group that has its part in common with an affected one is worked out too, as a whole.
+{{ config(materialized='table') }}
+
+with
+
+changed_versions as (
+
+    select * from {{ ref('int_changed_versions') }}
+    where identity_key is not null
+
+),
+
+changed_identifiers as (
+
+    select distinct {{ each_of("coalesce(identifier_keys, " ~ list_of_one('identity_key') ~ ")") }} as identifier_key
+    from changed_versions
+
+),
+
+changed_parts as (
+
+    select distinct {{ key_part('identifier_key') }} as identifier_key_part
+    from changed_identifiers
+
+)
+
+select distinct group_key_part
+from {{ former_identifier_groups() }}
+where identifier_key_part in (select identifier_key_part from changed_parts)
