@@ -183,7 +183,7 @@ def growth(
     days: Annotated[str, typer.Option(help="Sizes of history to compare.")] = "30,300,1000",
     touches: Touches = 20_000,
     contacts: Contacts = 1_000,
-    repeats: Annotated[int, typer.Option(help="How many days to measure on top, one after another.")] = 3,
+    repeats: Annotated[int, typer.Option(help="How many days to measure on top, one after another.")] = 5,
     seed: Seed = 1,
     file_format: Annotated[str, typer.Option(help="parquet or csv.")] = "parquet",
     folder: Folder = DEFAULT_FOLDER,
@@ -205,20 +205,23 @@ def growth(
     table.add_column("clients affected", justify="right")
     table.add_column("whole command", justify="right")
     preparations = results_table("The histories themselves, loaded in one go", "history")
-    results = {}
+    sites, outcomes = {}, {size: [] for size in sizes}
     for size in sizes:
         history, preparation = prepared_history(home, volume, days_until(last_day.date(), size))
         add_result(preparations, f"{size:,} days", preparation["phases"] | {"peak_bytes": preparation["peak_bytes"]})
-        site = copy_of(history, "measured")
-        outcomes = []
-        for day in measured_days[:-1]:
+        sites[size] = copy_of(history, f"measured-{size}")
+    # Day by day and not size by size: a machine's speed changes within minutes, and would be taken for a ratio.
+    for day in measured_days[:-1]:
+        for size, site in sites.items():
             site.deliver(home / "deliveries", [day])
-            outcomes.append(measured_load(site))
+            outcomes[size].append(measured_load(site))
+    results = {}
+    for size, site in sites.items():
         site.deliver(home / "deliveries", measured_days[-1:])
         whole = command_seconds(site)
         shutil.rmtree(site.folder)
-        results[size] = middle(outcomes)
-        affected = [outcome["affected_clients"] for outcome in outcomes if outcome["affected_clients"] is not None]
+        results[size] = middle(outcomes[size])
+        affected = [day["affected_clients"] for day in outcomes[size] if day["affected_clients"] is not None]
         add_result(
             table,
             f"{size:,} days",
