@@ -96,15 +96,10 @@ wherever one is due; this stops whoever dropped a table, or runs dbt by hand.
     {%- endif -%}
 {%- endmacro %}
 
-{# The versions that are of affected identities: looked for in the loads where a part of their keys is found. #}
-{% macro of_affected_identities(versions) -%}
+{% macro of_affected_identities() -%}
     {%- set affected_identities = ref('int_affected_identities') -%}
     {%- if not is_full_build() -%}
     where identity_key in (select identity_key from {{ affected_identities }})
-        and load_id in (
-            select load_id from {{ versions }}
-            where identity_key_part in (select {{ key_part('identity_key') }} from {{ affected_identities }})
-        )
     {%- endif -%}
 {%- endmacro %}
 

@@ -32,7 +32,7 @@ BUILD = ("build", "--exclude-resource-type", "unit_test")
 MENDED = "what changed did not pass its tests"
 # What an incremental build may take of the memory. It reads most of the warehouse's keys once, and to have them in memory
 # afterwards costs more than it gives: every page taken for the first time costs the operating system's work.
-MEMORY_PER_THREAD = 250 * 10**6
+MEMORY_PER_THREAD = 100 * 10**6
 MEMORY_PER_CHANGED_ROW = 2_000
 DECIDING_PACKAGES = ("duckdb", "phonenumbers", "scipy", "dbt-duckdb")
 

@@ -61,6 +61,5 @@ select
     {{ key_part('record_key') }} as record_key_part,
     record_date,
     {{ identity_key('identifier_keys') }} as identity_key,
-    {{ key_part(identity_key('identifier_keys')) }} as identity_key_part,
     {{ if_several('identifier_keys') }} as identifier_keys
 from contacts_with_keys

@@ -1,4 +1,6 @@
--- One row per touch of the affected clients, with its channel.
+-- One row per touch of the affected clients, with its channel. Written down, as it is few of very many and read many times.
+{{ config(materialized='table') }}
+
 with
 
 touches as (
