@@ -75,11 +75,11 @@ wherever one is due; this stops whoever dropped a table, or runs dbt by hand.
     {%- else -%}
     (
         select
-            identity_key,
+            record_number,
+            load_id,
             identity_key as identifier_key,
             {{ key_part('identity_key') }} as identifier_key_part,
-            {{ key_part('identity_key') }} as group_key_part,
-            load_id
+            {{ key_part('identity_key') }} as group_key_part
         from {{ touch_keys }}
         where false
     )

@@ -196,11 +196,11 @@ is the exclusive or of theirs, so that of an only identifier is the identifier's
 {%- endmacro %}
 
 {#
-A quarter of a key: looked for first where few are sought among very many, as reading keys is most of the work. Of
-twenty million keys, one in two hundred has its part in common with another.
+48 bits of a key: looked for first where few are sought among very many, as reading keys is most of the work. Of a hundred
+million keys, one in three million has its part in common with another.
 #}
 {% macro key_part(key) -%}
-    cast({{ key }} & 4294967295 as uinteger)
+    cast({{ key }} & 281474976710655 as ubigint)
 {%- endmacro %}
 
 {# Far faster than a cast, which writes it in decimals. #}

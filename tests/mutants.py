@@ -144,7 +144,7 @@ MUTANTS = (
     Mutant("R27", INTERMEDIATE + "int_affected_groups.sql", "where identifier_key_part in (select identifier_key_part from changed_parts)",
            "where false", HISTORIES),
     # What tied the affected before is forgotten.
-    Mutant("R27", INTERMEDIATE + "int_affected_identities.sql", "    union\n    select\n        identity_key,\n        identifier_key\n    from tied\n", "", HISTORIES),
+    Mutant("R27", INTERMEDIATE + "int_affected_identities.sql", "    union all\n    select\n        {{ identity_key('identifier_keys') }} as identity_key,\n        identifier_keys\n    from tied_identities\n", "", HISTORIES),
     # A card is looked for under the name that its client has now.
     Mutant("R27", MARTS + "client_card.sql", "'first_contact_id'", "'client_id'", HISTORIES),
     # Contacts that are no more stay.

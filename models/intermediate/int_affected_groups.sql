@@ -4,24 +4,10 @@
 
 with
 
-changed_versions as (
-
-    select * from {{ ref('int_changed_versions') }}
-    where identity_key is not null
-
-),
-
-changed_identifiers as (
-
-    select distinct {{ each_of("coalesce(identifier_keys, " ~ list_of_one('identity_key') ~ ")") }} as identifier_key
-    from changed_versions
-
-),
-
 changed_parts as (
 
     select distinct {{ key_part('identifier_key') }} as identifier_key_part
-    from changed_identifiers
+    from {{ ref('int_changed_identifiers') }}
 
 )
 

@@ -13,8 +13,7 @@ changed_versions as (
 
 changed_identifiers as (
 
-    select distinct {{ each_of("coalesce(identifier_keys, " ~ list_of_one('identity_key') ~ ")") }} as identifier_key
-    from changed_versions
+    select * from {{ ref('int_changed_identifiers') }}
 
 ),
 
@@ -35,7 +34,7 @@ loads_of_affected_groups as (
 tied as (
 
     select
-        identity_key,
+        record_number,
         identifier_key
     from {{ former_identifier_groups() }}
     where group_key_part in (select group_key_part from affected_groups)
@@ -43,27 +42,11 @@ tied as (
 
 ),
 
-ties as (
-
-    select
-        identity_key,
-        {{ each_of('identifier_keys') }} as identifier_key
-    from changed_versions
-    union
-    select
-        identity_key,
-        identifier_key
-    from tied
-
-),
-
 tied_identities as (
 
-    select
-        identity_key,
-        {{ sorted_list('identifier_key') }} as identifier_keys
-    from ties
-    group by identity_key
+    select {{ sorted_list('identifier_key') }} as identifier_keys
+    from tied
+    group by record_number
 
 ),
 
@@ -73,14 +56,29 @@ single_identifiers as (
     union
     select identifier_key from tied
 
+),
+
+identities as (
+
+    select
+        identity_key,
+        identifier_keys
+    from changed_versions
+    union all
+    select
+        {{ identity_key('identifier_keys') }} as identity_key,
+        identifier_keys
+    from tied_identities
+    union all
+    select
+        identifier_key as identity_key,
+        null as identifier_keys
+    from single_identifiers
+
 )
 
 select
     identity_key,
-    identifier_keys
-from tied_identities
-union all
-select
-    identifier_key as identity_key,
-    null as identifier_keys
-from single_identifiers
+    min(identifier_keys) as identifier_keys
+from identities
+group by identity_key

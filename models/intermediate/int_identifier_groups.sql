@@ -1,4 +1,5 @@
 -- One row per identity of several identifiers, and identifier: what is tied to what, of all clients and of all who may become one.
+-- An identity goes by the latest record that carries it: a number is read in far less than a key.
 {{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ drop_affected_groups(this) }}") }}
 
 with
@@ -16,13 +17,12 @@ identity_groups as (
 )
 
 select
-    ties.identity_key,
+    ties.record_number,
+    ties.load_id,
     ties.identifier_key,
-    identity_groups.group_key,
     {{ key_part('ties.identifier_key') }} as identifier_key_part,
-    {{ key_part('identity_groups.group_key') }} as group_key_part,
-    ties.load_id
+    {{ key_part('identity_groups.group_key') }} as group_key_part
 from ties
 inner join identity_groups on ties.identity_key = identity_groups.identity_key
 -- People come back within days or weeks: those of a day are found in few places.
-order by ties.load_id
+order by ties.record_number

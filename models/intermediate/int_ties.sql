@@ -1,4 +1,4 @@
--- One row per identity of several identifiers that some record carries, and identifier, with the latest load of such a record.
+-- One row per identity of several identifiers that some record carries, and identifier, with the latest such record.
 with
 
 records as (
@@ -12,6 +12,7 @@ carried_identifiers as (
     select
         identity_key,
         {{ each_of('identifier_keys') }} as identifier_key,
+        record_number,
         load_id
     from records
 
@@ -20,6 +21,7 @@ carried_identifiers as (
 select
     identity_key,
     identifier_key,
+    max(record_number) as record_number,
     max(load_id) as load_id
 from carried_identifiers
 group by identity_key, identifier_key

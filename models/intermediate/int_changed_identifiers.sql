@@ -1,0 +1,14 @@
+-- One row per identifier that a changed touch or contact carries, in an old version or a new one.
+{{ config(materialized='table') }}
+
+with
+
+changed_versions as (
+
+    select * from {{ ref('int_changed_versions') }}
+    where identity_key is not null
+
+)
+
+select distinct {{ each_of("coalesce(identifier_keys, " ~ list_of_one('identity_key') ~ ")") }} as identifier_key
+from changed_versions
