@@ -222,6 +222,21 @@ def test_too_little_memory_is_told_in_a_line(site: Site, monkeypatch: pytest.Mon
     assert message.startswith("MEMORY_LIMIT = 3GB is too little for THREADS = 7: raise the one or lower the other.")
 
 
+def test_a_join_that_does_not_fit_into_memory_loses_nothing(tmp_path: Path) -> None:
+    """Of DuckDB: versions before its 2.0.0 filtered what is joined by the first part that they had built, and said nothing."""
+    query = "select count(*) from touches where client in (select client from contacts)"
+    with duckdb.connect(tmp_path / "joined.duckdb", config={"threads": 1}) as connection:
+        connection.execute("create table touches as select range % 25 as client from range(3_000_000)")
+        connection.execute("create table contacts as from touches")
+        connection.execute("set memory_limit = '60MB'")
+        connection.execute("set max_temp_directory_size = '0KB'")
+        with pytest.raises(duckdb.OutOfMemoryException):
+            connection.execute(query)
+        connection.execute("set max_temp_directory_size = '1GB'")
+
+        assert connection.execute(query).fetchone() == (3_000_000,)
+
+
 @pytest.mark.parametrize("file_format", ["csv.gz", "parquet"])
 def test_a_full_disk_is_no_fault_of_a_file(
     site: Site, monkeypatch: pytest.MonkeyPatch, file_format: str, tmp_path: Path
