@@ -3,12 +3,6 @@
 
 with
 
-contacts as (
-
-    select * from {{ source('raw', 'contacts') }}
-
-),
-
 record_groups as (
 
     select * from {{ ref('int_record_groups') }}
@@ -16,10 +10,10 @@ record_groups as (
 
 ),
 
--- Loads without such contacts, which are most, needn't be read.
-loads_of_contacts as (
+contacts as (
 
-    select distinct load_id from record_groups
+    select * from {{ source('raw', 'contacts') }}
+    where {{ are_among(source('raw', 'contacts'), 'record_groups') }}
 
 )
 
@@ -43,4 +37,3 @@ select
     contacts.attributes
 from contacts
 inner join record_groups on contacts.record_number = record_groups.record_number
-where contacts.load_id in (select load_id from loads_of_contacts)

@@ -1,12 +1,6 @@
 -- One row per touch of the affected clients that no build before has typed. What ties nothing is no identifier (R15).
 with
 
-touches as (
-
-    select * from {{ source('raw', 'touches') }}
-
-),
-
 affected_touches as (
 
     select
@@ -34,6 +28,13 @@ untyped_touches as (
     from affected_touches
     where record_number not in (select record_number from typed_touches)
 
+),
+
+touches as (
+
+    select * from {{ source('raw', 'touches') }}
+    where {{ are_among(source('raw', 'touches'), 'untyped_touches') }}
+
 )
 
 select
@@ -59,6 +60,3 @@ select
     {{ seconds('touches.visit_duration') }} as visit_duration,
     touches.page_hash
 from touches
-where touches.record_number in (select record_number from untyped_touches)
-    -- Loads without such touches, which are most, needn't be read.
-    and touches.load_id in (select load_id from untyped_touches)
