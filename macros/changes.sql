@@ -62,7 +62,7 @@ wherever one is due; this stops whoever dropped a table, or runs dbt by hand.
     {%- set affected_groups = ref('int_affected_groups') -%}
     {%- if is_accumulated() -%}
     delete from {{ relation }}
-    where group_key_part in (select group_key_part from {{ affected_groups }})
+    where group_class in (select group_class from {{ affected_groups }})
     {%- endif -%}
 {%- endmacro %}
 
@@ -79,7 +79,7 @@ wherever one is due; this stops whoever dropped a table, or runs dbt by hand.
             load_id,
             identity_key as identifier_key,
             {{ key_part('identity_key') }} as identifier_key_part,
-            {{ key_part('identity_key') }} as group_key_part
+            {{ key_class('identity_key') }} as group_class
         from {{ touch_keys }}
         where false
     )

@@ -218,7 +218,7 @@ def test_a_group_that_is_not_whole_is_noticed_and_everything_built_anew(place: P
     place.private(
         """
         insert into intermediate.int_identifier_groups by name
-        select * replace (3 as record_number, 2 as group_key_part)
+        select * replace (3 as record_number, 2 as group_class)
         from intermediate.int_identifier_groups
         where identifier_key = md5_number('yandex_client_id 7 default merged') limit 1
         """

@@ -1,5 +1,5 @@
--- One row per group, by a part of its key, that a changed touch or contact was tied to.
--- Parts of keys are enough: a group that has its part in common with an affected one is worked out too, as a whole.
+-- One row per class of groups, one of which a changed touch or contact was tied to.
+-- Classes are enough: a group that is of one class with an affected one is worked out too, as a whole.
 {{ config(materialized='table') }}
 
 with
@@ -11,6 +11,6 @@ changed_parts as (
 
 )
 
-select distinct group_key_part
+select distinct group_class
 from {{ former_identifier_groups() }}
 where identifier_key_part in (select identifier_key_part from changed_parts)

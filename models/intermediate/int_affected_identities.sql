@@ -19,7 +19,7 @@ changed_identifiers as (
 
 affected_groups as (
 
-    select group_key_part from {{ ref('int_affected_groups') }}
+    select group_class from {{ ref('int_affected_groups') }}
 
 ),
 
@@ -27,7 +27,7 @@ loads_of_affected_groups as (
 
     select distinct load_id
     from {{ former_identifier_groups() }}
-    where group_key_part in (select group_key_part from affected_groups)
+    where group_class in (select group_class from affected_groups)
 
 ),
 
@@ -37,7 +37,7 @@ tied as (
         record_number,
         identifier_key
     from {{ former_identifier_groups() }}
-    where group_key_part in (select group_key_part from affected_groups)
+    where group_class in (select group_class from affected_groups)
         and load_id in (select load_id from loads_of_affected_groups)
 
 ),

@@ -21,7 +21,7 @@ select
     ties.load_id,
     ties.identifier_key,
     {{ key_part('ties.identifier_key') }} as identifier_key_part,
-    {{ key_part('identity_groups.group_key') }} as group_key_part
+    {{ key_class('identity_groups.group_key') }} as group_class
 from ties
 inner join identity_groups on ties.identity_key = identity_groups.identity_key
 -- People come back within days or weeks: those of a day are found in few places.

@@ -92,11 +92,11 @@ of_several_groups as (
     from {{ model }}
     where identifier_key_part in (select identifier_key_part from looked_for)
     group by identifier_key_part
-    having count(distinct group_key_part) > 1
+    having count(distinct group_class) > 1
 )
 select identifier_key
 from {{ model }}
 where identifier_key_part in (select identifier_key_part from of_several_groups)
 group by identifier_key
-having count(distinct group_key_part) > 1
+having count(distinct group_class) > 1
 {% endtest %}
