@@ -102,11 +102,11 @@ def code_stamp() -> str:
     return digest.hexdigest()
 
 
-def prepared_history(folder: Path, volume: Volume, days: Sequence[date], **limits: str) -> tuple[Site, dict[str, Any]]:
-    """A warehouse that holds these days, loaded in one go and published; made anew when code or limits have changed."""
+def prepared_history(folder: Path, volume: Volume, days: Sequence[date]) -> tuple[Site, dict[str, Any]]:
+    """A warehouse that holds these days, loaded in one go and published; made anew when the code has changed."""
     site = Site(folder / f"history-{len(days)}-until-{days[-1]}")
     stamp = site.folder / "prepared.json"
-    made_with = {"code": code_stamp(), **limits}
+    made_with = {"code": code_stamp()}
     if stamp.exists():
         prepared: dict[str, Any] = json.loads(stamp.read_text())
         if prepared["made_with"] == made_with:
@@ -115,7 +115,7 @@ def prepared_history(folder: Path, volume: Volume, days: Sequence[date], **limit
     shutil.rmtree(site.folder, ignore_errors=True)
     write_deliveries(folder / "deliveries", days, volume)
     site.deliver(folder / "deliveries", days)
-    outcome = measured_load(site, **limits)
+    outcome = measured_load(site)
     stamp.write_text(json.dumps({"made_with": made_with, "outcome": outcome}))
     return site, outcome
 
@@ -258,10 +258,12 @@ def volume(
     began = time.monotonic()
     write_deliveries(home / "deliveries", [*history_days, next_day], size)
     console.print(f"deliveries of {days * touches:,} touches: there after {time.monotonic() - began:,.0f} s")
-    history, outcome = prepared_history(home, size, history_days, memory_limit=memory_limit)
+    site = Site(home / "measured")
+    shutil.rmtree(site.folder, ignore_errors=True)
+    site.deliver(home / "deliveries", history_days)
+    outcome = measured_load(site, memory_limit)
     table = results_table(f"{days:,} days of {touches:,} touches and {contacts:,} contacts", "loaded")
     add_result(table, f"{days:,} days at once", outcome["phases"] | {"peak_bytes": outcome["peak_bytes"]})
-    site = copy_of(history, "measured")
     site.deliver(home / "deliveries", [next_day])
     one_day = measured_load(site, memory_limit)
     add_result(table, "one day more", middle([one_day]))
