@@ -223,7 +223,7 @@ def test_too_little_memory_is_told_in_a_line(site: Site, monkeypatch: pytest.Mon
 
 
 def test_a_join_that_does_not_fit_into_memory_loses_nothing(tmp_path: Path) -> None:
-    """Of DuckDB: versions before its 2.0.0 filtered what is joined by the first part that they had built, and said nothing."""
+    """DuckDB, on its way to 2.0.0, filtered what is joined by the first part that it had built, and said nothing."""
     query = "select count(*) from touches where client in (select client from contacts)"
     with duckdb.connect(tmp_path / "joined.duckdb", config={"threads": 1}) as connection:
         connection.execute("create table touches as select range % 25 as client from range(3_000_000)")
