@@ -69,6 +69,17 @@ def raw_columns() -> dict[str, dict[str, str]]:
     }
 
 
+@cache
+def raw_compressions() -> dict[tuple[str, str], str]:
+    """By table and column, how DuckDB is to compress what it would compress otherwise by itself."""
+    return {
+        (name, column["name"]): column["config"]["meta"]["compression"]
+        for name, table in _raw_source().items()
+        for column in table["columns"]
+        if "compression" in column.get("config", {}).get("meta", {})
+    }
+
+
 class ReadingMacros:
     """The macros of macros/reading.sql as functions that give SQL: the models' own way of reading text."""
 

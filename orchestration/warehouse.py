@@ -16,7 +16,7 @@ from typing import IO
 
 import duckdb
 
-from orchestration.contracts import RECORDS_PER_LOAD, raw_columns
+from orchestration.contracts import RECORDS_PER_LOAD, raw_columns, raw_compressions
 from orchestration.settings import Settings, SettingsError
 
 log = logging.getLogger("orchestration")
@@ -176,7 +176,9 @@ def _create_raw_tables(connection: duckdb.DuckDBPyConnection) -> None:
             connection.execute(f"create schema if not exists {schema}")
     for table, columns in raw_columns().items():
         if table not in tables:
-            definitions = ", ".join(f'"{column}" {data_type}' for column, data_type in columns.items())
+            definitions = ", ".join(
+                f'"{column}" {data_type} {_compression(table, column)}' for column, data_type in columns.items()
+            )
             connection.execute(f"create table raw.{table} ({definitions})")
             continue
         # A contract that has grown since the file was made: older rows have no value there.
@@ -185,6 +187,11 @@ def _create_raw_tables(connection: duckdb.DuckDBPyConnection) -> None:
                 connection.execute(f'alter table raw.{table} add column "{column}" {data_type}')
                 if column == "record_number":
                     _number_records(connection, table)
+
+
+def _compression(table: str, column: str) -> str:
+    compression = raw_compressions().get((table, column))
+    return f"using compression {compression}" if compression else ""
 
 
 def _number_records(connection: duckdb.DuckDBPyConnection, table: str) -> None:

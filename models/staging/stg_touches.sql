@@ -3,12 +3,6 @@
 
 with
 
-touches as (
-
-    select * from {{ ref('stg_touch_sources') }}
-
-),
-
 record_groups as (
 
     select
@@ -20,10 +14,10 @@ record_groups as (
 
 ),
 
--- Loads without touches of the affected clients, which are most, needn't be read.
-loads_of_touches as (
+touches as (
 
-    select distinct load_id from record_groups
+    select * from {{ ref('stg_touch_sources') }}
+    where {{ are_among(ref('stg_touch_sources'), 'record_groups') }}
 
 ),
 
@@ -42,4 +36,3 @@ from touches
 inner join record_groups on touches.record_number = record_groups.record_number
 left join channel_names
     on touches.source = channel_names.source and touches.medium = channel_names.medium
-where touches.load_id in (select load_id from loads_of_touches)
