@@ -17,6 +17,7 @@ from dbt.contracts.graph.manifest import Manifest
 from dbt.contracts.graph.nodes import ModelNode
 
 from orchestration.building import build, run_dbt
+from orchestration.contracts import delivered_tables, raw_compressions
 from orchestration.settings import PROJECT_DIR, Rules
 from orchestration.warehouse import Warehouse
 
@@ -91,6 +92,22 @@ def test_documented_columns_are_the_real_ones(warehouse: Warehouse, nodes: dict[
             if node["resource_type"] in ("model", "seed")
         }
     assert documented == {table: columns for table, columns in real.items() if not table.startswith("raw.")}
+
+
+@pytest.mark.parametrize("table", delivered_tables())
+def test_raw_columns_are_compressed_as_said(table: str, tmp_path: Path) -> None:
+    said = {column for name, column in raw_compressions() if name == table}
+    columns = delivered_tables()[table].column_names
+    values = ", ".join(f"'{column} ' || number as {column}" for column in columns)
+    created = Warehouse(tmp_path)
+    with created.locked("test"), created.connected() as connection:
+        connection.execute(f"insert into raw.{table} by name select {values} from range(5000) as numbers (number)")
+        connection.execute("checkpoint")
+        stored = connection.execute(
+            f"select distinct column_name, compression from pragma_storage_info('raw.{table}') where segment_type = 'VARCHAR'"
+        ).fetchall()
+    assert said
+    assert {column for column, compression in stored if compression == "ZSTD"} == said
 
 
 def full_name_of_type(connection: duckdb.DuckDBPyConnection, data_type: str) -> str:
