@@ -168,7 +168,7 @@ MUTANTS = (
 
 def try_mutant(mutant: Mutant | None) -> str:
     """Which test catches the breakage: its name; `survived`, or `does not apply`."""
-    with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
+    with tempfile.TemporaryDirectory(prefix="mutant-", ignore_cleanup_errors=True) as folder:
         copy = Path(folder)
         copy.chmod(0o755)  # one test reads as another user
         for name in COPIED:
