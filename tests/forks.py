@@ -7,6 +7,7 @@ don't survive a fork: whatever needs it is done in a child. Children say what a 
 import base64
 import contextlib
 import errno
+import faulthandler
 import hashlib
 import inspect
 import os
@@ -26,12 +27,16 @@ from typing import Any
 from processes import ENVIRONMENT, PATIENCE_SECONDS, REPOSITORY, Site
 
 SERVE = "import forks; forks.serve()"
+HUNG = 124
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a child ended: what it returned, or the signal or exit code that it ended with, and all that it said."""
+    """How a child ended: what it returned, or the signal or exit code that it ended with, and all that it said.
+
+    A child that doesn't end within PATIENCE_SECONDS is no killed one: it ends with HUNG.
+    """
 
     value: Any
     exit_code: int
@@ -102,20 +107,25 @@ def _in_a_child(action: Callable[..., Any], arguments: tuple[Any, ...], kill_aft
         if child == 0:
             _be_the_child(action, arguments, said.fileno(), returned)
         deadline = started + (PATIENCE_SECONDS if kill_after is None else kill_after)
-        status = None
+        status, is_hung = None, False
         while status is None:
             ended, code = os.waitpid(child, os.WNOHANG)
             if ended:
                 status = code
             elif time.monotonic() >= deadline:
+                if kill_after is None:
+                    # Nobody asked for its end: it says where it stands first.
+                    os.kill(child, signal.SIGUSR1)
+                    time.sleep(1)
                 os.kill(child, signal.SIGKILL)
                 status = os.waitpid(child, 0)[1]
+                is_hung = kill_after is None
             else:
                 time.sleep(0.002)
         seconds = time.monotonic() - started
         said.seek(0)
         returned.seek(0)
-        exit_code = os.waitstatus_to_exitcode(status)
+        exit_code = HUNG if is_hung else os.waitstatus_to_exitcode(status)
         value = pickle.load(returned) if exit_code == 0 else None
         return Outcome(value, exit_code, seconds, said.read().decode("utf-8", "replace"))
 
@@ -126,6 +136,7 @@ def _be_the_child(action: Callable[..., Any], arguments: tuple[Any, ...], said: 
         os.setsid()
         os.dup2(said, 1)
         os.dup2(said, 2)
+        faulthandler.register(signal.SIGUSR1, file=said)
         pickle.dump(action(*arguments), returned)
         returned.flush()
         exit_code = 0
