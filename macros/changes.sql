@@ -66,19 +66,27 @@ wherever one is due; this stops whoever dropped a table, or runs dbt by hand.
     {%- endif -%}
 {%- endmacro %}
 
-{# What an accumulating table of identities holds before this build changes it; nothing if it is taken anew. #}
-{% macro former_identifier_groups() -%}
+{#
+What an accumulating table of identities holds, before this build changes it, of which the condition is true; nothing if it is
+taken anew. Found by where it lies, as few rows are (see `are_among`).
+#}
+{% macro former_identifier_groups(condition) -%}
     {%- set touch_keys = ref('stg_touch_keys') -%}
     {%- set relation = adapter.get_relation(database=target.database, schema='intermediate', identifier='int_identifier_groups') if execute -%}
     {%- if relation and not is_full_build() -%}
-    {{ relation }}
+    (
+        select
+            record_number,
+            identifier_key,
+            group_class
+        from {{ relation }}
+        where rowid in (select rowid from {{ relation }} where {{ condition }})
+    )
     {%- else -%}
     (
         select
             record_number,
-            load_id,
             identity_key as identifier_key,
-            {{ key_part('identity_key') }} as identifier_key_part,
             {{ key_class('identity_key') }} as group_class
         from {{ touch_keys }}
         where false

@@ -141,8 +141,8 @@ MUTANTS = (
     # A build that was begun and killed is taken for one that was published.
     Mutant("R27", INTERMEDIATE + "int_last_publication.sql", "where published_at is not null", "where build_id <> '{{ invocation_id }}'", HISTORIES),
     # Nothing but the changed identifiers themselves is affected.
-    Mutant("R27", INTERMEDIATE + "int_affected_groups.sql", "where identifier_key_part in (select identifier_key_part from changed_parts)",
-           "where false", HISTORIES),
+    Mutant("R27", INTERMEDIATE + "int_affected_groups.sql", "identifier_key_part in (select identifier_key_part from changed_parts)",
+           "false", HISTORIES),
     # What tied the affected before is forgotten.
     Mutant("R27", INTERMEDIATE + "int_affected_identities.sql", "    union all\n    select\n        {{ identity_key('identifier_keys') }} as identity_key,\n        identifier_keys\n    from tied_identities\n", "", HISTORIES),
     # A card is looked for under the name that its client has now.

@@ -12,5 +12,4 @@ changed_parts as (
 )
 
 select distinct group_class
-from {{ former_identifier_groups() }}
-where identifier_key_part in (select identifier_key_part from changed_parts)
+from {{ former_identifier_groups('identifier_key_part in (select identifier_key_part from changed_parts)') }}

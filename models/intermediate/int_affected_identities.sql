@@ -23,22 +23,12 @@ affected_groups as (
 
 ),
 
-loads_of_affected_groups as (
-
-    select distinct load_id
-    from {{ former_identifier_groups() }}
-    where group_class in (select group_class from affected_groups)
-
-),
-
 tied as (
 
     select
         record_number,
         identifier_key
-    from {{ former_identifier_groups() }}
-    where group_class in (select group_class from affected_groups)
-        and load_id in (select load_id from loads_of_affected_groups)
+    from {{ former_identifier_groups('group_class in (select group_class from affected_groups)') }}
 
 ),
 

@@ -31,7 +31,9 @@ def model(dbt, session):
         .distinct()
     )
     if dbt.is_incremental:
-        spellings = spellings.join(session.table(str(dbt.this)), "phone", how="anti")
+        # First looked for: not to be among all of them is to compare with them all.
+        known = session.table(str(dbt.this)).join(spellings, "phone", how="semi")
+        spellings = spellings.join(known, "phone", how="anti")
     spellings = spellings.order("phone").to_arrow_table().column("phone")
     numbers = [valid_number(spelling, region) for spelling in spellings.to_pylist()]
     return pyarrow.table({"phone": spellings, "number": pyarrow.array(numbers, pyarrow.string())})
