@@ -23,6 +23,7 @@ log = logging.getLogger("orchestration")
 
 Resources = dict[str, str | bool | int | float | list[str]]  # options of DuckDB
 SCHEMAS = ("raw", "staging", "intermediate", "marts")
+NAMELESS_SECONDS = 10  # how long a lock's holder may take to say who it is
 
 
 class WarehouseBusyError(Exception):
@@ -99,7 +100,7 @@ class Warehouse:
         self.folder.mkdir(parents=True, exist_ok=True)
         handle = open(self.lock_file, "a+", encoding="utf-8")  # noqa: SIM115
         os.chmod(self.lock_file, 0o600)
-        deadline = time.monotonic() + wait_seconds
+        began = time.monotonic()
         has_said = False
         while True:
             try:
@@ -107,12 +108,16 @@ class Warehouse:
                 break
             except BlockingIOError:
                 handle.seek(0)
-                holder = handle.read().strip() or "somebody"
-                if time.monotonic() >= deadline:
+                holder = handle.read().strip()
+                waited_seconds = time.monotonic() - began
+                if waited_seconds >= wait_seconds:
                     handle.close()
-                    raise WarehouseBusyError(f"{self.folder} is in use by {holder}; try again later") from None
-                if not has_said:
-                    log.info("%s is in use by %s; waiting", self.folder, holder)
+                    raise WarehouseBusyError(
+                        f"{self.folder} is in use by {holder or 'somebody'}; try again later"
+                    ) from None
+                # Who has only just taken it has not written down who it is.
+                if not has_said and (holder or waited_seconds > NAMELESS_SECONDS):
+                    log.info("%s is in use by %s; waiting", self.folder, holder or "somebody")
                     has_said = True
                 time.sleep(0.2)
         handle.seek(0)
@@ -133,6 +138,9 @@ class Warehouse:
                 shutil.rmtree(hold.temporary_dir, ignore_errors=True)
                 del self._held[key]
                 os.umask(hold.former_umask)
+                # So that the next one who waits isn't told of a holder that has gone.
+                with suppress(OSError):
+                    hold.handle.truncate(0)
                 hold.handle.close()
 
     @contextmanager

@@ -1,5 +1,7 @@
 """Loads that are killed, and loads that meet: the next load makes of it what a clean one would have made (R27)."""
 
+import fcntl
+import os
 import random
 import shutil
 import signal
@@ -237,3 +239,27 @@ def test_a_load_waits_for_whoever_has_the_warehouse(clean: Site, tmp_path: Path)
     outcome = finished(load)
     assert outcome.exit_code == 0
     assert "Nothing to do" in outcome.said
+    assert site.warehouse.lock_file.read_text("utf-8") == "", "nobody is named who has gone"
+
+
+def test_who_has_only_just_taken_the_warehouse_is_named_all_the_same(clean: Site, tmp_path: Path) -> None:
+    site = clean.copy_to(tmp_path)
+    with open(site.warehouse.lock_file, "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        load = site.start("load")
+        while not has_open(load.pid, site.warehouse.lock_file):
+            assert load.poll() is None, finished(load)
+            time.sleep(0.05)
+        time.sleep(0.5)
+        lock.write("a newcomer")
+        lock.flush()
+        assert load.stderr
+        assert "is in use by a newcomer; waiting" in load.stderr.readline()
+
+    assert finished(load).exit_code == 0
+
+
+def has_open(process: int, file: Path) -> bool:
+    descriptors = Path(f"/proc/{process}/fd")
+    # One may be closed while it is looked at, and then has no target.
+    return any(os.path.realpath(descriptor) == str(file.resolve()) for descriptor in descriptors.iterdir())
