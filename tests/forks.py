@@ -28,6 +28,8 @@ from processes import ENVIRONMENT, PATIENCE_SECONDS, REPOSITORY, Site
 
 SERVE = "import forks; forks.serve()"
 HUNG = 124
+# Libraries that begin threads as they are imported: what these hold at a fork, a child waits for in vain.
+NO_THREADS = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
 
 
@@ -55,7 +57,7 @@ class Warm:
         self.process = subprocess.Popen(
             [*(NAMESPACE if in_a_namespace else ()), sys.executable, "-c", SERVE],
             cwd=REPOSITORY,
-            env=ENVIRONMENT | {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'tests'}"},
+            env=ENVIRONMENT | NO_THREADS | {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'tests'}"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -96,6 +98,8 @@ def serve() -> None:
     os.dup2(2, 1)
     for line in sys.stdin.buffer:
         action, arguments, kill_after = pickle.loads(base64.b64decode(line))
+        threads = len(os.listdir("/proc/self/task"))
+        assert threads == 1, f"the warm process has {threads} threads, which don't survive a fork"
         answers.write(base64.b64encode(pickle.dumps(_in_a_child(action, arguments, kill_after))) + b"\n")
         answers.flush()
 
