@@ -140,8 +140,8 @@ def middle(outcomes: Sequence[dict[str, Any]]) -> dict[str, Any]:
     } | {"peak_bytes": median(outcome["peak_bytes"] for outcome in outcomes)}
 
 
-def total(phases: dict[str, Any], name: str) -> float:
-    return sum(phases[phase][name] for phase in PHASES)
+def total(load: dict[str, Any], figure: str, phases: Sequence[str] = PHASES) -> float:
+    return sum(load[phase][figure] for phase in phases)
 
 
 def results_table(title: str, subject: str) -> Table:
@@ -165,17 +165,22 @@ def _size(number: float) -> str:
     return f"{number / 2**20:,.0f} MiB"
 
 
-def ratios(name: str, compared: dict[str, Any], to: dict[str, Any]) -> str:
-    """How many times as much one took as another."""
-    parts = [
-        f"{figure.split('_')[0]} × {total(compared, figure) / total(to, figure):.2f} ("
-        + ", ".join(
-            f"{phase} × {compared[phase][figure] / max(to[phase][figure], 0.001):.2f}" for phase in PHASES
-        )
-        + ")"
-        for figure in ("cpu_seconds", "wall_seconds")
-    ]  # fmt: skip
-    return f"{name}: {'; '.join(parts)}; peak memory × {compared['peak_bytes'] / to['peak_bytes']:.2f}"
+def ratios(name: str, compared: Sequence[dict[str, Any]], to: Sequence[dict[str, Any]]) -> str:
+    """How many times as much one took as another: the median over pairs that were measured one after the other."""
+
+    def times(figure: str, phases: Sequence[str] = PHASES) -> str:
+        return median_ratio(*([total(load, figure, phases) for load in loads] for loads in (compared, to)))
+
+    parts = []
+    for figure in ("cpu_seconds", "wall_seconds"):
+        by_phase = ", ".join(f"{phase} {times(figure, [phase])}" for phase in PHASES)
+        parts.append(f"{figure.split('_')[0]} {times(figure)} ({by_phase})")
+    peak = median_ratio(*([load["peak_bytes"] for load in loads] for loads in (compared, to)))
+    return f"{name}: {'; '.join(parts)}; peak memory {peak}"
+
+
+def median_ratio(amounts: Iterable[float], others: Iterable[float]) -> str:
+    return f"× {median(amount / max(other, 0.001) for amount, other in zip(amounts, others, strict=True)):.2f}"
 
 
 @app.command()
@@ -183,7 +188,7 @@ def growth(
     days: Annotated[str, typer.Option(help="Sizes of history to compare.")] = "30,300,1000",
     touches: Touches = 20_000,
     contacts: Contacts = 1_000,
-    repeats: Annotated[int, typer.Option(help="How many days to measure on top, one after another.")] = 5,
+    repeats: Annotated[int, typer.Option(help="How many days to measure on top, one after another.")] = 9,
     seed: Seed = 1,
     file_format: Annotated[str, typer.Option(help="parquet or csv.")] = "parquet",
     folder: Folder = DEFAULT_FOLDER,
@@ -210,7 +215,7 @@ def growth(
         history, preparation = prepared_history(home, volume, days_until(last_day.date(), size))
         add_result(preparations, f"{size:,} days", preparation["phases"] | {"peak_bytes": preparation["peak_bytes"]})
         sites[size] = copy_of(history, f"measured-{size}")
-    # Day by day and not size by size: a machine's speed changes within minutes, and would be taken for a ratio.
+    # Day by day and not size by size, so that every size is measured next to the others.
     for day in measured_days[:-1]:
         for size, site in sites.items():
             site.deliver(home / "deliveries", [day])
@@ -231,8 +236,10 @@ def growth(
         )
     console.print(preparations)
     console.print(table)
+    # A machine's speed changes within minutes: what is compared was measured within one.
+    loads = {size: [middle([outcome]) for outcome in outcomes[size]] for size in sizes}
     for size in sizes[1:]:
-        console.print(ratios(f"{size:,} days to {sizes[0]:,}", results[size], results[sizes[0]]))
+        console.print(ratios(f"{size:,} days to {sizes[0]:,}", loads[size], loads[sizes[0]]))
 
 
 @app.command()
@@ -337,7 +344,7 @@ def crowds(
             ("one number to many clients", "number", "hub-rows"),
             ("one Metrica id to many clients", "kiosk", "hub-rows"),
         ):
-            console.print(ratios(name, results[crowd][position], results[other][position]))
+            console.print(ratios(name, [results[crowd][position]], [results[other][position]]))
 
 
 @app.command()
