@@ -91,6 +91,10 @@ class Warm:
 
 
 def serve() -> None:
+    from orchestration.building import prepared_manifest
+
+    # What parsing leaves behind, threads of DuckDB among it, stays in a child.
+    _in_a_child(prepared_manifest, (), None)
     import orchestration.cli
     import orchestration.definitions  # noqa: F401
 
