@@ -142,7 +142,7 @@ def _log_progress(event: EventMsg) -> None:
 def build(warehouse: Warehouse, rules: Rules, select: Sequence[str] = (), full_refresh: bool = False) -> Build:
     """Works out what changed since the last publication, and tests it; everything if it must or is asked to.
 
-    With `select`, only these models, seeds and tests, by name. Needs the lock.
+    With `select`, only these models, seeds and tests, by name; the next build is a full one then. Needs the lock.
     """
     current = fingerprint(rules)
     with warehouse.connected() as connection:
@@ -206,7 +206,8 @@ def _build(
     arguments += ["--select", *select] if select else []
     # The hooks that keep raw.builds read these.
     facts = {
-        "BUILD_FINGERPRINT": current,
+        # A part of a build may leave tables that don't fit together, so that the next one takes everything anew.
+        "BUILD_FINGERPRINT": "" if select else current,
         "BUILD_SETTINGS": json.dumps(rules.as_vars()),
         "BUILD_REASON": reason or "",
     }
@@ -274,7 +275,9 @@ def reason_for_full_build(connection: duckdb.DuckDBPyConnection, rules: Rules, c
     others = connection.execute(
         "select count(*) from raw.builds where started_at > ? and fingerprint is distinct from ?", [started_at, current]
     ).fetchone()
-    return "since the last publication something was built otherwise, or by hand" if others and others[0] else None
+    return (
+        "since the last publication something was built otherwise, in part or by hand" if others and others[0] else None
+    )
 
 
 def prepared_manifest() -> Path:

@@ -1,5 +1,7 @@
 """`python -m orchestration`: the same assets without the web page, for cron and for people."""
 
+import csv
+import io
 import json
 import logging
 import os
@@ -50,6 +52,8 @@ def load(
     rules = Rules.read(overrides)
     settings = Settings.read()
     warehouse = Warehouse(settings.warehouse_dir)
+    if not Path(os.environ.get("DAGSTER_HOME") or "/").is_absolute():
+        raise SettingsError(f"DAGSTER_HOME = {os.environ['DAGSTER_HOME']!r}: give the whole path, from / on.")
     if not settings.landing_dir.is_dir() and not full_refresh:
         raise SettingsError(
             f"There is no folder {settings.landing_dir}: set LANDING_DIR to where deliveries land, "
@@ -138,7 +142,10 @@ def _execute(
         tags = {RANGE_START: str(days[0]), RANGE_END: str(days[-1])}
         run_config["ops"] = {f"load_{table}": {"config": {"reload": reload}} for table in delivered_tables()}
     job = defs.resolve_job_def("daily_update" if waiting else "rebuild")
-    instance = dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral()
+    home = os.environ.get("DAGSTER_HOME")
+    if home:
+        Path(home).mkdir(parents=True, exist_ok=True)
+    instance = dg.DagsterInstance.get() if home else dg.DagsterInstance.ephemeral()
     with instance:
         free_pools(instance)
         result = job.execute_in_process(run_config=run_config, tags=tags, instance=instance, raise_on_error=False)
@@ -241,10 +248,39 @@ def status() -> None:
         console.print(
             f"  large client: {escape(client)} has {contacts:,} contacts, {touches:,} touches and {identifiers:,} identifiers; "
             f"{records:,} of these carry {kind} {escape(identifier)}. If that isn't one person's, add a line "
-            f"`{kind},{escape(identifier)}` to seeds/ignored_identifiers.csv"
+            f"`{escape(_csv_line(kind, identifier, 'shared by many'))}` to seeds/ignored_identifiers.csv"
         )
     console.print("kept generations: " + ", ".join(map(str, publications.numbers())))
     _print_summary(warehouse, rules, run_id=None)
+
+
+def _csv_line(*cells: str) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(cells)
+    return line.getvalue()
+
+
+@app.command()
+def rejected(
+    limit: Annotated[int, typer.Option(min=1, help="How many rows to show, the latest days first.")] = 20,
+    out: Annotated[Path | None, typer.Option("--out", help="A CSV file to write all of them to, instead.")] = None,
+) -> None:
+    """Shows the rows that are set aside: where they lie, what is wrong with them, and what they say."""
+    warehouse = Warehouse(Settings.read().warehouse_dir)
+    query = """
+        select
+            table_name as "table", load_day as day, file_name as file, row_number as "row", reason, row_text as text
+        from raw.rejected_rows inner join raw.loads using (load_id)
+        where outcome = 'loaded' and superseded_by is null
+        order by load_day desc, table_name, file_name, row_number
+    """
+    with explained(warehouse), warehouse.locked("rejected"), warehouse.connected() as connection:
+        if out is None:
+            _show(connection, "Rows set aside", f"{query} limit $limit", {"limit": limit})
+        else:
+            target = str(out).replace("'", "''")
+            connection.execute(f"copy ({query}) to '{target}' (format csv, header)")
+            console.print(escape(str(out)))
 
 
 @app.command()

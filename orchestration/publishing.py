@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 
+from orchestration.contracts import delivered_tables
 from orchestration.landing import Signature
 from orchestration.loading import known_signatures
 from orchestration.settings import Rules
@@ -458,7 +459,9 @@ def _audit(file: Path, rules: Rules, row_counts: dict[str, int], resources: Reso
             if (count := _count(connection, mart)) != row_counts[mart]
         ]
     if found:
-        raise PublicationError(f"The audit found {'; '.join(found)}. The generation before stays published.")
+        raise PublicationError(
+            f"The audit found {'; '.join(found)}. The generation before stays published. `load --full-refresh` builds everything anew."
+        )
 
 
 def _acknowledge(connection: duckdb.DuckDBPyConnection, generation: dict[str, Any]) -> None:
@@ -475,7 +478,7 @@ def _acknowledge(connection: duckdb.DuckDBPyConnection, generation: dict[str, An
 def _drop_superseded(connection: duckdb.DuckDBPyConnection) -> None:
     """Replaced rows were kept until a build that knows of their replacement was published: now."""
     superseded = "select load_id from raw.loads where superseded_by is not null"
-    for table in ("touches", "contacts", "rejected_rows"):
+    for table in (*delivered_tables(), "rejected_rows"):
         connection.execute(f"delete from raw.{table} where load_id in ({superseded})")
 
 

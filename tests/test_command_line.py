@@ -1,7 +1,9 @@
 """What the commands do and say, as their users see it."""
 
+import csv
 import gzip
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from processes import Finished, Site, golden_site
 from random_deliveries import read_deliveries
 
 from orchestration.publishing import MARTS
-from orchestration.settings import Rules
+from orchestration.settings import PROJECT_DIR, Rules
 
 
 @pytest.fixture(scope="session")
@@ -91,6 +93,49 @@ def test_status_tells_what_is_loaded_and_what_is_pending(site: Site) -> None:
         "pending: contacts/2026-03-02 (changed)",
         "pending: touches/2026-03-04 (new)",
     ]
+
+
+def test_rows_that_are_set_aside_can_be_looked_at(loaded: Site, tmp_path: Path) -> None:
+    expected = golden_marts.read_expected("expected")["rejected"]
+    where = [(row["table"], row["load_day"], row["file"], row["row"], row["reason"]) for row in expected]
+    everything = tmp_path / "set aside.csv"
+
+    shown = loaded.run("rejected")
+    written = loaded.run("rejected", "--out", str(everything))
+
+    rows = [tuple(cell.strip() for cell in line.split("│")[1:6]) for line in shown.said.splitlines() if "│" in line]
+    assert sorted(row for row in rows if row[0]) == sorted(where)
+    assert written.exit_code == 0
+    with open(everything, encoding="utf-8", newline="") as content:
+        read = list(csv.DictReader(content))
+    assert sorted((row["table"], row["day"], row["file"], row["row"], row["reason"]) for row in read) == sorted(where)
+    delivered = {
+        (table, file.parent.name): file.read_text("utf-8").splitlines()
+        for table in ("touches", "contacts")
+        for file in (golden_marts.LANDING / table).rglob("*.csv")
+    }
+    for row in read:
+        line = delivered[row["table"], row["day"]][int(row["row"])]
+        assert set(json.loads(row["text"]).values()) <= set(next(csv.reader([line])))
+    assert len(loaded.run("rejected", "--limit", "1").said.splitlines()) < len(shown.said.splitlines())
+
+
+def test_large_clients_are_told_with_the_line_that_leaves_their_identifier_out(site: Site, tmp_path: Path) -> None:
+    site.load("--full-refresh", "--vars", '{"large_client_size": 2}')
+
+    outcome = site.run("status")
+
+    lines = re.findall("add a line `(.*)` to seeds/ignored_identifiers.csv", outcome.said)
+    identifiers = site.published("select identifier_kind, identifier from _large_clients limit 10")
+    assert len(lines) == len(identifiers) > 1
+    seed = tmp_path / "ignored_identifiers.csv"
+    seed.write_text("\n".join([(PROJECT_DIR / "seeds" / seed.name).read_text("utf-8").strip(), *lines, ""]), "utf-8")
+    with duckdb.connect() as connection:
+        connection.execute("create table seed (identifier_kind varchar, identifier varchar, reason varchar)")
+        connection.execute(f"copy seed from '{seed}' (format csv, header)")  # as dbt reads it
+        added = "select identifier_kind, identifier from seed where reason = 'shared by many'"
+        read = connection.execute(added).fetchall()
+    assert read == identifiers
 
 
 def test_a_broken_file_fails_its_day_only_until_it_is_mended(tmp_path: Path) -> None:
@@ -299,6 +344,13 @@ def test_a_missing_landing_folder_is_no_empty_one(site: Site) -> None:
     assert f"There is no folder {nowhere}" in outcome.failure and "LANDING_DIR" in outcome.failure
     assert alert.read_text("utf-8").startswith(f"load failed: There is no folder {nowhere}")
     assert site.publications.numbers() == [1]
+
+
+def test_a_home_of_dagster_that_is_no_whole_path_is_told(site: Site) -> None:
+    outcome = site.run("load", DAGSTER_HOME="data/dagster")
+
+    assert outcome.exit_code == 1
+    assert "DAGSTER_HOME = 'data/dagster': give the whole path" in outcome.failure
 
 
 @pytest.mark.parametrize("command", ["load", "resume"])

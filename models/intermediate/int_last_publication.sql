@@ -1,4 +1,4 @@
--- One row: what the last published build knew. Nulls before the first publication, and for a build that takes everything anew.
+-- One row: what the last published build knew. Nulls before the first publication.
 {{ config(materialized='view') }}
 
 with
