@@ -172,23 +172,28 @@ def _is_only_tests(failed: Sequence[NodeResult]) -> bool:
 
 
 def _memory_for_changes(connection: duckdb.DuckDBPyConnection) -> int | None:
-    """Bytes that suffice for what usually changes; None if there aren't that many to give."""
+    """Bytes that suffice for what usually changes; None if there aren't that many to give.
+
+    The same for days of about the same size: with other settings of its connection, dbt would parse the project anew.
+    """
     row = connection.execute(
         """
         select
-            current_setting('threads') * $per_thread + $per_changed_row * (
+            current_setting('threads') as threads,
+            (
                 select coalesce(sum(loaded_count), 0) from raw.loads
                 where greatest(load_id, superseded_by) > (
                     select coalesce(max(last_load_id), 0) from raw.builds where published_at is not null
                 )
-            ) as enough,
+            ) as changed_rows,
             parse_formatted_bytes(current_setting('memory_limit')) as most
-        """,
-        {"per_thread": MEMORY_PER_THREAD, "per_changed_row": MEMORY_PER_CHANGED_ROW},
+        """
     ).fetchone()
     assert row is not None
-    enough, most = row
-    return int(enough) if enough < most else None
+    threads, changed_rows, most = row
+    rounded_rows = 2 ** int(changed_rows).bit_length()
+    enough = MEMORY_PER_THREAD * int(threads) + MEMORY_PER_CHANGED_ROW * rounded_rows
+    return enough if enough < most else None
 
 
 def _build(

@@ -250,6 +250,16 @@ def test_what_takes_more_memory_than_usual_gets_all_that_there_is(
         assert verify(place.warehouse, RULES) == []
 
 
+def test_days_of_about_the_same_size_are_built_in_the_same_memory(place: Place) -> None:
+    """Then dbt finds the project as it has parsed it."""
+    memories = []
+    for count in (9, 3, 400):  # and what they replace
+        place.deliver("touches", SECOND, [touch(f"t-{number}", 20, "vk") for number in range(count)])
+        with place.warehouse.locked("test"), place.warehouse.connected() as connection:
+            memories.append(building._memory_for_changes(connection))
+    assert memories[0] == memories[1] < memories[2]
+
+
 def test_a_table_that_was_dropped_is_not_made_out_of_changes(place: Place) -> None:
     place.private("drop table marts.journal")
     with place.warehouse.locked("test"):
