@@ -58,12 +58,32 @@ wherever one is due; this stops whoever dropped a table, or runs dbt by hand.
     {%- endif -%}
 {%- endmacro %}
 
+{#
+By where they lay when they were found, which is far less to read than what they are found by; rows stay where they are but
+for a checkpoint that closes the gaps of a build that was cut short. If one has moved, they are found anew.
+#}
 {% macro drop_affected_groups(relation) -%}
-    {%- set affected_groups = ref('int_affected_groups') -%}
+    {%- set affected_groups, affected_ties = ref('int_affected_groups'), ref('int_affected_ties') -%}
     {%- if is_accumulated() -%}
+    {%- set moved_ties -%}
+        select * from {{ affected_ties }}
+        except all
+        select {{ place() }}, record_number, identifier_key from {{ relation }}
+        where {{ place() }} in (select place from {{ affected_ties }})
+        limit 1
+    {%- endset -%}
     delete from {{ relation }}
+    {% if execute and run_query(moved_ties).rows | length == 0 -%}
+    where {{ place() }} in (select place from {{ affected_ties }})
+    {%- else -%}
     where group_class in (select group_class from {{ affected_groups }})
     {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{# Where a row lies in its table, for as long as nothing is changed there. #}
+{% macro place() -%}
+    rowid
 {%- endmacro %}
 
 {#
@@ -76,15 +96,17 @@ taken anew. Found by where it lies, as few rows are (see `are_among`).
     {%- if relation and not is_full_build() -%}
     (
         select
+            {{ place() }} as place,
             record_number,
             identifier_key,
             group_class
         from {{ relation }}
-        where rowid in (select rowid from {{ relation }} where {{ condition }})
+        where {{ place() }} in (select {{ place() }} from {{ relation }} where {{ condition }})
     )
     {%- else -%}
     (
         select
+            record_number as place,
             record_number,
             identity_key as identifier_key,
             {{ key_class('identity_key') }} as group_class
@@ -137,8 +159,8 @@ two hundred through, and one on where rows lie none, so that the wide columns ar
     {%- if is_full_build() or table.is_cte -%}
     record_number in (select record_number from {{ wanted }})
     {%- else -%}
-    rowid in (
-        select rowid
+    {{ place() }} in (
+        select {{ place() }}
         from {{ table }}
         where record_number in (select record_number from {{ wanted }})
             and load_id in (select load_id from {{ wanted }})

@@ -203,7 +203,7 @@ million keys, one in three million has its part in common with another.
     cast({{ key }} & 281474976710655 as ubigint)
 {%- endmacro %}
 
-{# 32 bits of a key: enough where those that have them in common are taken together, and never told apart. #}
+{# 32 bits of a key: enough where those that have them in common may be taken together. #}
 {% macro key_class(key) -%}
     cast({{ key }} & 4294967295 as uinteger)
 {%- endmacro %}

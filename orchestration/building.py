@@ -31,7 +31,8 @@ BUILD = ("build", "--exclude-resource-type", "unit_test")
 # Why a full build follows an incremental one of which only tests failed.
 MENDED = "what changed did not pass its tests"
 # What an incremental build may take of the memory. It reads most of the warehouse's keys once, and to have them in memory
-# afterwards costs more than it gives: every page taken for the first time costs the operating system's work.
+# afterwards costs more than it gives: every page taken for the first time costs the operating system's work. So it keeps
+# what it has taken, too.
 MEMORY_PER_THREAD = 100 * 10**6
 MEMORY_PER_CHANGED_ROW = 2_000
 DECIDING_PACKAGES = ("duckdb", "phonenumbers", "scipy", "dbt-duckdb")
@@ -217,7 +218,7 @@ def _build(
         "BUILD_REASON": reason or "",
     }
     if memory:
-        facts["MEMORY_LIMIT"] = f"{memory}B"
+        facts["MEMORY_LIMIT"] = facts["BLOCK_MEMORY"] = f"{memory}B"
     outcome = _outcome(run_dbt(warehouse.folder, arguments, rules, facts))
     if not outcome.is_passed or select:
         return outcome

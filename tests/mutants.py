@@ -34,8 +34,8 @@ class Mutant:
 
 # What changed and must be worked out anew is for whole histories to tell, whatever else might notice.
 HISTORIES = (("tests/test_torture_histories.py",),)
-# The few histories that are tried here have one setting each.
-CHANGES_OF_SETTINGS = (("tests/test_changes.py",),)
+# The few histories that are tried here have one setting each, and no build of a part.
+TESTS_OF_CHANGES = (("tests/test_changes.py",),)
 
 STAGING, INTERMEDIATE, MARTS = "models/staging/", "models/intermediate/", "models/marts/"
 WORDS, READING, CHANGES = "macros/words.sql", "macros/reading.sql", "macros/changes.sql"
@@ -143,8 +143,10 @@ MUTANTS = (
     # A build that was begun and killed is taken for one that was published.
     Mutant("R27", INTERMEDIATE + "int_last_publication.sql", "where published_at is not null", "where build_id <> '{{ invocation_id }}'", HISTORIES),
     # Nothing but the changed identifiers themselves is affected.
-    Mutant("R27", INTERMEDIATE + "int_affected_groups.sql", "identifier_key_part in (select identifier_key_part from changed_parts)",
+    Mutant("R27", INTERMEDIATE + "int_affected_groups.sql", "identifier_class in (select identifier_class from changed_classes)",
            "false", HISTORIES),
+    # Rows are taken out by where they lay, wherever they lie now.
+    Mutant("R27", CHANGES, "execute and run_query(moved_ties).rows | length == 0", "execute", TESTS_OF_CHANGES),
     # What tied the affected before is forgotten.
     Mutant("R27", INTERMEDIATE + "int_affected_identities.sql", "    union all\n    select\n        {{ identity_key('identifier_keys') }} as identity_key,\n        identifier_keys\n    from tied_identities\n", "", HISTORIES),
     # A card is looked for under the name that its client has now.
@@ -160,7 +162,7 @@ MUTANTS = (
     # New spellings of phones aren't judged.
     Mutant("R27", STAGING + "stg_phones.py", 'changed_loads, "load_id", how="semi"', 'changed_loads, "load_id", how="anti"', HISTORIES),
     # Other settings are taken for the same.
-    Mutant("R27", "orchestration/building.py", "    if former != current:\n", "    if False:\n", CHANGES_OF_SETTINGS),
+    Mutant("R27", "orchestration/building.py", "    if former != current:\n", "    if False:\n", TESTS_OF_CHANGES),
     # Of the files of a delivery, the first is the newest.
     Mutant("R3", "orchestration/loading.py", "records_before += file.counts.delivered_count", "records_before -= file.counts.delivered_count", HISTORIES),
     Mutant("Marts", INTERMEDIATE + "int_contact_touches.sql", " ~ \" + 1)\",", " ~ \")\","),

@@ -4,12 +4,12 @@
 
 with
 
-changed_parts as (
+changed_classes as (
 
-    select distinct {{ key_part('identifier_key') }} as identifier_key_part
+    select distinct {{ key_class('identifier_key') }} as identifier_class
     from {{ ref('int_changed_identifiers') }}
 
 )
 
 select distinct group_class
-from {{ former_identifier_groups('identifier_key_part in (select identifier_key_part from changed_parts)') }}
+from {{ former_identifier_groups('identifier_class in (select identifier_class from changed_classes)') }}

@@ -17,18 +17,9 @@ changed_identifiers as (
 
 ),
 
-affected_groups as (
-
-    select group_class from {{ ref('int_affected_groups') }}
-
-),
-
 tied as (
 
-    select
-        record_number,
-        identifier_key
-    from {{ former_identifier_groups('group_class in (select group_class from affected_groups)') }}
+    select * from {{ ref('int_affected_ties') }}
 
 ),
 

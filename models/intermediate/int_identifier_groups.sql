@@ -20,7 +20,7 @@ select
     ties.record_number,
     ties.load_id,
     ties.identifier_key,
-    {{ key_part('ties.identifier_key') }} as identifier_key_part,
+    {{ key_class('ties.identifier_key') }} as identifier_class,
     {{ key_class('identity_groups.group_key') }} as group_class
 from ties
 inner join identity_groups on ties.identity_key = identity_groups.identity_key

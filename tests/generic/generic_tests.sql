@@ -83,20 +83,30 @@ where delivered_count <> loaded_count + rejected_count
 {# No identifier is in two groups: then a group holds all that is tied to it, and nothing outside was affected. #}
 {% test groups_are_complete(model) %}
 with looked_for as (
-    select distinct {{ key_part('identity_key') }} as identifier_key_part
+    select distinct {{ key_class('identity_key') }} as identifier_class
     from {{ ref('int_identity_groups') }}
 ),
--- Nearly always none, so that keys needn't be read.
-of_several_groups as (
-    select identifier_key_part
+found as (
+    select
+        {{ place() }} as place,
+        identifier_class,
+        group_class
     from {{ model }}
-    where identifier_key_part in (select identifier_key_part from looked_for)
-    group by identifier_key_part
+    where identifier_class in (select identifier_class from looked_for)
+),
+-- Few, by chance, of very many: only their keys need be read.
+of_several_groups as (
+    select identifier_class
+    from found
+    group by identifier_class
     having count(distinct group_class) > 1
 )
 select identifier_key
 from {{ model }}
-where identifier_key_part in (select identifier_key_part from of_several_groups)
+where {{ place() }} in (
+    select place from found
+    where identifier_class in (select identifier_class from of_several_groups)
+)
 group by identifier_key
 having count(distinct group_class) > 1
 {% endtest %}
