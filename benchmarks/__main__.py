@@ -180,7 +180,9 @@ def ratios(name: str, compared: Sequence[dict[str, Any]], to: Sequence[dict[str,
 
 
 def median_ratio(amounts: Iterable[float], others: Iterable[float]) -> str:
-    return f"× {median(amount / max(other, 0.001) for amount, other in zip(amounts, others, strict=True)):.2f}"
+    """The median over pairs, and how far they differ if there are several."""
+    found = sorted(amount / max(other, 0.001) for amount, other in zip(amounts, others, strict=True))
+    return f"× {median(found):.2f}" + (f" ({found[0]:.2f}–{found[-1]:.2f})" if len(found) > 1 else "")
 
 
 @app.command()
@@ -215,11 +217,13 @@ def growth(
         history, preparation = prepared_history(home, volume, days_until(last_day.date(), size))
         add_result(preparations, f"{size:,} days", preparation["phases"] | {"peak_bytes": preparation["peak_bytes"]})
         sites[size] = copy_of(history, f"measured-{size}")
-    # Day by day and not size by size, so that every size is measured next to the others.
-    for day in measured_days[:-1]:
-        for size, site in sites.items():
-            site.deliver(home / "deliveries", [day])
-            outcomes[size].append(measured_load(site))
+    # Day by day and not size by size, so that every size is measured next to the others: to and fro, and what one
+    # has written is on the disk before the next begins.
+    for number, day in enumerate(measured_days[:-1]):
+        for size in reversed(sizes) if number % 2 else sizes:
+            sites[size].deliver(home / "deliveries", [day])
+            os.sync()
+            outcomes[size].append(measured_load(sites[size]))
     results = {}
     for size, site in sites.items():
         site.deliver(home / "deliveries", measured_days[-1:])

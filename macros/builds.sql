@@ -18,6 +18,14 @@ everything closes it as passed. Publication asks for the last entry, whoever ran
     {% endif %}
 {% endmacro %}
 
+{# Not by the profile: with another one, dbt would parse the whole project anew. #}
+{% macro limit_memory() %}
+    {% if execute and env_var('BUILD_MEMORY', '') %}
+        set memory_limit = '{{ env_var('BUILD_MEMORY') }}';
+        set block_allocator_memory = '{{ env_var('BUILD_MEMORY') }}'
+    {% endif %}
+{% endmacro %}
+
 {% macro record_build_end(results) %}
     {% if execute and flags.WHICH in ('build', 'run', 'seed') %}
         {% set passed = [] %}

@@ -173,10 +173,7 @@ def _is_only_tests(failed: Sequence[NodeResult]) -> bool:
 
 
 def _memory_for_changes(connection: duckdb.DuckDBPyConnection) -> int | None:
-    """Bytes that suffice for what usually changes; None if there aren't that many to give.
-
-    The same for days of about the same size: with other settings of its connection, dbt would parse the project anew.
-    """
+    """Bytes that suffice for what usually changes; None if there aren't that many to give."""
     row = connection.execute(
         """
         select
@@ -192,8 +189,7 @@ def _memory_for_changes(connection: duckdb.DuckDBPyConnection) -> int | None:
     ).fetchone()
     assert row is not None
     threads, changed_rows, most = row
-    rounded_rows = 2 ** int(changed_rows).bit_length()
-    enough = MEMORY_PER_THREAD * int(threads) + MEMORY_PER_CHANGED_ROW * rounded_rows
+    enough = MEMORY_PER_THREAD * int(threads) + MEMORY_PER_CHANGED_ROW * int(changed_rows)
     return enough if enough < most else None
 
 
@@ -218,7 +214,7 @@ def _build(
         "BUILD_REASON": reason or "",
     }
     if memory:
-        facts["MEMORY_LIMIT"] = facts["BLOCK_MEMORY"] = f"{memory}B"
+        facts["BUILD_MEMORY"] = f"{memory}B"
     outcome = _outcome(run_dbt(warehouse.folder, arguments, rules, facts))
     if not outcome.is_passed or select:
         return outcome

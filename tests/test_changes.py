@@ -250,14 +250,23 @@ def test_what_takes_more_memory_than_usual_gets_all_that_there_is(
         assert verify(place.warehouse, RULES) == []
 
 
-def test_days_of_about_the_same_size_are_built_in_the_same_memory(place: Place) -> None:
-    """Then dbt finds the project as it has parsed it."""
-    memories = []
-    for count in (9, 3, 400):  # and what they replace
-        place.deliver("touches", SECOND, [touch(f"t-{number}", 20, "vk") for number in range(count)])
-        with place.warehouse.locked("test"), place.warehouse.connected() as connection:
-            memories.append(building._memory_for_changes(connection))
-    assert memories[0] == memories[1] < memories[2]
+def test_dbt_parses_the_project_once_for_full_builds_and_for_those_of_days(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    monkeypatch.setattr(building, "_log_progress", lambda event: events.append(event.info.name))
+
+    for full_refresh, is_parsed in (
+        (True, True),  # as the warehouse was copied here
+        (False, False),
+    ):
+        events.clear()
+        place.deliver("touches", SECOND, [touch("t-more", 20, "vk", visitor_id="more")])
+        with place.warehouse.locked("test"):
+            assert build(place.warehouse, RULES, full_refresh=full_refresh).is_passed
+        assert ("UnableToPartialParse" in events) is is_parsed
+        with place.warehouse.locked("test"):
+            place.publications.publish(RULES)
 
 
 def test_a_table_that_was_dropped_is_not_made_out_of_changes(place: Place) -> None:
