@@ -199,7 +199,7 @@ def growth(
 ) -> None:
     """The same days' deliveries on top of ever longer histories: what a load costs should not grow with them."""
     if quick:
-        days, touches, contacts = "3,10,30", 2_000, 100
+        days, touches, contacts, repeats = "3,10,30", 2_000, 100, 2
     sizes = sorted(int(size) for size in days.split(","))
     volume = Volume(touches, contacts, seed, file_format)
     home = folder / str(volume)
