@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,11 +17,13 @@ import duckdb
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.artifacts.schemas.run import RunResult
 from dbt.cli.main import dbtRunner, dbtRunnerResult
+from dbt.contracts.graph.manifest import Manifest
+from dbt.parser import manifest as parser
 from dbt_common.events.base_types import EventMsg
 
 from orchestration.settings import PROJECT_DIR, Rules, SettingsError
 from orchestration.space import is_out_of_memory
-from orchestration.warehouse import Warehouse
+from orchestration.warehouse import Warehouse, sync
 
 log = logging.getLogger("orchestration")
 
@@ -36,6 +38,10 @@ MENDED = "what changed did not pass its tests"
 MEMORY_PER_THREAD = 100 * 10**6
 MEMORY_PER_CHANGED_ROW = 2_000
 DECIDING_PACKAGES = ("duckdb", "phonenumbers", "scipy", "dbt-duckdb")
+# What dbt leaves of a project that it has parsed, for others and for itself, and for how many states of it that is kept.
+MANIFEST = "manifest.json"
+PARSED = "partial_parse.msgpack"
+PARSED_KEPT = 20
 
 
 @dataclass(frozen=True)
@@ -88,11 +94,14 @@ def run_dbt(
     warehouse_dir: Path, arguments: Sequence[str], rules: Rules, facts: Mapping[str, str] | None = None
 ) -> dbtRunnerResult:
     """One dbt command on the private file, which is let go of afterwards; `facts` go into its environment. Needs the lock."""
+    is_parsing = arguments[0] == "parse"
+    manifest = None if is_parsing else _manifest(rules)
     with _environment(Warehouse(warehouse_dir), facts or {}):
         try:
-            return dbtRunner(callbacks=[_log_progress]).invoke(
+            return dbtRunner(manifest=manifest, callbacks=[_log_progress]).invoke(
                 [
                     *arguments,
+                    *([] if is_parsing else ["--no-write-json"]),
                     "--project-dir", str(PROJECT_DIR),
                     "--profiles-dir", str(PROJECT_DIR),
                     "--target-path", str(warehouse_dir / "dbt"),
@@ -283,35 +292,55 @@ def reason_for_full_build(connection: duckdb.DuckDBPyConnection, rules: Rules, c
 
 
 def prepared_manifest() -> Path:
-    """target/manifest.json, parsed anew when what it describes has changed."""
-    target = PROJECT_DIR / "target"
-    manifest = target / "manifest.json"
-    rules = Rules.read()
-    current = fingerprint(rules)
-    stamp = target / "manifest.fingerprint"
+    """The manifest.json of the project as it is now."""
+    return _parsed_project(Rules.read()) / MANIFEST
 
-    def is_current() -> bool:
-        return manifest.exists() and stamp.exists() and stamp.read_text() == current
 
-    if is_current():
-        return manifest
-    target.mkdir(exist_ok=True)
-    with open(target / "parse.lock", "w", encoding="utf-8") as lock:
+def _parsed_project(rules: Rules) -> Path:
+    """The folder of what dbt makes of the project and these settings: parsed once, for all warehouses."""
+    parsed = PROJECT_DIR / "target" / "parsed"
+    folder = parsed / _parsing_fingerprint(rules)
+    with suppress(FileNotFoundError):
+        os.utime(folder)  # what is used stays longest
+        return folder
+    parsed.mkdir(parents=True, exist_ok=True)
+    with open(parsed / "lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if is_current():  # by now, by whoever had the lock before
-            return manifest
-        for leftover in target.glob("parse-*"):
-            shutil.rmtree(leftover)
-        with tempfile.TemporaryDirectory(dir=target, prefix="parse-") as folder:
-            with Warehouse(Path(folder)).locked("parse"):
-                outcome = run_dbt(Path(folder), ["parse"], rules)
-            if not outcome.success:
-                raise SettingsError(f"dbt can't parse the project: {outcome.exception}")
-            os.replace(Path(folder) / "dbt" / "manifest.json", manifest)
-            unfinished = Path(folder) / "fingerprint"
-            unfinished.write_text(current)
-            os.replace(unfinished, stamp)
+        if folder.exists():  # by now, by whoever had the lock before
+            return folder
+        former = sorted((path for path in parsed.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
+        for path in former:
+            if path.name.startswith("parse-") or path in former[:-PARSED_KEPT]:
+                shutil.rmtree(path)
+        unfinished = Path(tempfile.mkdtemp(dir=parsed, prefix="parse-"))
+        with Warehouse(unfinished).locked("parse"):
+            outcome = run_dbt(unfinished, ["parse"], rules)
+        if not outcome.success:
+            raise SettingsError(f"dbt can't parse the project: {outcome.exception}")
+        sync(unfinished / "dbt" / MANIFEST)
+        sync(unfinished / "dbt" / PARSED)
+        os.replace(unfinished / "dbt", folder)
+        shutil.rmtree(unfinished)
+    return folder
+
+
+def _manifest(rules: Rules) -> Manifest:
+    manifest = Manifest.from_msgpack(
+        (_parsed_project(rules) / PARSED).read_bytes(), decoder=parser.extended_mashumuro_decoder
+    )
+    manifest.build_parent_and_child_maps()
+    manifest.build_flat_graph()
     return manifest
+
+
+def _parsing_fingerprint(rules: Rules) -> str:
+    """Changes whenever dbt could make something else of the project."""
+    digest = hashlib.sha256(fingerprint(rules).encode())
+    for file in (PROJECT_DIR / "profiles.yml", *sorted((PROJECT_DIR / "tests").rglob("*.sql"))):
+        digest.update(file.relative_to(PROJECT_DIR).as_posix().encode() + b"\0" + file.read_bytes())
+    for package in ("dbt-core", "dbt-adapters", "dbt-common"):
+        digest.update(importlib.metadata.version(package).encode())
+    return digest.hexdigest()[:16]
 
 
 def _node_result(result: RunResult) -> NodeResult:

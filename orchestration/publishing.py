@@ -16,7 +16,7 @@ from orchestration.landing import Signature
 from orchestration.loading import known_signatures
 from orchestration.settings import Rules
 from orchestration.space import check_publication
-from orchestration.warehouse import Resources, Warehouse, WarehouseBusyError
+from orchestration.warehouse import Resources, Warehouse, WarehouseBusyError, sync
 
 log = logging.getLogger("orchestration")
 
@@ -128,10 +128,10 @@ class Publications:
             raise
         os.chmod(unfinished / "marts.duckdb", 0o444)
         os.chmod(unfinished, 0o755)
-        _sync(unfinished / "marts.duckdb")
-        _sync(unfinished)
+        sync(unfinished / "marts.duckdb")
+        sync(unfinished)
         os.rename(unfinished, self.folder / f"{number:06}")
-        _sync(self.folder)
+        sync(self.folder)
         self._show(number)
         pinned = self.pinned()
         if pinned is None:
@@ -162,7 +162,7 @@ class Publications:
             raise PublicationError(f"Generation {to} is not kept; kept are: {kept}.")
         unfinished_pin = self.pin.with_suffix(".new")
         unfinished_pin.write_text(str(to))
-        _sync(unfinished_pin)
+        sync(unfinished_pin)
         os.replace(unfinished_pin, self.pin)
         self._show(numbers[-1])
         return to
@@ -188,7 +188,7 @@ class Publications:
         unfinished.unlink(missing_ok=True)
         unfinished.symlink_to(Path("generations") / f"{number:06}" / "marts.duckdb")
         os.replace(unfinished, self.link)
-        _sync(self.link.parent)
+        sync(self.link.parent)
 
     def _clear_away(self) -> None:
         """Acknowledges what the newest generation knows; then drops old generations, and rows that its loads have replaced."""
@@ -201,14 +201,6 @@ class Publications:
         with self.warehouse.connected() as connection:
             _acknowledge(connection, newest)
             _drop_superseded(connection)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _last_build(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:

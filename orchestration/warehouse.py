@@ -218,3 +218,12 @@ def _number_records(connection: duckdb.DuckDBPyConnection, table: str) -> None:
         where raw.{table}.rowid = numbered.row_id
         """
     )
+
+
+def sync(path: Path) -> None:
+    """What was written to a file, or renamed in a folder, outlives the machine afterwards."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

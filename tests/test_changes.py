@@ -250,23 +250,21 @@ def test_what_takes_more_memory_than_usual_gets_all_that_there_is(
         assert verify(place.warehouse, RULES) == []
 
 
-def test_dbt_parses_the_project_once_for_full_builds_and_for_those_of_days(
+def test_builds_take_the_project_as_it_was_parsed_for_all_warehouses(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    building.prepared_manifest()
     events: list[str] = []
     monkeypatch.setattr(building, "_log_progress", lambda event: events.append(event.info.name))
 
-    for full_refresh, is_parsed in (
-        (True, True),  # as the warehouse was copied here
-        (False, False),
-    ):
-        events.clear()
+    for full_refresh in (True, False):
         place.deliver("touches", SECOND, [touch("t-more", 20, "vk", visitor_id="more")])
         with place.warehouse.locked("test"):
             assert build(place.warehouse, RULES, full_refresh=full_refresh).is_passed
-        assert ("UnableToPartialParse" in events) is is_parsed
-        with place.warehouse.locked("test"):
             place.publications.publish(RULES)
+
+    assert "LogModelResult" in events
+    assert not {"UnableToPartialParse", "PartialParsingSkipParsing", "PartialParsingEnabled"} & set(events)
 
 
 def test_a_table_that_was_dropped_is_not_made_out_of_changes(place: Place) -> None:

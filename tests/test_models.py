@@ -16,7 +16,7 @@ import yaml
 from dbt.contracts.graph.manifest import Manifest
 from dbt.contracts.graph.nodes import ModelNode
 
-from orchestration.building import build, run_dbt
+from orchestration.building import build, prepared_manifest, run_dbt
 from orchestration.contracts import delivered_tables, raw_compressions
 from orchestration.settings import PROJECT_DIR, Rules
 from orchestration.warehouse import Warehouse
@@ -35,9 +35,9 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
 
 
 @pytest.fixture(scope="session")
-def nodes(warehouse: Warehouse) -> dict[str, dict[str, Any]]:
+def nodes() -> dict[str, dict[str, Any]]:
     """The manifest's models, seeds and tests, by unique id."""
-    manifest = json.loads((warehouse.folder / "dbt/manifest.json").read_text("utf-8"))
+    manifest = json.loads(prepared_manifest().read_text("utf-8"))
     found: dict[str, dict[str, Any]] = manifest["nodes"]
     return found
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import duckdb
@@ -168,17 +169,48 @@ def test_leftovers_of_the_killed_go_with_the_next_lock_and_nothing_else_does(tmp
     assert len(list(neighbour.temporary_dir.iterdir())) == 2
 
 
-def test_leftovers_of_parsing_go_when_it_is_parsed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    leftover = tmp_path / "target" / "parse-killed" / "dbt"
-    leftover.mkdir(parents=True)
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of its own, with nothing parsed."""
     for name in (*building.BUILT_FROM, "profiles.yml"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).symlink_to(REPOSITORY / name)
     monkeypatch.setattr(building, "PROJECT_DIR", tmp_path)
+    return tmp_path
+
+
+def test_the_project_is_parsed_once_and_anew_when_it_or_a_setting_changes(project: Path) -> None:
+    leftover = project / "target" / "parsed" / "parse-killed" / "dbt"
+    leftover.mkdir(parents=True)
+    rules = Rules.read()
 
     manifest = building.prepared_manifest()
 
-    assert manifest == tmp_path / "target" / "manifest.json"
-    assert sorted(path.name for path in manifest.parent.iterdir() if path.is_dir()) == []
+    assert manifest.is_file()
+    assert [folder.name for folder in manifest.parent.parent.iterdir() if folder.is_dir()] == [manifest.parent.name]
     written = manifest.stat().st_mtime_ns
-    assert building.prepared_manifest().stat().st_mtime_ns == written
+    assert building.prepared_manifest() == manifest
+    assert manifest.stat().st_mtime_ns == written
+
+    german = building._parsed_project(Rules.read({"default_phone_region": "DE"}))
+    assert german != manifest.parent
+    assert building._parsed_project(rules) == manifest.parent
+
+    (project / "tests" / "new.sql").write_text("select 1 where false", "utf-8")
+    with_test = building._parsed_project(rules)
+    assert "test.multichannel.new" in (with_test / "manifest.json").read_text("utf-8")
+
+
+def test_of_what_was_parsed_the_latest_used_is_kept(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "PARSED_KEPT", 2)
+    parsed = project / "target" / "parsed"
+    for age, name in enumerate(("new", "older", "oldest")):
+        (parsed / name).mkdir(parents=True)
+        os.utime(parsed / name, (time.time() - 100 * age - 100,) * 2)
+    oldest = parsed / building._parsing_fingerprint(Rules.read())
+    (parsed / "oldest").rename(oldest)
+
+    assert building._parsed_project(Rules.read()) == oldest  # which makes it the latest
+    german = building._parsed_project(Rules.read({"default_phone_region": "DE"}))
+
+    assert {folder for folder in parsed.iterdir() if folder.is_dir()} == {oldest, parsed / "new", german}

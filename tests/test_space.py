@@ -170,7 +170,7 @@ def test_a_publication_that_may_not_fit_publishes_nothing(site: Site, monkeypatc
         (loading, "_count_rows", duckdb.IOException(f"IO Error: Could not write file: {FULL.strerror}")),
         (loading, "_write_ledger", duckdb.TransactionException(f"Failed to commit: {FULL.strerror}")),
         (publishing, "_write", duckdb.IOException(f"IO Error: Could not write file: {FULL.strerror}")),
-        (publishing, "_sync", FULL),
+        (publishing, "sync", FULL),
     ],
 )
 def test_a_disk_that_fills_up_is_told_in_a_line(
