@@ -18,7 +18,7 @@ everything closes it as passed. Publication asks for the last entry, whoever ran
     {% endif %}
 {% endmacro %}
 
-{# Not by the profile: with another one, dbt would parse the whole project anew. #}
+{# A build of what changed takes less than the profile lets it. #}
 {% macro limit_memory() %}
     {% if execute and env_var('BUILD_MEMORY', '') %}
         set memory_limit = '{{ env_var('BUILD_MEMORY') }}';
@@ -35,7 +35,10 @@ everything closes it as passed. Publication asks for the last entry, whoever ran
         {% endfor %}
         {% set left_out = [] %}
         {% for node in graph.nodes.values() if node.resource_type in ('model', 'seed', 'test') and node.config.enabled and node.unique_id not in passed %}
-            {% do left_out.append(node.unique_id) %}
+            {# Only a full build loads seeds and tests them. #}
+            {% if flags.FULL_REFRESH or not (node.attached_node or node.unique_id).startswith('seed.') %}
+                {% do left_out.append(node.unique_id) %}
+            {% endif %}
         {% endfor %}
         update raw.builds
         set finished_at = get_current_timestamp(), outcome = '{{ 'failed' if failed else 'partial' if left_out else 'passed' }}'

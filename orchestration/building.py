@@ -30,6 +30,8 @@ log = logging.getLogger("orchestration")
 # What a build depends on besides the data: all that dbt reads, and the packages that decide values.
 BUILT_FROM = ("dbt_project.yml", "models", "macros", "seeds", "tests/generic")
 BUILD = ("build", "--exclude-resource-type", "unit_test")
+# Seeds that have changed are a reason to build everything; those that haven't are there, and tested.
+WITHOUT_SEEDS = ("--exclude", "resource_type:seed")
 # Why a full build follows an incremental one of which only tests failed.
 MENDED = "what changed did not pass its tests"
 # What an incremental build may take of the memory. It reads most of the warehouse's keys once, and to have them in memory
@@ -42,6 +44,9 @@ DECIDING_PACKAGES = ("duckdb", "phonenumbers", "scipy", "dbt-duckdb")
 MANIFEST = "manifest.json"
 PARSED = "partial_parse.msgpack"
 PARSED_KEPT = 20
+PARSING_PACKAGES = ("dbt-core", "dbt-adapters", "dbt-common")
+# Settings that dbt reads as it parses; all others it reads as it builds.
+PARSED_SETTINGS = ("default_phone_region",)
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,12 @@ class Build:
 
 def fingerprint(rules: Rules) -> str:
     """Changes whenever the same raw rows could give other marts."""
+    digest = _digest_of_project()
+    digest.update(json.dumps(rules.as_vars(), sort_keys=True).encode())
+    return digest.hexdigest()[:16]
+
+
+def _digest_of_project() -> "hashlib._Hash":
     digest = hashlib.sha256()
     for place in BUILT_FROM:
         root = PROJECT_DIR / place
@@ -85,9 +96,9 @@ def fingerprint(rules: Rules) -> str:
             if file.suffix in (".sql", ".py", ".yml", ".csv"):
                 digest.update(file.relative_to(PROJECT_DIR).as_posix().encode() + b"\0")
                 digest.update(hashlib.sha256(file.read_bytes()).digest())
-    versions = {package: importlib.metadata.version(package) for package in DECIDING_PACKAGES}
-    digest.update(json.dumps([rules.as_vars(), versions], sort_keys=True).encode())
-    return digest.hexdigest()[:16]
+    for package in DECIDING_PACKAGES:
+        digest.update(f"{package} {importlib.metadata.version(package)}\0".encode())
+    return digest
 
 
 def run_dbt(
@@ -212,9 +223,7 @@ def _build(
 ) -> Build:
     if reason:
         log.info("everything is built anew: %s", reason)
-    arguments = [*BUILD]
-    arguments += ["--full-refresh"] if reason else []
-    arguments += ["--select", *select] if select else []
+    arguments = [*BUILD, *(["--full-refresh"] if reason else ["--select", *select] if select else WITHOUT_SEEDS)]
     # The hooks that keep raw.builds read these.
     facts = {
         # A part of a build may leave tables that don't fit together, so that the next one takes everything anew.
@@ -297,7 +306,7 @@ def prepared_manifest() -> Path:
 
 
 def _parsed_project(rules: Rules) -> Path:
-    """The folder of what dbt makes of the project and these settings: parsed once, for all warehouses."""
+    """The folder of what dbt makes of the project: parsed once, for all warehouses."""
     parsed = PROJECT_DIR / "target" / "parsed"
     folder = parsed / _parsing_fingerprint(rules)
     with suppress(FileNotFoundError):
@@ -335,11 +344,12 @@ def _manifest(rules: Rules) -> Manifest:
 
 def _parsing_fingerprint(rules: Rules) -> str:
     """Changes whenever dbt could make something else of the project."""
-    digest = hashlib.sha256(fingerprint(rules).encode())
+    digest = _digest_of_project()
     for file in (PROJECT_DIR / "profiles.yml", *sorted((PROJECT_DIR / "tests").rglob("*.sql"))):
         digest.update(file.relative_to(PROJECT_DIR).as_posix().encode() + b"\0" + file.read_bytes())
-    for package in ("dbt-core", "dbt-adapters", "dbt-common"):
-        digest.update(importlib.metadata.version(package).encode())
+    for package in PARSING_PACKAGES:
+        digest.update(f"{package} {importlib.metadata.version(package)}\0".encode())
+    digest.update(json.dumps([rules.as_vars()[name] for name in PARSED_SETTINGS]).encode())
     return digest.hexdigest()[:16]
 
 

@@ -2,11 +2,8 @@
 
 import fcntl
 import os
-import random
 import shutil
-import signal
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import golden_marts
@@ -72,55 +69,6 @@ def assert_as_clean(site: Site, clean: Site, marts: dict[int, Marts]) -> None:
 
 
 # Killed
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a load is killed: when it has said so many lines with the word in them, and a while later."""
-
-    lines: int
-    word: str = ""
-    seconds: float = 0
-
-    def __str__(self) -> str:
-        return f"{self.lines} {self.word or 'line'} {self.seconds:.1f}".strip()
-
-    def kill_load(self, site: Site) -> None:
-        process = site.start("load")
-        assert process.stderr
-        lines = self.lines
-        said = []
-        for line in process.stderr:
-            said.append(line)
-            lines -= self.word in line
-            if lines == 0:
-                break
-        time.sleep(self.seconds)
-        process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=PATIENCE_SECONDS)
-        assert lines == 0, f"the load ended before:\n{''.join(map(str, said))}"
-
-
-# A load first tells what there is to load and what was loaded, then each model, the marts last, then the publication.
-# Each pair is one load that is killed early, and another, of what the first one left, that is killed late.
-DICE = random.Random(1)
-PLACES = [
-    (Place(1), Place(19, "model")),
-    (Place(3), Place(1, "published")),
-    (Place(1, "model"), Place(4, "marts.", DICE.uniform(0, 1.6))),
-]
-
-
-@pytest.mark.parametrize(("early", "late"), PLACES, ids=str)
-def test_loads_killed_on_their_way(site: Site, clean: Site, marts: dict[int, Marts], early: Place, late: Place) -> None:
-    for place in (early, late):
-        place.kill_load(site)
-
-        assert_whole(site, marts)
-        readable = [path.name for path in site.warehouse.folder.glob("warehouse.*") if path.stat().st_mode & 0o077]
-        assert readable == [], "by others"
-    site.load()
-    assert_as_clean(site, clean, marts)
 
 
 DIE_AT_EVERY_STEP = "import sys, processes; processes.die_at_every_step(*sys.argv[1:])"

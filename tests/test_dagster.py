@@ -67,7 +67,7 @@ def test_asset_keys_are_schema_and_table_and_groups_are_the_layers() -> None:
 def test_every_dbt_test_of_the_build_is_an_asset_check() -> None:
     checks = {key.name for key in defs.resolve_asset_graph().asset_check_keys}
     assert {
-        "unique_int_journal_contact_id",
+        "key_int_journal_contact_id",
         "histories_follow_the_journal_int_interaction_history_",
         "data_is_fresh",
     } <= checks

@@ -67,6 +67,35 @@ def test_unit_tests_of_the_models_all_run_and_pass(warehouse: Warehouse) -> None
     assert sorted(results) == sorted(defined_unit_tests())
 
 
+def test_keys_that_repeat_and_columns_that_are_empty_are_told(warehouse: Warehouse) -> None:
+    with warehouse.connected() as connection:
+        connection.execute(
+            """
+            insert into intermediate.int_client_history by name
+            from (values ('c1', 'client-c1', 1), ('c2', 'client-c1', 1), ('c2', 'client-c2', null), ('c3', 'client-c3', 1))
+                as history(contact_id, client_id, contact_number)
+            """
+        )
+        connection.execute(
+            "insert into intermediate.int_client_card by name "
+            "from (values ('client-c1', 'c1', 'okna'), ('client-c2', 'c2', null)) as card(client_id, first_contact_id, brand_id)"
+        )
+    outcome = run_dbt(
+        warehouse.folder, ["test", "--select", "int_client_history", "test_name:complete,int_client_card"], Rules.read()
+    )
+    failures = {
+        result.node.name.split("__")[0]: result.failures for result in outcome.result.results if result.status == "fail"
+    }
+    with warehouse.connected() as connection:
+        connection.execute("delete from intermediate.int_client_history; delete from intermediate.int_client_card")
+    assert failures == {
+        "key_int_client_history_contact_id": 1,  # c2
+        "key_int_client_history_client_id": 2,  # the first of client-c1 twice, one of client-c2 without a number
+        "complete_int_client_card_brand_id": 2,  # whatever is missing, a row counts once
+        "same_row_count_int_journal_ref_int_client_history_": 1,
+    }
+
+
 def test_unit_tests_say_which_rule_they_are_about() -> None:
     for file in PROPERTY_FILES:
         for unit_test in yaml.safe_load(file.read_text("utf-8")).get("unit_tests", []):

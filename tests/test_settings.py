@@ -1,10 +1,12 @@
 """What a machine may give to the pipeline: settings, who uses them, and what is said when they can't be used."""
 
+import json
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -199,6 +201,44 @@ def test_the_project_is_parsed_once_and_anew_when_it_or_a_setting_changes(projec
     (project / "tests" / "new.sql").write_text("select 1 where false", "utf-8")
     with_test = building._parsed_project(rules)
     assert "test.multichannel.new" in (with_test / "manifest.json").read_text("utf-8")
+
+
+def test_what_is_parsed_depends_on_no_other_setting(tmp_path: Path) -> None:
+    others: dict[str, Any] = {
+        "report_timezone": "Asia/Tokyo",
+        "first_load_day": "2020-02-02",
+        "contact_grace_seconds": 7,
+        "history_scope": "since_previous_contact",
+        "lookback_days": 3,
+        "channel_grain": "source_medium_campaign",
+        "count_direct_touches": False,
+        "max_rejected_share": 0.25,
+        "history_touch_limit": 11,
+        "large_client_size": 12,
+        "report_currency": "EUR",
+    }
+    rules = Rules.read()
+    changed = Rules.read(others).as_vars()
+    assert {name for name, value in rules.as_vars().items() if changed[name] == value} == set(building.PARSED_SETTINGS)
+
+    outcome = building.run_dbt(tmp_path, ["parse"], Rules.read(others))
+
+    assert outcome.success, outcome.exception
+    assert parsed_nodes(tmp_path / "dbt" / "manifest.json") == parsed_nodes(building.prepared_manifest())
+
+
+def parsed_nodes(manifest: Path) -> dict[str, Any]:
+    """All that is parsed, but for when that was."""
+    parts = json.loads(manifest.read_text("utf-8"))
+    nodes = {
+        unique_id: node
+        for part in ("nodes", "sources", "macros", "unit_tests")
+        for unique_id, node in parts[part].items()
+    }
+    assert len(nodes) > 100
+    for node in nodes.values():
+        node.pop("created_at", None)
+    return nodes
 
 
 def test_of_what_was_parsed_the_latest_used_is_kept(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

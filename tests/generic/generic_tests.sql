@@ -1,9 +1,17 @@
-{# A key made of several columns. #}
-{% test unique_together(model, columns) %}
+{# Tells rows apart, alone or with other columns: unique, and never null. One test for both, as each costs every build. #}
+{% test key(model, column_name=none, columns=none) %}
+{% set columns = columns or [column_name] %}
 select {{ columns | join(', ') }}
 from {{ model }}
 group by {{ columns | join(', ') }}
-having count(*) > 1
+having count(*) > 1 or {{ columns | join(' is null or ') }} is null
+{% endtest %}
+
+{# Columns that are never null. #}
+{% test complete(model, columns) %}
+select {{ columns | join(', ') }}
+from {{ model }}
+where {{ columns | join(' is null or ') }} is null
 {% endtest %}
 
 {# Nothing got lost or doubled between two layers. #}
