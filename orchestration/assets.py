@@ -111,7 +111,7 @@ def raw_asset(table: str) -> dg.AssetsDefinition:
         rules = pipeline.resolved_rules
         days = sorted(date.fromisoformat(day) for day in context.partition_keys)
         settings = Settings.read()
-        landing = scan(settings.landing_dir, [table], days[0], min(days[-1], rules.yesterday()))
+        landing = scan(settings.landing_dir, [table], rules.first_load_day, min(days[-1], rules.yesterday()), days[0])
         for warning in landing.warnings:
             log.warning("%s", warning)
         failures: list[Load] = []

@@ -64,7 +64,7 @@ def load(
         first_day = from_.date() if from_ else rules.first_load_day
         last_day = min(to.date() if to else rules.yesterday(), rules.yesterday())
         _check_days(first_day, last_day, to, rules)
-        landing = scan(settings.landing_dir, list(delivered_tables()), max(first_day, rules.first_load_day), last_day)
+        landing = scan(settings.landing_dir, list(delivered_tables()), rules.first_load_day, last_day, first_day)
         for warning in landing.warnings:
             log.warning("%s", warning)
         waiting = _waiting(warehouse, landing, rules, overrides, reload, full_refresh)

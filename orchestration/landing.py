@@ -54,10 +54,12 @@ def is_complete(name: str) -> bool:
     return not name.startswith((".", "_")) and not name.endswith((".part", ".tmp"))
 
 
-def scan(landing_dir: Path, tables: list[str], first_day: date, last_day: date) -> Landing:
+def scan(
+    landing_dir: Path, tables: list[str], first_load_day: date, last_day: date, first_day: date | None = None
+) -> Landing:
     """All deliveries of the tables between two days, both included, and what else lies there.
 
-    Folders of later days wait for their day (R9) without a warning.
+    Folders of later days wait for their day (R9) without a warning, and so do those before a `first_day` that is given.
     """
     deliveries: list[Delivery] = []
     warnings: list[str] = []
@@ -77,9 +79,9 @@ def scan(landing_dir: Path, tables: list[str], first_day: date, last_day: date) 
                 warnings.append(
                     f"{readable(folder / name)} is not read: deliveries lie in folders named by day, as 2026-01-31"
                 )
-            elif day < first_day:
-                warnings.append(f"{folder / name} is not read: it is before first_load_day {first_day}")
-            elif day <= last_day:
+            elif day < first_load_day:
+                warnings.append(f"{folder / name} is not read: it is before first_load_day {first_load_day}")
+            elif (first_day or first_load_day) <= day <= last_day:
                 files = _files_of(folder / name, warnings)
                 if files:
                     deliveries.append(Delivery(table, day, files))

@@ -190,8 +190,9 @@ def test_days_and_settings_of_a_fresh_warehouse(tmp_path: Path) -> None:
     site = Site(tmp_path)
     site.landing.symlink_to(golden_marts.LANDING)
 
-    site.load("--from", "2026-03-02", "--to", "2026-03-02", "--vars", '{"lookback_days": 1}')
+    outcome = site.load("--from", "2026-03-02", "--to", "2026-03-02", "--vars", '{"lookback_days": 1}')
 
+    assert "is not read" not in outcome.progress, "other days are not asked for"
     loads = "select table_name, load_day::text from _loads where outcome = 'loaded' order by all"
     assert site.published(loads) == [("contacts", "2026-03-02"), ("touches", "2026-03-02")]
     assert site.publications.meta(1)["data_through"].isoformat() == "2026-03-02"
