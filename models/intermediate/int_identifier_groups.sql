@@ -12,7 +12,11 @@ ties as (
 
 identity_groups as (
 
-    select * from {{ ref('int_identity_groups') }}
+    -- Classed before they are joined: in a full build all that is joined has to be held, and keys are four times as long.
+    select
+        identity_key,
+        {{ key_class('group_key') }} as group_class
+    from {{ ref('int_identity_groups') }}
 
 )
 
@@ -21,7 +25,7 @@ select
     ties.load_id,
     ties.identifier_key,
     {{ key_class('ties.identifier_key') }} as identifier_class,
-    {{ key_class('identity_groups.group_key') }} as group_class
+    identity_groups.group_class
 from ties
 inner join identity_groups on ties.identity_key = identity_groups.identity_key
 -- People come back within days or weeks: those of a day are found in few places.
