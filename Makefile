@@ -13,11 +13,12 @@ help:  ## List what can be made
 
 install: .venv/installed  ## Set up .venv with everything locked in requirements.txt
 
+# Compiled once, and not by every process where Python is told not to write down what it compiles.
 .venv/installed: requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=/path/to/python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(BIN)/uv pip sync --quiet --require-hashes requirements.txt --python $(BIN)/python
+	$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes requirements.txt --python $(BIN)/python
 	touch $@
 
 run: install  ## Demo deliveries, load, and a look at the result

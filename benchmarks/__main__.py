@@ -137,7 +137,7 @@ def middle(outcomes: Sequence[dict[str, Any]]) -> dict[str, Any]:
             for name in outcomes[0]["phases"][phase]
         }
         for phase in outcomes[0]["phases"]
-    } | {"peak_bytes": median(outcome["peak_bytes"] for outcome in outcomes)}
+    } | {name: median(outcome[name] for outcome in outcomes) for name in ("peak_bytes", "history_rows")}
 
 
 def total(load: dict[str, Any], figure: str, phases: Sequence[str] = PHASES) -> float:
@@ -325,10 +325,12 @@ def crowds(
     ]
     history, _ = prepared_history(home, volume, days_until(last_day.date(), days))
     day = last_day.date() + timedelta(days=1)
-    tables = (
+    tables = [
         results_table("The day that brings the crowd", "delivery"),
         results_table("The next day, when a hundredth of the crowd comes again", "delivery"),
-    )
+    ]
+    for table in tables:
+        table.add_column("touches in histories", justify="right")
     results: dict[str, list[dict[str, Any]]] = {}
     for name, crowd in scenes:
         site = copy_of(history, "measured")
@@ -339,7 +341,8 @@ def crowds(
         for table, delivered_day, guests in zip(tables, (day, day + timedelta(days=1)), (crowd, again), strict=True):
             write_deliveries(site.landing, [delivered_day], volume, guests)
             outcomes.append(middle([measured_load(site, memory_limit)]))
-            add_result(table, name, outcomes[-1])
+            # One client's contacts have all touches before them in their histories, up to the limit.
+            add_result(table, name, outcomes[-1], f"{outcomes[-1]['history_rows']:,.0f}")
         shutil.rmtree(site.folder)
     for position, table in enumerate(tables):
         console.print(table)

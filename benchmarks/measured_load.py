@@ -60,10 +60,13 @@ def run() -> None:
             sys.exit(f"the build failed:\n{outcome.explain()}")
         with measured(phases, "publish"):
             Publications(warehouse).publish(rules)
+        with warehouse.connected() as connection:
+            history_rows = connection.execute("select count(*) from intermediate.int_contact_touches").fetchall()[0][0]
     report = {
         "phases": {name: asdict(phase) for name, phase in phases.items()},
         "peak_bytes": max(phase.peak_bytes for phase in phases.values()),
-        "affected_clients": getattr(outcome, "affected_clients", None),
+        "affected_clients": outcome.affected_clients,
+        "history_rows": history_rows,
     }
     print(json.dumps(report))
 
