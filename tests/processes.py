@@ -27,12 +27,6 @@ ENVIRONMENT = os.environ | {
     # Empty rather than absent: what is set stays what it is, whatever a .env says.
     "ALERT_COMMAND": "",
     "DAGSTER_HOME": "",
-    # Where Python is told not to keep compiled modules, every process would compile thousands of them anew.
-    **(
-        {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(REPOSITORY / "target" / "pycache")}
-        if sys.dont_write_bytecode
-        else {}
-    ),
 }
 Row = tuple[Any, ...]
 
