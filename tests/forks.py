@@ -8,6 +8,7 @@ import base64
 import contextlib
 import errno
 import faulthandler
+import functools
 import hashlib
 import inspect
 import os
@@ -24,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from processes import ENVIRONMENT, PATIENCE_SECONDS, REPOSITORY, Site
+from processes import ENVIRONMENT, PATIENCE_SECONDS, REPOSITORY, Finished, Site
 
 SERVE = "import forks; forks.serve()"
 HUNG = 124
@@ -83,6 +84,14 @@ class Warm:
         outcome = self.ask(load, site)
         assert outcome.exit_code == 0, outcome.said
         return outcome
+
+    def run(self, arguments: tuple[str, ...], environment: dict[str, str]) -> Finished:
+        """A command of the command line, with what it says on either stream."""
+        with tempfile.TemporaryDirectory() as folder:
+            streams = [Path(folder) / name for name in ("said", "progress")]
+            outcome = self.ask(command, arguments, environment, *streams)
+            assert outcome.exit_code != HUNG, outcome.said
+            return Finished(outcome.exit_code, *(stream.read_text("utf-8") for stream in streams))
 
     def close(self) -> None:
         assert self.process.stdin
@@ -162,7 +171,28 @@ def _be_the_child(action: Callable[..., Any], arguments: tuple[Any, ...], said: 
         os._exit(exit_code)
 
 
+@functools.cache
+def for_commands() -> Warm:
+    """One for all tests of this process; it ends when this process does."""
+    return Warm()
+
+
 # What children do
+
+
+def command(arguments: tuple[str, ...], environment: dict[str, str], said: Path, progress: Path) -> None:
+    """A command line's beginning: its environment, time zone, streams and arguments."""
+    from orchestration import cli
+
+    os.environ.clear()
+    os.environ |= environment
+    time.tzset()
+    for number, stream in enumerate((Path(os.devnull), said, progress)):
+        file = os.open(stream, os.O_RDWR | os.O_CREAT)
+        os.dup2(file, number)
+        os.close(file)
+    sys.argv = ["orchestration", *arguments]
+    cli.main()
 
 
 def load(site: Site, *arguments: str) -> None:

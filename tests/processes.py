@@ -39,6 +39,10 @@ class Finished:
     said: str
     progress: str
 
+    def __post_init__(self) -> None:
+        """No command ever shows its users a traceback."""
+        assert "Traceback" not in self.said + self.progress, self.said + self.progress
+
     @property
     def failure(self) -> str:
         """The message that the command gave up with."""
@@ -74,12 +78,15 @@ class Site:
         shutil.copytree(self.folder, folder, symlinks=True, dirs_exist_ok=True)
         return Site(folder)
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        folders = {"LANDING_DIR": str(self.landing), "WAREHOUSE_DIR": str(self.warehouse.folder)}
+    def environment(self) -> dict[str, str]:
+        return ENVIRONMENT | {"LANDING_DIR": str(self.landing), "WAREHOUSE_DIR": str(self.warehouse.folder)}
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """A command in a process that is started for it, as people and cron do."""
         return subprocess.Popen(
             [sys.executable, "-m", "orchestration", *arguments],
             cwd=REPOSITORY,
-            env=ENVIRONMENT | folders | environment,
+            env=self.environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -87,7 +94,10 @@ class Site:
         )
 
     def run(self, *arguments: str, **environment: str) -> Finished:
-        return finished(self.start(*arguments, **environment))
+        """A command in a process that was forked for it, where all is imported already."""
+        from forks import for_commands  # which imports this module
+
+        return for_commands().run(arguments, self.environment() | environment)
 
     def load(self, *arguments: str) -> Finished:
         """A load that must succeed."""
@@ -127,12 +137,10 @@ class Site:
 
 
 def finished(process: subprocess.Popen[str]) -> Finished:
-    """Waits for the process; no command ever shows its users a traceback."""
     try:
         said, progress = process.communicate(timeout=PATIENCE_SECONDS)
     finally:
         process.kill()
-    assert "Traceback" not in said + progress, said + progress
     return Finished(process.returncode, said, progress)
 
 
@@ -156,7 +164,9 @@ def golden_site(temporary: pytest.TempPathFactory) -> Site:
     def make(folder: Path) -> None:
         site = Site(folder)
         shutil.copytree(golden_marts.LANDING, site.landing)
-        (folder / "load.json").write_text(json.dumps(asdict(site.load())), "utf-8")
+        outcome = finished(site.start("load"))
+        assert outcome.exit_code == 0, outcome.progress
+        (folder / "load.json").write_text(json.dumps(asdict(outcome)), "utf-8")
 
     return Site(made_once(temporary, "golden", make))
 
