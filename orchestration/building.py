@@ -204,12 +204,16 @@ def _memory_for_changes(connection: duckdb.DuckDBPyConnection) -> int | None:
                     select coalesce(max(last_load_id), 0) from raw.builds where published_at is not null
                 )
             ) as changed_rows,
+            -- Whoever has very many rows is likely to come again, and is then worked out whole.
+            (
+                select coalesce(sum(contact_count + touch_count), 0) from intermediate.int_large_clients
+            ) as large_clients_rows,
             parse_formatted_bytes(current_setting('memory_limit')) as most
         """
     ).fetchone()
     assert row is not None
-    threads, changed_rows, most = row
-    enough = MEMORY_PER_THREAD * int(threads) + MEMORY_PER_CHANGED_ROW * int(changed_rows)
+    threads, changed_rows, large_clients_rows, most = row
+    enough = MEMORY_PER_THREAD * int(threads) + MEMORY_PER_CHANGED_ROW * int(changed_rows + large_clients_rows)
     return enough if enough < most else None
 
 

@@ -252,6 +252,25 @@ def test_what_takes_more_memory_than_usual_gets_all_that_there_is(
         assert verify(place.warehouse, RULES) == []
 
 
+def test_whoever_has_very_many_rows_is_expected_to_come_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(building, "MEMORY_PER_THREAD", 1_000)
+    place.private(
+        """
+        insert into intermediate.int_large_clients (client_id, first_contact_id, contact_count, touch_count)
+        values ('a bot', 'no contact of those that change', 10000, 100000)
+        """
+    )
+    place.deliver("touches", SECOND, [touch("t-more", 20, "vk", visitor_id="more")])
+
+    with caplog.at_level("INFO", "orchestration"):
+        place.update()
+
+    assert "what changed takes more memory than usual" not in caplog.text
+    assert place.last_build()["is_full"] is False
+
+
 def test_builds_take_the_project_as_it_was_parsed_for_all_warehouses(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
