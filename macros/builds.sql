@@ -7,7 +7,8 @@ everything closes it as passed. Publication asks for the last entry, whoever ran
         insert into raw.builds (build_id, started_at, outcome, last_load_id, data_through, is_full, reason, settings, fingerprint)
         select
             '{{ invocation_id }}',
-            get_current_timestamp(),
+            {# Builds are told apart by when they began, so a clock that was set back is not believed. #}
+            greatest(get_current_timestamp(), (select max(started_at) + to_microseconds(1) from raw.builds)),
             'running',
             (select max(load_id) from raw.loads),
             (select max(load_day) from raw.loads where outcome = 'loaded' and superseded_by is null),
@@ -41,7 +42,7 @@ everything closes it as passed. Publication asks for the last entry, whoever ran
             {% endif %}
         {% endfor %}
         update raw.builds
-        set finished_at = get_current_timestamp(), outcome = '{{ 'failed' if failed else 'partial' if left_out else 'passed' }}'
+        set finished_at = greatest(get_current_timestamp(), started_at), outcome = '{{ 'failed' if failed else 'partial' if left_out else 'passed' }}'
         where build_id = '{{ invocation_id }}'
     {% endif %}
 {% endmacro %}

@@ -81,6 +81,11 @@ for a checkpoint that closes the gaps of a build that was cut short. If one has 
     {%- endif -%}
 {%- endmacro %}
 
+{# What a delivered row says, and not where and when it was delivered. #}
+{% macro what_a_row_says(table) -%}
+    {{ table }}.* exclude (load_id, file_name, row_number, record_number)
+{%- endmacro %}
+
 {# Where a row lies in its table, for as long as nothing is changed there. #}
 {% macro place() -%}
     rowid

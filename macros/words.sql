@@ -42,7 +42,10 @@
     )
 {%- endmacro %}
 
-{# Rows of two columns as one map; and the entry of the longest suffix of a host that the map knows. #}
+{#
+Rows of two columns as one map; and the entry of the longest suffix of a host that the map knows. No name of a host is longer
+than 253 characters: what is may have as many suffixes as it likes, and only those that can be known are looked up.
+#}
 {% macro map_of(key, value) -%}
     map_from_entries(list((cast({{ key }} as varchar), {{ value }})))
 {%- endmacro %}
@@ -50,8 +53,8 @@
 {% macro entry_of_host(entries, host) -%}
     list_filter(
         list_transform(
-            range(1, len(string_split({{ host }}, '.')) + 1),
-            lambda start: {{ entries }}[array_to_string(string_split({{ host }}, '.')[start:], '.')]
+            range(1, len(string_split(right({{ host }}, 254), '.')) + 1),
+            lambda start: {{ entries }}[array_to_string(string_split(right({{ host }}, 254), '.')[start:], '.')]
         ),
         lambda entry: entry is not null
     )[1]

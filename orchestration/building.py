@@ -1,4 +1,4 @@
-"""Builds and tests everything from raw, by dbt in this process, and says with what it was built."""
+"""Builds and tests what changed in raw, or everything, by dbt in this process, and says with what it was built."""
 
 import fcntl
 import hashlib
@@ -21,8 +21,9 @@ from dbt.contracts.graph.manifest import Manifest
 from dbt.parser import manifest as parser
 from dbt_common.events.base_types import EventMsg
 
+from orchestration.publishing import Publications
 from orchestration.settings import PROJECT_DIR, Rules, SettingsError
-from orchestration.space import is_out_of_memory
+from orchestration.space import is_full_disk, is_out_of_memory
 from orchestration.warehouse import Warehouse, sync
 
 log = logging.getLogger("orchestration")
@@ -166,6 +167,7 @@ def build(warehouse: Warehouse, rules: Rules, select: Sequence[str] = (), full_r
     With `select`, only these models, seeds and tests, by name; the next build is a full one then. Needs the lock.
     """
     current = fingerprint(rules)
+    Publications(warehouse).acknowledge()
     with warehouse.connected() as connection:
         reason = "asked for" if full_refresh else reason_for_full_build(connection, rules, current)
         memory = None if reason else _memory_for_changes(connection)
@@ -175,7 +177,7 @@ def build(warehouse: Warehouse, rules: Rules, select: Sequence[str] = (), full_r
     if memory and is_out_of_memory(outcome.explain()):
         log.info("what changed takes more memory than usual: once more, with all that there is")
         outcome = _build(warehouse, rules, current, select, reason)
-    if not select and not reason and _is_only_tests(outcome.failed_nodes()):
+    if not select and not reason and _is_only_tests(outcome):
         log.error("%s\nSo everything is built anew.", outcome.explain())
         failed = ", ".join(node.name for node in outcome.failed_nodes())
         outcome = _build(warehouse, rules, current, select, f"{MENDED}: {failed}")
@@ -188,8 +190,14 @@ def build_verification(rebuilt: Warehouse, live: Warehouse, rules: Rules) -> Bui
     return _outcome(run_dbt(rebuilt.folder, [*BUILD, "--full-refresh", "--target", "verification"], rules, facts))
 
 
-def _is_only_tests(failed: Sequence[NodeResult]) -> bool:
-    return bool(failed) and all(node.resource_type == "test" or node.is_skipped for node in failed)
+def _is_only_tests(outcome: Build) -> bool:
+    failed, said = outcome.failed_nodes(), outcome.explain()
+    return (
+        bool(failed)
+        and all(node.resource_type == "test" or node.is_skipped for node in failed)
+        and not is_out_of_memory(said)
+        and not is_full_disk(said)
+    )
 
 
 def _memory_for_changes(connection: duckdb.DuckDBPyConnection) -> int | None:
@@ -296,12 +304,21 @@ def reason_for_full_build(connection: duckdb.DuckDBPyConnection, rules: Rules, c
         if changed:
             return f"settings have changed ({'; '.join(changed)})"
         return "models, macros, seeds or the packages that decide values have changed"
-    others = connection.execute(
-        "select count(*) from raw.builds where started_at > ? and fingerprint is distinct from ?", [started_at, current]
+    since = connection.execute(
+        """
+        select
+            count(*) filter (where fingerprint is distinct from ?),
+            -- Whatever it was begun for still stands.
+            arg_max(outcome, started_at) filter (where is_full)
+        from raw.builds where started_at > ?
+        """,
+        [current, started_at],
     ).fetchone()
-    return (
-        "since the last publication something was built otherwise, in part or by hand" if others and others[0] else None
-    )
+    assert since is not None
+    others, last_full_outcome = since
+    if others:
+        return "since the last publication something was built otherwise, in part or by hand"
+    return "a full build was begun and did not pass" if last_full_outcome not in (None, "passed") else None
 
 
 def prepared_manifest() -> Path:

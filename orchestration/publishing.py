@@ -24,6 +24,7 @@ MARTS = ("journal", "client_card", "interaction_history", "client_history")
 KEPT_GENERATIONS = 7
 # Readers with DuckDB 1.5 open files of this version; later ones do too.
 STORAGE_VERSION = "v1.5.0"
+OTHER_CONTACT = "another contact of the client was delivered, corrected or removed"
 
 
 class PublicationError(Exception):
@@ -114,14 +115,15 @@ class Publications:
         kept = self.numbers()
         with self.warehouse.connected() as connection:
             check_publication(self.warehouse, connection, self.file(kept[-1]) if kept else None)
+            build = _last_build(connection)
+        # A build that is published again is compared with what readers had before it all the same.
+        former = [self.file(each) for each in kept if build and self.meta(each)["build_id"] != build["build_id"]]
         number = max([*kept, self.current() or 0]) + 1
         unfinished = self.folder / f"{number:06}.tmp"
         unfinished.mkdir()
         try:
             with self.warehouse.connected() as connection:
-                row_counts = _write(
-                    connection, unfinished / "marts.duckdb", number, self.file(kept[-1]) if kept else None
-                )
+                row_counts = _write(connection, unfinished / "marts.duckdb", number, former[-1] if former else None)
             _audit(unfinished / "marts.duckdb", rules, row_counts, self.warehouse.resources())
         except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -142,6 +144,13 @@ class Publications:
         meta = self.meta(number)
         changes = json.loads(meta["changes"])
         return Generation(number, self.file(number), meta["data_through"], row_counts, changes, pinned is None)
+
+    def acknowledge(self) -> None:
+        """Takes note of a publication that was cut short once readers could have it. Needs the lock."""
+        numbers = self.numbers()
+        if numbers:
+            with self.warehouse.connected() as connection:
+                _acknowledge(connection, self.meta(numbers[-1]))
 
     def finish(self) -> None:
         """Does what a crash may have kept the last publication from doing. Needs the lock, and is_up_to_date."""
@@ -206,11 +215,11 @@ class Publications:
 def _last_build(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
     row = connection.execute(
         """
-        select build_id, outcome, last_load_id, settings, fingerprint, started_at, is_full
+        select build_id, outcome, last_load_id, settings, fingerprint, started_at
         from raw.builds order by started_at desc limit 1
         """
     ).fetchone()
-    names = ("build_id", "outcome", "last_load_id", "settings", "fingerprint", "started_at", "is_full")
+    names = ("build_id", "outcome", "last_load_id", "settings", "fingerprint", "started_at")
     return dict(zip(names, row, strict=True)) if row else None
 
 
@@ -250,7 +259,7 @@ def _write(connection: duckdb.DuckDBPyConnection, file: Path, number: int, forme
         for mart in MARTS:
             connection.execute(f"create table published.{mart} as select * from marts.{mart}")
         row_counts = {mart: _count(connection, f"published.{mart}") for mart in MARTS}
-        changes = _write_changes(connection, former, build["is_full"])
+        changes = _write_changes(connection, former)
         connection.execute(
             """
             create table published._meta as
@@ -311,7 +320,7 @@ def _write(connection: duckdb.DuckDBPyConnection, file: Path, number: int, forme
     return row_counts
 
 
-def _write_changes(connection: duckdb.DuckDBPyConnection, former: Path | None, is_full: bool) -> str:
+def _write_changes(connection: duckdb.DuckDBPyConnection, former: Path | None) -> str:
     """What the journal says otherwise than in the generation before, and why: a row per contact, and counts as JSON."""
     connection.execute(
         """
@@ -332,6 +341,7 @@ def _write_changes(connection: duckdb.DuckDBPyConnection, former: Path | None, i
         return "{}"
     path = str(former).replace("'", "''")
     connection.execute(f"attach '{path}' as former (read_only)")
+    is_full = _is_any_full(connection)
     affected = "true" if is_full else "contact_id in (select contact_id from intermediate.int_affected_contacts)"
     try:
         connection.execute(
@@ -369,8 +379,10 @@ def _write_changes(connection: duckdb.DuckDBPyConnection, former: Path | None, i
                     when contact_changes.is_changed then 'the contact was corrected'
                     when merged.client_id is not null then 'clients were merged'
                     when split.client_id is not null then 'a client was split'
+                    when change = 'other client' and contact_changes.has_changed_contacts then '{OTHER_CONTACT}'
                     when contact_changes.has_new_touches then 'a touch came late'
                     when contact_changes.has_changed_touches then 'a touch was corrected or removed'
+                    when contact_changes.has_changed_contacts then '{OTHER_CONTACT}'
                     else 'identifiers were tied or untied'
                 end as reason,
                 former_journal.icon,
@@ -401,6 +413,21 @@ def _write_changes(connection: duckdb.DuckDBPyConnection, former: Path | None, i
         """
     ).fetchone()
     return str(row[0]) if row else "{}"
+
+
+def _is_any_full(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether everything was built anew since the generation before, by the last build or one that wasn't published."""
+    row = connection.execute(
+        """
+        select coalesce(bool_or(is_full), true) from raw.builds
+        where started_at > (
+            select max(started_at) from raw.builds where published_at is not null and build_id <> (
+                select arg_max(build_id, started_at) from raw.builds
+            )
+        )
+        """
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:

@@ -91,7 +91,7 @@ MUTANTS = (
            "ends_with(touches_with_hosts.referrer_host, touches_with_hosts.own_host)"),
     Mutant("R11", STAGING + "stg_touch_sources.sql", "or is_from_own_site or known_referrer.kind = 'ignored'", "or known_referrer.kind = 'ignored'"),
     Mutant("R11", STAGING + "stg_touch_sources.sql", "or is_from_own_site or known_referrer.kind = 'ignored'", "or is_from_own_site"),
-    Mutant("R11", WORDS, "range(1, len(string_split({{ host }}, '.')) + 1)", "range(1, 2)"),
+    Mutant("R11", WORDS, "range(1, len(string_split(right({{ host }}, 254), '.')) + 1)", "range(1, 2)"),
     Mutant("R11", WORDS, "'(^|[^\\p{L}\\p{N}])' ||", "'' ||"),
     Mutant("R11", STAGING + "stg_channel_names.sql", "where is_enabled", "where true"),
     Mutant("R11", STAGING + "stg_channel_names.sql", "order by channel_rules.rule_order\n", "order by channel_rules.rule_order desc\n"),
@@ -159,6 +159,14 @@ MUTANTS = (
     Mutant("R27", INTERMEDIATE + "int_records.sql", "where identity_key is null", "where false", HISTORIES),
     # Replaced versions are dropped before a publication knows.
     Mutant("R27", CHANGES, "where loads.superseded_by <= (select last_load_id from {{ last_publication }})", "where loads.superseded_by is not null", HISTORIES),
+    # What is delivered again as it was counts as corrected.
+    Mutant("R27", INTERMEDIATE + "int_record_changes.sql", "or record_key in (select record_key from corrected_contacts)",
+           "or former_record_number <> record_number"),
+    # Of what a change of identifiers may be due to, only what carries all of them still.
+    Mutant("R27", INTERMEDIATE + "int_contact_changes.sql", "coalesce(changed_versions.identifier_keys, \" ~ list_of_one('changed_versions.identity_key') ~ \")",
+           "\" ~ list_of_one('changed_versions.identity_key') ~ \"", TESTS_OF_CHANGES),
+    # A full build that was killed is forgotten.
+    Mutant("R27", "orchestration/building.py", 'if last_full_outcome not in (None, "passed") else None', "if False else None", TESTS_OF_CHANGES),
     # New spellings of phones aren't judged.
     Mutant("R27", STAGING + "stg_phones.py", 'changed_loads, "load_id", how="semi"', 'changed_loads, "load_id", how="anti"', HISTORIES),
     # Other settings are taken for the same.

@@ -137,8 +137,9 @@ def test_what_changed_is_said_with_its_reason(place: Place) -> None:
 
     assert place.last_build()["is_full"] is False
     changes = place.changes()
-    assert changes["c-late"] == ("other verdict", "the contact was corrected")
-    assert changes["c-corrected"] == ("other verdict", "the contact was corrected")
+    # Their own rows were delivered again as they were.
+    assert changes["c-late"] == ("other verdict", "a client was split")
+    assert changes["c-corrected"] == ("other verdict", "a touch was corrected or removed")
     assert changes["c-moved"] == ("other verdict", "the contact was corrected")
     assert changes["c-removed"] == ("removed", "the contact was delivered or removed")
     assert changes["c-new"] == ("new", "the contact was delivered or removed")
@@ -179,6 +180,132 @@ def test_touches_alone_change_contacts_for_reasons_of_their_own(place: Place) ->
     assert (build["is_full"], build["changed_touch_count"], build["changed_contact_count"]) == (False, 4, 0)
     assert (build["affected_client_count"], build["affected_contact_count"]) == (4, 5)
     assert build["changes"] is not None and build["generation"] == 3
+
+
+def test_an_earlier_contact_of_the_client_is_the_reason_for_another_name(place: Place) -> None:
+    place.deliver("contacts", SECOND, [contact("c-earlier", 1, visitor_id="late")])
+    # And visits after all contacts, as there are every day.
+    place.deliver(
+        "touches", SECOND, [touch("t-later", 9, "vk", visitor_id="late") | {"touched_at": "2026-03-02T09:00:00Z"}]
+    )
+    place.update()
+    other_contact = "another contact of the client was delivered, corrected or removed"
+    assert place.changes() == {
+        "c-earlier": ("new", "the contact was delivered or removed"),
+        "c-late": ("other client", other_contact),
+        "c-moved": ("other client", other_contact),
+    }
+
+    place.deliver("contacts", SECOND, [])
+    place.update()
+    assert {name: place.changes()[name] for name in ("c-late", "c-moved")} == {
+        "c-late": ("other client", other_contact),
+        "c-moved": ("other client", other_contact),
+    }
+
+
+def test_touches_after_a_contact_are_no_reason_for_what_it_says(place: Place) -> None:
+    """The day after brings a visit, as every day, and a contact that ties an old touch to the client."""
+    tying = contact("c-tying", 10, visitor_id="late", yandex_client_id="tied") | {
+        "contacted_at": "2026-03-02T10:00:00Z"
+    }
+    place.deliver("contacts", SECOND, [tying])
+    place.deliver(
+        "touches", SECOND, [touch("t-day", 9, "vk", visitor_id="late") | {"touched_at": "2026-03-02T09:00:00Z"}]
+    )
+    place.update()
+    assert place.changes()["c-late"] == (
+        "other touches",
+        "another contact of the client was delivered, corrected or removed",
+    )
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_a_touch_of_several_identifiers_that_is_no_more_is_the_reason(place: Place, moved: bool) -> None:
+    both = {"visitor_id": "same", "yandex_client_id": "same"}
+    place.deliver("touches", SECOND, [touch("t-both", 8, "vk", **both)])
+    place.update()
+    assert place.changes() == {"c-same": ("other verdict", "a touch came late")}
+
+    elsewhere = [touch("t-both", 8, "vk", visitor_id="elsewhere", yandex_client_id="elsewhere")]
+    place.deliver("touches", SECOND, elsewhere if moved else [])
+    place.update()
+    assert place.changes() == {"c-same": ("other verdict", "a touch was corrected or removed")}
+
+
+def test_a_publication_that_was_cut_short_is_taken_note_of(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.deliver("contacts", SECOND, [{**contact("c-late", 10, visitor_id="late"), "client_name": "Anna"}])
+    place.deliver("touches", SECOND, [touch("t-late-2", 9, "yandex", visitor_id="late")])
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="the power went"):
+        patched.setattr(Publications, "_clear_away", lambda _: (_ for _ in ()).throw(OSError("the power went")))
+        place.update()
+    assert place.changes()["c-late"] == ("other verdict", "the contact was corrected")
+
+    place.deliver("touches", date(2026, 3, 3), [touch("t-late-3", 8, "google", visitor_id="late")])
+    place.update()
+
+    assert place.changes()["c-late"] == ("other touches", "a touch came late")
+    builds = place.private(
+        "select generation, published_at is not null as is_published from raw.builds order by started_at"
+    )
+    assert builds == [{"generation": number, "is_published": True} for number in (1, 2, 3)]
+
+
+def test_a_build_that_is_published_again_says_the_same(place: Place) -> None:
+    place.deliver("touches", SECOND, [touch("t-late-2", 9, "yandex", visitor_id="late")])
+    place.update()
+    told = place.changes()
+    assert told
+    with place.warehouse.locked("test"):
+        place.publications.publish(RULES)
+    assert place.changes() == told
+
+
+def test_a_full_build_that_was_cut_short_is_made_good(place: Place) -> None:
+    with place.warehouse.locked("test"):
+        assert build(place.warehouse, RULES, full_refresh=True).is_passed
+    # As it is left when its process is killed.
+    place.private("update raw.builds set outcome = 'running' where reason = 'asked for'")
+    place.update()
+    assert place.last_build()["reason"] == "a full build was begun and did not pass"
+
+
+def test_what_a_full_build_changed_is_told_though_another_one_is_published(place: Place) -> None:
+    place.private("update marts.journal set touch_chain = 'wrong' where contact_id = 'c-late'")
+    with place.warehouse.locked("test"):
+        place.publications.publish(RULES)
+        assert build(place.warehouse, RULES, full_refresh=True).is_passed
+    place.deliver("touches", SECOND, [touch("t-more", 20, "vk", visitor_id="more")])
+    place.update()
+    assert place.last_build()["is_full"] is False
+    assert place.changes() == {"c-late": ("other channels", "everything was built anew")}
+
+
+def test_a_clock_that_was_set_back_stops_nothing(place: Place) -> None:
+    place.private(
+        "update raw.builds set started_at = started_at + interval 3 days, finished_at = finished_at + interval 3 days"
+    )
+    place.deliver("touches", SECOND, [touch("t-late-2", 9, "yandex", visitor_id="late")])
+    assert place.update().number == 2
+    builds = place.private("from raw.builds order by started_at")
+    assert [build["changed_touch_count"] for build in builds] == [0, 1]
+    assert all(build["finished_at"] >= build["started_at"] for build in builds)
+
+    with place.warehouse.locked("test"):
+        assert build(place.warehouse, RULES, select=["int_identifier_groups"]).is_passed
+    place.update()
+    assert place.last_build()["reason"].endswith("built otherwise, in part or by hand")
+
+
+def test_a_host_with_very_many_parts_is_looked_up_all_the_same(place: Place) -> None:
+    referrer = f"https://{'a.' * 20_000}google.com/search"
+    place.deliver(
+        "touches", SECOND, [touch("t-host", 8, "", visitor_id="same") | {"utm_medium": "", "referrer": referrer}]
+    )
+    place.update()
+    assert place.private("select touch_chain from marts.journal where contact_id = 'c-same'") == [
+        {"touch_chain": "google / organic"}
+    ]
 
 
 def test_only_what_changed_is_worked_out(place: Place) -> None:

@@ -1,9 +1,13 @@
--- One row per affected contact, with what about it, or about its client's touches, has changed. None if everything is built anew.
+-- One row per affected contact, with what about it, or about its client's touches and contacts, has changed. None if everything
+-- is built anew.
 with
 
 affected_contacts as (
 
-    select * from {{ ref('int_affected_contacts') }}
+    select
+        contact_id,
+        {{ record_key('contact', 'contact_id') }} as record_key
+    from {{ ref('int_affected_contacts') }}
 
 ),
 
@@ -16,12 +20,13 @@ contact_clients as (
 changed_versions as (
 
     select * from {{ ref('int_changed_versions') }}
+    where identity_key is not null
 
 ),
 
-changed_loads as (
+record_changes as (
 
-    select * from {{ ref('int_changed_loads') }}
+    select * from {{ ref('int_record_changes') }}
 
 ),
 
@@ -31,69 +36,54 @@ identity_groups as (
 
 ),
 
-contacts as (
+-- One by one, as what they were on together may be on nothing any more.
+changed_identifiers as (
 
     select
-        record_number,
-        contact_id
-    from {{ source('raw', 'contacts') }}
-
-),
-
-changed_contacts as (
-
-    select distinct contacts.contact_id
-    from contacts
-    inner join changed_versions
-        on contacts.record_number = changed_versions.record_number
-        and changed_versions.record_kind = 'contact'
-
-),
-
--- New is what no load before brought in any version.
-changed_touches as (
-
-    select
-        changed_versions.record_key,
-        min(case when changed_loads.is_new then 1 else 0 end) as is_new
+        record_changes.record_kind,
+        record_changes.is_new,
+        changed_versions.record_date,
+        {{ each_of("coalesce(changed_versions.identifier_keys, " ~ list_of_one('changed_versions.identity_key') ~ ")") }} as identifier_key
     from changed_versions
-    left join changed_loads on changed_versions.load_id = changed_loads.load_id
-    where changed_versions.record_kind = 'touch'
-    group by changed_versions.record_key
-
-),
-
--- Of the groups that their old versions were in, and those that their new ones are in.
-touches_of_groups as (
-
-    select distinct
-        coalesce(identity_groups.group_key, changed_versions.identity_key) as identifier_group,
-        changed_touches.is_new
-    from changed_versions
-    inner join changed_touches on changed_versions.record_key = changed_touches.record_key
-    left join identity_groups on changed_versions.identity_key = identity_groups.identity_key
-    where changed_versions.record_kind = 'touch'
+    inner join record_changes on changed_versions.record_key = record_changes.record_key
 
 ),
 
 group_changes as (
 
     select
+        coalesce(identity_groups.group_key, changed_identifiers.identifier_key) as identifier_group,
+        max(case when changed_identifiers.record_kind = 'contact' then 1 else 0 end) as has_changed_contacts,
+        min(
+            case when changed_identifiers.record_kind = 'touch' and changed_identifiers.is_new then changed_identifiers.record_date end
+        ) as first_new_touch_date,
+        min(
+            case when changed_identifiers.record_kind = 'touch' and not changed_identifiers.is_new then changed_identifiers.record_date end
+        ) as first_changed_touch_date
+    from changed_identifiers
+    left join identity_groups on changed_identifiers.identifier_key = identity_groups.identity_key
+    group by coalesce(identity_groups.group_key, changed_identifiers.identifier_key)
+
+),
+
+contact_groups as (
+
+    select
+        contact_id,
         identifier_group,
-        max(is_new) as has_new_touches,
-        max(1 - is_new) as has_changed_touches
-    from touches_of_groups
-    group by identifier_group
+        {{ report_date(counting_ends_at('contacted_at')) }} as last_touch_date
+    from contact_clients
 
 )
 
 select
     affected_contacts.contact_id,
-    changed_contacts.contact_id is not null as is_changed,
-    coalesce(group_changes.has_new_touches, 0) = 1 as has_new_touches,
-    coalesce(group_changes.has_changed_touches, 0) = 1 as has_changed_touches
+    record_changes.record_key is not null as is_changed,
+    coalesce(group_changes.has_changed_contacts, 0) = 1 as has_changed_contacts,
+    coalesce(group_changes.first_new_touch_date <= contact_groups.last_touch_date, false) as has_new_touches,
+    coalesce(group_changes.first_changed_touch_date <= contact_groups.last_touch_date, false) as has_changed_touches
 from affected_contacts
-left join changed_contacts on affected_contacts.contact_id = changed_contacts.contact_id
-left join contact_clients on affected_contacts.contact_id = contact_clients.contact_id
-left join group_changes on contact_clients.identifier_group = group_changes.identifier_group
+left join record_changes on affected_contacts.record_key = record_changes.record_key
+left join contact_groups on affected_contacts.contact_id = contact_groups.contact_id
+left join group_changes on contact_groups.identifier_group = group_changes.identifier_group
 where not {{ is_full_build() }}
