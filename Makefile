@@ -22,7 +22,8 @@ install: .venv/installed  ## Set up .venv with everything locked in requirements
 	touch $@
 
 run: install  ## Demo deliveries, load, and a look at the result
-	test -d data/demo/landing || $(BIN)/python -m orchestration demo --out data/demo/landing
+	test -d data/demo/landing || (rm -rf data/demo/landing.part && $(BIN)/python -m orchestration demo --out data/demo/landing.part \
+		&& mv data/demo/landing.part data/demo/landing)
 	$(DEMO) $(BIN)/python -m orchestration load
 	$(DEMO) $(BIN)/python -m orchestration look
 	@echo

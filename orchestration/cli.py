@@ -31,8 +31,6 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 160)
 log = logging.getLogger("orchestration")
 
-Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
-
 
 @app.command()
 def load(
@@ -274,6 +272,7 @@ def rejected(
         where outcome = 'loaded' and superseded_by is null
         order by load_day desc, table_name, file_name, row_number
     """
+    _say_progress()
     with explained(warehouse), warehouse.locked("rejected"), warehouse.connected() as connection:
         if out is None:
             _show(connection, "Rows set aside", f"{query} limit $limit", {"limit": limit})
@@ -306,6 +305,7 @@ def rollback(
 ) -> None:
     """Moves readers back to an earlier generation, and holds them there until `resume`."""
     warehouse = Warehouse(Settings.read().warehouse_dir)
+    _say_progress()
     with explained(warehouse), warehouse.locked("rollback"):
         number = Publications(warehouse).rollback(to)
     console.print(f"Readers are at generation {number} until `resume`; loads go on and wait.")
@@ -315,6 +315,7 @@ def rollback(
 def resume() -> None:
     """Lets readers have the newest generation again after a rollback."""
     warehouse = Warehouse(Settings.read().warehouse_dir)
+    _say_progress()
     with explained(warehouse), warehouse.locked("resume"):
         number = Publications(warehouse).resume()
     console.print(f"Readers are at generation {number}, and follow new ones.")

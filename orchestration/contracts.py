@@ -23,7 +23,6 @@ class Column:
 @dataclass(frozen=True)
 class Table:
     name: str
-    key: str
     columns: tuple[Column, ...]
 
     @cached_property
@@ -45,7 +44,7 @@ def _raw_source() -> dict[str, dict]:
 def delivered_tables() -> dict[str, Table]:
     """The tables that deliveries fill, by name."""
     return {
-        name: Table(name, table["config"]["meta"]["key"], tuple(_delivered_columns(table)))
+        name: Table(name, tuple(_delivered_columns(table)))
         for name, table in _raw_source().items()
         if table.get("config", {}).get("meta", {}).get("is_delivered")
     }

@@ -48,7 +48,7 @@ daily_update = dg.define_asset_job(
 rebuild = dg.define_asset_job(
     "rebuild",
     selection=after_loading,
-    description="Builds everything anew from raw and publishes it.",
+    description="Builds and publishes what is loaded: by itself everything anew, for `load` what is due.",
     config={"resources": {"pipeline": {"config": {"full_refresh": True}}}},
 )
 

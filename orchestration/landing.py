@@ -45,9 +45,6 @@ class Landing:
     deliveries: tuple[Delivery, ...]
     warnings: tuple[str, ...]
 
-    def find(self, table: str, day: date) -> Delivery | None:
-        return next((found for found in self.deliveries if (found.table, found.day) == (table, day)), None)
-
 
 def is_complete(name: str) -> bool:
     """Whether a file with this name is part of a delivery, rather than still being written."""

@@ -100,8 +100,8 @@ class Settings:
         load_dotenv(PROJECT_DIR / ".env")
         temporary_dir = os.environ.get("TEMPORARY_DIR")
         return cls(
-            landing_dir=PROJECT_DIR / os.environ.get("LANDING_DIR", "data/landing"),
-            warehouse_dir=PROJECT_DIR / os.environ.get("WAREHOUSE_DIR", "data/warehouse"),
+            landing_dir=PROJECT_DIR / (os.environ.get("LANDING_DIR") or "data/landing"),
+            warehouse_dir=PROJECT_DIR / (os.environ.get("WAREHOUSE_DIR") or "data/warehouse"),
             memory_limit=_memory_limit(os.environ.get("MEMORY_LIMIT") or DEFAULT_MEMORY_LIMIT),
             threads=_threads(os.environ.get("THREADS") or str(len(os.sched_getaffinity(0)))),
             temporary_dir=PROJECT_DIR / temporary_dir if temporary_dir else None,

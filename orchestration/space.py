@@ -40,7 +40,7 @@ def check_load(warehouse: Warehouse, deliveries: Iterable[Delivery]) -> None:
             # Emptied after each.
             warehouse.temporary_dir: TEMPORARY_FACTOR * max(sizes),
         }
-        _check(needs, f"to load {len(sizes):,} deliveries of {_readable(sum(sizes))} unpacked")
+        _check(needs, f"to load {len(sizes):,} deliveries of {_readable(sum(sizes))} unpacked", "Nothing was loaded.")
 
 
 def _unpacked_size(file: tuple[str, int, int]) -> int:
@@ -52,13 +52,18 @@ def check_publication(warehouse: Warehouse, connection: duckdb.DuckDBPyConnectio
     """Raises ResourcesError if another generation, of the marts as they are now, may not fit."""
     held = max(_size_of_marts(connection), newest.stat().st_size if newest else 0)
     needs = {warehouse.folder: PUBLICATION_RESERVE_BYTES + int(PUBLICATION_FACTOR * held)}
-    _check(needs, f"to publish marts of {_readable(held)}")
+    _check(
+        needs,
+        f"to publish marts of {_readable(held)}",
+        "Nothing was published; what is loaded waits for the next load.",
+    )
 
 
 def check_verification(warehouse: Warehouse) -> None:
     """Raises ResourcesError if a second warehouse may not fit beside the first."""
     held = warehouse.file.stat().st_size
-    _check({warehouse.folder: RESERVE_BYTES + held}, f"to rebuild a warehouse of {_readable(held)} beside the first")
+    needs = {warehouse.folder: RESERVE_BYTES + held}
+    _check(needs, f"to rebuild a warehouse of {_readable(held)} beside the first", "Nothing was changed.")
 
 
 def _size_of_marts(connection: duckdb.DuckDBPyConnection) -> int:
@@ -75,7 +80,7 @@ def _size_of_marts(connection: duckdb.DuckDBPyConnection) -> int:
     return blocks * (row[0] if row else 0)
 
 
-def _check(needs: Mapping[Path, int], purpose: str) -> None:
+def _check(needs: Mapping[Path, int], purpose: str, outcome: str) -> None:
     by_disk: dict[int, list[Path]] = {}
     for folder in needs:
         by_disk.setdefault(_existing(folder).stat().st_dev, []).append(folder)
@@ -86,8 +91,7 @@ def _check(needs: Mapping[Path, int], purpose: str) -> None:
             raise ResourcesError(
                 f"There is too little disk space {purpose}: {' and '.join(map(str, folders))} "
                 f"{'share' if len(folders) > 1 else 'has'} {_readable(free)} free, and up to {_readable(needed)} may be "
-                "needed. Free some, or set WAREHOUSE_DIR or TEMPORARY_DIR to a folder on a larger disk. "
-                "Nothing was changed."
+                f"needed. Free some, or set WAREHOUSE_DIR or TEMPORARY_DIR to a folder on a larger disk. {outcome}"
             )
 
 

@@ -79,12 +79,6 @@ class Warm:
         assert outcome.exit_code == 0, outcome.said
         return outcome.value
 
-    def load(self, site: Site) -> Outcome:
-        """A load that must succeed."""
-        outcome = self.ask(load, site)
-        assert outcome.exit_code == 0, outcome.said
-        return outcome
-
     def run(self, arguments: tuple[str, ...], environment: dict[str, str]) -> Finished:
         """A command of the command line, with what it says on either stream."""
         with tempfile.TemporaryDirectory() as folder:

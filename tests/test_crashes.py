@@ -170,23 +170,26 @@ def test_two_loads_at_once_and_a_reader(site: Site, clean: Site, marts: dict[int
     reader.close()
 
 
-def test_a_load_waits_for_whoever_has_the_warehouse(clean: Site, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "answer"), [("load", "Nothing to do"), ("rollback", "Readers are at generation 1 until")]
+)
+def test_a_command_waits_for_whoever_has_the_warehouse(clean: Site, tmp_path: Path, command: str, answer: str) -> None:
     site = clean.copy_to(tmp_path)
     holder = python(HOLD_THE_WAREHOUSE, str(site.warehouse.folder))
     assert holder.stdout and holder.stdout.readline() == "held\n"
-    load = site.start("load")
-    assert load.stderr
+    waiting = site.start(command)
+    assert waiting.stderr
 
-    said = load.stderr.readline()
+    said = waiting.stderr.readline()
 
     assert f"is in use by spring cleaning (process {holder.pid}, since " in said
     with pytest.raises(WarehouseBusyError, match="spring cleaning"), site.warehouse.locked("test", wait_seconds=0):
         pass
-    assert load.poll() is None
+    assert waiting.poll() is None
     holder.communicate("\n", timeout=PATIENCE_SECONDS)
-    outcome = finished(load)
+    outcome = finished(waiting)
     assert outcome.exit_code == 0
-    assert "Nothing to do" in outcome.said
+    assert answer in outcome.said
     assert site.warehouse.lock_file.read_text("utf-8") == "", "nobody is named who has gone"
 
 

@@ -34,10 +34,12 @@ def resources_of(connection: duckdb.DuckDBPyConnection) -> tuple[dict[str, objec
     return {"memory_limit": memory_limit, "threads": threads}, Path(temporary_dir)
 
 
-def test_defaults_are_what_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("MEMORY_LIMIT", "THREADS", "TEMPORARY_DIR"):
+def test_what_is_set_to_nothing_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LANDING_DIR", "WAREHOUSE_DIR", "MEMORY_LIMIT", "THREADS", "TEMPORARY_DIR"):
         monkeypatch.setenv(name, "")
     settings = Settings.read()
+    assert settings.landing_dir == REPOSITORY / "data" / "landing"
+    assert settings.warehouse_dir == REPOSITORY / "data" / "warehouse"
     assert settings.memory_limit == DEFAULT_MEMORY_LIMIT
     assert settings.threads == len(os.sched_getaffinity(0))
     assert settings.temporary_dir is None

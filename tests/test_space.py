@@ -76,7 +76,7 @@ def test_a_load_that_may_not_fit_changes_nothing(loaded: Site, tmp_path: Path) -
     said = outcome.failure
     assert "too little disk space to load 1 deliveries of" in said
     assert str(site.warehouse.folder) in said and "free, and up to" in said
-    assert "set WAREHOUSE_DIR or TEMPORARY_DIR" in said and "Nothing was changed." in said
+    assert "set WAREHOUSE_DIR or TEMPORARY_DIR" in said and "Nothing was loaded." in said
     assert (site.marts(), site.raw_rows()) == before
 
     shutil.rmtree(huge.parent)
