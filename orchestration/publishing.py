@@ -117,13 +117,14 @@ class Publications:
             check_publication(self.warehouse, connection, self.file(kept[-1]) if kept else None)
             build = _last_build(connection)
         # A build that is published again is compared with what readers had before it all the same.
-        former = [self.file(each) for each in kept if build and self.meta(each)["build_id"] != build["build_id"]]
+        earlier = (each for each in reversed(kept) if build and self.meta(each)["build_id"] != build["build_id"])
+        former = next((self.file(each) for each in earlier), None)
         number = max([*kept, self.current() or 0]) + 1
         unfinished = self.folder / f"{number:06}.tmp"
         unfinished.mkdir()
         try:
             with self.warehouse.connected() as connection:
-                row_counts = _write(connection, unfinished / "marts.duckdb", number, former[-1] if former else None)
+                row_counts = _write(connection, unfinished / "marts.duckdb", number, former)
             _audit(unfinished / "marts.duckdb", rules, row_counts, self.warehouse.resources())
         except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)

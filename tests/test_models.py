@@ -229,7 +229,7 @@ def phones_model(
         "ignored_identifiers": connection.sql(
             f"select * from (values {ignored}) as ignored (identifier_kind, identifier)"
         ),
-        "int_changed_loads": connection.sql("select 2 as load_id, true as is_new"),
+        "int_changed_loads": connection.sql("select 2 as load_id"),
     }
     return python_model("stg_phones").model(StubDbt(relations, this, default_phone_region=region), connection)
 

@@ -14,9 +14,7 @@ last_publication as (
 
 )
 
-select
-    loads.load_id,
-    loads.load_id > last_publication.last_load_id as is_new
+select loads.load_id
 from loads
 cross join last_publication
 where loads.outcome = 'loaded'
