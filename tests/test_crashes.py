@@ -170,9 +170,7 @@ def test_two_loads_at_once_and_a_reader(site: Site, clean: Site, marts: dict[int
     reader.close()
 
 
-@pytest.mark.parametrize(
-    ("command", "answer"), [("load", "Nothing to do"), ("rollback", "Readers are at generation 1 until")]
-)
+@pytest.mark.parametrize(("command", "answer"), [("load", "Nothing to do"), ("resume", "and follow new ones")])
 def test_a_command_waits_for_whoever_has_the_warehouse(clean: Site, tmp_path: Path, command: str, answer: str) -> None:
     site = clean.copy_to(tmp_path)
     holder = python(HOLD_THE_WAREHOUSE, str(site.warehouse.folder))
