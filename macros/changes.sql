@@ -131,10 +131,23 @@ taken anew. Found by where it lies, as few rows are (see `are_among`).
     {%- endif -%}
 {%- endmacro %}
 
-{% macro of_affected_identities() -%}
+{#
+Versions that may be of an affected identity: few of very many, so they are found by a part of its key and by where they lie
+(see `are_among`). Others are among them, whose part is the same, or who lie in the same place of the other table.
+#}
+{% macro perhaps_of_affected_identities(versions) -%}
     {%- set affected_identities = ref('int_affected_identities') -%}
-    {%- if not is_full_build() -%}
-    where identity_key in (select identity_key from {{ affected_identities }})
+    {%- if is_full_build() -%}
+    true
+    {%- elif versions.is_cte -%}
+    identity_key in (select identity_key from {{ affected_identities }})
+    {%- else -%}
+    place in (
+        select place
+        from {{ versions }}
+        where identity_class in (select {{ key_class('identity_key') }} from {{ affected_identities }})
+    )
+    and identity_class is not null
     {%- endif -%}
 {%- endmacro %}
 

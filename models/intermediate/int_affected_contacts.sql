@@ -19,4 +19,4 @@ from contacts
 where contacts.record_number in (select record_number from changed_versions)
 union
 select contact_id
-from {{ ref('stg_contact_values') }}
+from {{ ref('stg_contacts') }}

@@ -30,7 +30,7 @@ ranked_versions as (
 only_versions as (
 
     select * from {{ ref('int_record_keys') }}
-    {{ of_affected_identities() }}
+    where {{ perhaps_of_affected_identities(ref('int_record_keys')) }}
 
 ),
 

@@ -52,6 +52,15 @@ contacts_with_keys as (
         {{ identifier_keys('brand_id', ['visitor_id', 'yandex_client_id', 'google_client_id', 'crm_client_id', 'phone', 'email']) }} as identifier_keys
     from contacts_with_brands
 
+),
+
+versions as (
+
+    select
+        *,
+        {{ identity_key('identifier_keys') }} as identity_key
+    from contacts_with_keys
+
 )
 
 select
@@ -60,6 +69,7 @@ select
     record_key,
     {{ key_part('record_key') }} as record_key_part,
     record_date,
-    {{ identity_key('identifier_keys') }} as identity_key,
+    identity_key,
+    {{ key_class('identity_key') }} as identity_class,
     {{ if_several('identifier_keys') }} as identifier_keys
-from contacts_with_keys
+from versions

@@ -1,6 +1,4 @@
 -- One row per contact of the affected clients, typed. What ties nothing is no identifier (R15).
-{{ config(materialized='table') }}
-
 with
 
 record_groups as (

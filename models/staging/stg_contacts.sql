@@ -1,4 +1,6 @@
--- One row per contact of the affected clients, with its phone and e-mail address judged.
+-- One row per contact of the affected clients, with its phone and e-mail address judged. Written down, as it is read many times.
+{{ config(materialized='table') }}
+
 with
 
 contacts as (

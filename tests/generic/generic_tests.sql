@@ -15,12 +15,12 @@ where {{ columns | join(' is null or ') }} is null
 {% endtest %}
 
 {# Nothing got lost or doubled between two layers. #}
-{% test same_row_count(model, to) %}
+{% test same_row_count(model, to, condition='true') %}
 select counts.*
 from (
     select
         (select count(*) from {{ model }}) as row_count,
-        (select count(*) from {{ to }}) as expected_row_count
+        (select count(*) from {{ to }} where {{ condition }}) as expected_row_count
 ) as counts
 where counts.row_count <> counts.expected_row_count
 {% endtest %}
