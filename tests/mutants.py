@@ -157,6 +157,9 @@ MUTANTS = (
     Mutant("R27", CHANGES, "where record_key in (\n", "where identity_key in (select identity_key from {{ affected_identities }}) and record_key in (\n", HISTORIES),
     # What has no identifiers is never looked at again.
     Mutant("R27", INTERMEDIATE + "int_records.sql", "where identity_key is null", "where false", HISTORIES),
+    # Who only lies where an affected one lies in another table is taken for affected.
+    Mutant("R27", CHANGES, "\n    and identity_class is not null", "", HISTORIES),
+    Mutant("R27", INTERMEDIATE + "int_records.sql", "or affected_identities.identity_key is not null", "or true", TESTS_OF_CHANGES),
     # Replaced versions are dropped before a publication knows.
     Mutant("R27", CHANGES, "where loads.superseded_by <= (select last_load_id from {{ last_publication }})", "where loads.superseded_by is not null", HISTORIES),
     # What is delivered again as it was counts as corrected.

@@ -451,6 +451,22 @@ def test_ties_that_do_not_lie_where_they_were_found_are_taken_out_all_the_same(p
     assert place.private(ties) == built
 
 
+def test_who_only_lies_in_the_same_place_of_another_table_is_not_affected(place: Place) -> None:
+    places = place.private(
+        """
+        select place from intermediate.int_record_keys
+        where record_key in (md5_number('touch t-corrected-2'), md5_number('contact c-merged-1'))
+        """
+    )
+    assert places[0] == places[1]
+    place.deliver("touches", SECOND, [touch("t-more", 9, "vk", visitor_id="corrected")])
+
+    place.update()
+
+    assert place.private("from intermediate.int_affected_contacts") == [{"contact_id": "c-corrected"}]
+    assert place.last_build()["is_full"] is False
+
+
 def test_after_a_selection_everything_is_built_anew(place: Place) -> None:
     """What one model takes out of a table, and what it puts in, may be of different builds: that need not fit together."""
     with place.warehouse.locked("test"):
