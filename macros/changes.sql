@@ -63,12 +63,12 @@ By where they lay when they were found, which is far less to read than what they
 for a checkpoint that closes the gaps of a build that was cut short. If one has moved, they are found anew.
 #}
 {% macro drop_affected_groups(relation) -%}
-    {%- set affected_groups, affected_ties = ref('int_affected_groups'), ref('int_affected_ties') -%}
+    {%- set affected_ties = ref('int_affected_ties') -%}
     {%- if is_accumulated() -%}
     {%- set moved_ties -%}
-        select * from {{ affected_ties }}
+        select place, record_number, {{ key_class('identifier_key') }} from {{ affected_ties }}
         except all
-        select {{ place() }}, record_number, identifier_key from {{ relation }}
+        select {{ place() }}, record_number, identifier_class from {{ relation }}
         where {{ place() }} in (select place from {{ affected_ties }})
         limit 1
     {%- endset -%}
@@ -76,7 +76,7 @@ for a checkpoint that closes the gaps of a build that was cut short. If one has 
     {% if execute and run_query(moved_ties).rows | length == 0 -%}
     where {{ place() }} in (select place from {{ affected_ties }})
     {%- else -%}
-    where group_class in (select group_class from {{ affected_groups }})
+    where (record_number, identifier_key) in (select (record_number, identifier_key) from {{ affected_ties }})
     {%- endif -%}
     {%- endif -%}
 {%- endmacro %}
@@ -91,11 +91,8 @@ for a checkpoint that closes the gaps of a build that was cut short. If one has 
     rowid
 {%- endmacro %}
 
-{#
-What an accumulating table of identities holds, before this build changes it, of which the condition is true; nothing if it is
-taken anew. Found by where it lies, as few rows are (see `are_among`).
-#}
-{% macro former_identifier_groups(condition) -%}
+{# What the accumulating table of ties holds before this build changes it, and where; nothing if it is taken anew. #}
+{% macro former_identifier_groups() -%}
     {%- set touch_keys = ref('stg_touch_keys') -%}
     {%- set relation = adapter.get_relation(database=target.database, schema='intermediate', identifier='int_identifier_groups') if execute -%}
     {%- if relation and not is_full_build() -%}
@@ -104,9 +101,10 @@ taken anew. Found by where it lies, as few rows are (see `are_among`).
             {{ place() }} as place,
             record_number,
             identifier_key,
-            group_class
+            identifier_class,
+            group_position,
+            group_size
         from {{ relation }}
-        where {{ place() }} in (select {{ place() }} from {{ relation }} where {{ condition }})
     )
     {%- else -%}
     (
@@ -114,7 +112,9 @@ taken anew. Found by where it lies, as few rows are (see `are_among`).
             record_number as place,
             record_number,
             identity_key as identifier_key,
-            {{ key_class('identity_key') }} as group_class
+            identity_class as identifier_class,
+            record_number as group_position,
+            record_number as group_size
         from {{ touch_keys }}
         where false
     )

@@ -199,11 +199,11 @@ is the exclusive or of theirs, so that of an only identifier is the identifier's
 {%- endmacro %}
 
 {#
-48 bits of a key: looked for first where few are sought among very many, as reading keys is most of the work. Of a hundred
-million keys, one in three million has its part in common with another.
+40 bits of a key: looked for first where few are sought among very many, as reading keys is most of the work. Among a hundred
+million keys, ten or so are found for a hundred thousand that aren't among them; to read their whole keys costs little.
 #}
 {% macro key_part(key) -%}
-    cast({{ key }} & 281474976710655 as ubigint)
+    cast({{ key }} & 1099511627775 as ubigint)
 {%- endmacro %}
 
 {# 32 bits of a key: enough where those that have them in common may be taken together. #}

@@ -145,6 +145,9 @@ MUTANTS = (
     # Nothing but the changed identifiers themselves is affected.
     Mutant("R27", INTERMEDIATE + "int_affected_groups.sql", "identifier_class in (select identifier_class from changed_classes)",
            "false", HISTORIES),
+    # Of a group, only what was asked for is taken; or it is written in pieces.
+    Mutant("R27", INTERMEDIATE + "int_affected_ties.sql", "first_place + group_size - 1", "first_place", TESTS_OF_CHANGES),
+    Mutant("R27", INTERMEDIATE + "int_identifier_groups.sql", "order by last_record_number, group_class, group_position", "order by record_number, identifier_key", TESTS_OF_CHANGES),
     # Rows are taken out by where they lay, wherever they lie now.
     Mutant("R27", CHANGES, "execute and run_query(moved_ties).rows | length == 0", "execute", TESTS_OF_CHANGES),
     # What tied the affected before is forgotten.

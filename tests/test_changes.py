@@ -15,7 +15,7 @@ from random_deliveries import write_delivery
 from reference import Delivery, Row
 
 from orchestration import building
-from orchestration.building import build
+from orchestration.building import build, run_dbt
 from orchestration.publishing import Generation, Publications
 from orchestration.settings import Rules
 from orchestration.verifying import VerificationError, verify
@@ -345,7 +345,25 @@ def test_what_was_built_otherwise_since_is_built_anew(place: Place) -> None:
 def test_a_group_that_is_not_whole_is_noticed_and_everything_built_anew(place: Place) -> None:
     place.deliver("touches", SECOND, [touch("t-tie", 20, "vk", visitor_id="merged-1", yandex_client_id="merged")])
     place.update()
-    # Somebody else's group that has an identifier of this one.
+    tied_by_the_other = "identifier_key = md5_number('yandex_client_id 7 default merged')"
+    place.private(f"delete from intermediate.int_identifier_groups where {tied_by_the_other}")
+    place.deliver("touches", FIRST, [*TOUCHES, touch("t-new", 20, "vk", visitor_id="merged-1", crm_client_id="1")])
+
+    place.update()
+
+    build = place.last_build()
+    assert build["reason"].startswith("what changed did not pass its tests: groups_are_whole_int_affected_ties")
+    with place.warehouse.locked("test"):
+        assert verify(place.warehouse, RULES) == []
+
+
+def test_an_identifier_of_two_groups_is_noticed_where_everything_is_built(place: Place) -> None:
+    place.deliver("touches", SECOND, [touch("t-tie", 20, "vk", visitor_id="merged-1", yandex_client_id="merged")])
+    place.update()
+    test_alone = ["build", "--full-refresh", "--select", "groups_are_complete_int_identifier_groups_"]
+    with place.warehouse.locked("test"):
+        assert run_dbt(place.warehouse.folder, test_alone, RULES).success
+
     place.private(
         """
         insert into intermediate.int_identifier_groups by name
@@ -354,14 +372,43 @@ def test_a_group_that_is_not_whole_is_noticed_and_everything_built_anew(place: P
         where identifier_key = md5_number('yandex_client_id 7 default merged') limit 1
         """
     )
-    place.deliver("touches", FIRST, [*TOUCHES, touch("t-new", 20, "vk", visitor_id="merged-1", crm_client_id="1")])
 
-    place.update()
-
-    build = place.last_build()
-    assert build["reason"].startswith("what changed did not pass its tests: groups_are_complete_int_identifier_groups")
     with place.warehouse.locked("test"):
-        assert verify(place.warehouse, RULES) == []
+        assert not run_dbt(place.warehouse.folder, test_alone, RULES).success
+
+
+def test_the_rows_of_a_group_lie_one_after_another_in_whatever_build_they_were_written(place: Place) -> None:
+    count = 40_000  # touches: enough for several pieces of a table, and for threads to share the work
+    place.deliver(
+        "touches",
+        SECOND,
+        [
+            touch(f"t-{number}", 20, "vk", visitor_id=f"v-{number % 9973}", yandex_client_id=f"y-{number % 7919}")
+            for number in range(count // 4)
+        ]
+        + [
+            touch(f"s-{number}", 20, "vk", visitor_id=f"s-{number}", yandex_client_id=f"s-{number}", crm_client_id=f"s-{number % 25_000}")
+            for number in range(count)
+        ],
+    )  # fmt: skip
+    scattered = """
+        select group_class, group_size, rowid - group_position as first_place
+        from intermediate.int_identifier_groups
+        group by all
+        having count(*) <> group_size
+    """
+    place.update()
+    place.deliver("touches", FIRST, [*TOUCHES, touch("t-more", 9, "vk", visitor_id="s-7", crm_client_id="s-8")])
+    place.update()
+    assert place.last_build()["is_full"] is False
+    assert place.private(scattered) == []
+
+    with place.warehouse.locked("test"):
+        assert build(place.warehouse, RULES, full_refresh=True).is_passed
+    assert place.private("select count(*) > 122880 as is_large from intermediate.int_identifier_groups") == [
+        {"is_large": True}
+    ]
+    assert place.private(scattered) == []
 
 
 def test_what_takes_more_memory_than_usual_gets_all_that_there_is(
@@ -439,16 +486,25 @@ def test_ties_that_do_not_lie_where_they_were_found_are_taken_out_all_the_same(p
     place.deliver("touches", SECOND, [touch("t-tied", 20, "vk", **tied), touch("t-others", 21, "vk", **others)])
     place.update()
     place.deliver("touches", FIRST, [*TOUCHES, touch("t-more", 20, "vk", **tied)])
-    place.update()
     ties = "from intermediate.int_identifier_groups order by all"
+
+    def run(*models: str) -> None:
+        with place.warehouse.locked("test"):
+            assert run_dbt(place.warehouse.folder, ["run", "--select", *models], RULES).success
+
+    run("+int_affected_ties", "+int_identity_groups")
+    place.private(
+        """
+        create or replace table intermediate.int_identifier_groups as
+        from intermediate.int_identifier_groups order by record_number desc, identifier_key
+        """
+    )
+    run("int_identifier_groups")
+
     built = place.private(ties)
-
-    # The build has put them at the end, so that others lie in their places now.
     with place.warehouse.locked("test"):
-        assert build(place.warehouse, RULES, select=["int_identifier_groups"]).is_passed
-
-    assert place.private("select count(*) as n from intermediate.int_affected_ties") == [{"n": 2}]
-    assert place.private(ties) == built
+        assert build(place.warehouse, RULES, full_refresh=True).is_passed
+    assert built == place.private(ties)
 
 
 def test_who_only_lies_in_the_same_place_of_another_table_is_not_affected(place: Place) -> None:

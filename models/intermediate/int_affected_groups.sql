@@ -1,5 +1,5 @@
--- One row per class of groups, one of which a changed touch or contact was tied to.
--- Classes are enough: a group that is of one class with an affected one is worked out too, as a whole.
+-- One row per group of what was tied before to which an identifier of a changed touch or contact belongs, and where it lies.
+-- Parts of keys are enough: a group that has only that in common with an affected one is worked out too, as a whole.
 {{ config(materialized='table') }}
 
 with
@@ -9,7 +9,18 @@ changed_classes as (
     select distinct {{ key_class('identifier_key') }} as identifier_class
     from {{ ref('int_changed_identifiers') }}
 
+),
+
+places_of_changed_classes as (
+
+    select place
+    from {{ former_identifier_groups() }}
+    where identifier_class in (select identifier_class from changed_classes)
+
 )
 
-select distinct group_class
-from {{ former_identifier_groups('identifier_class in (select identifier_class from changed_classes)') }}
+select distinct
+    place - group_position as first_place,
+    group_size
+from {{ former_identifier_groups() }}
+where place in (select place from places_of_changed_classes)

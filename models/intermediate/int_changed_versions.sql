@@ -20,27 +20,13 @@ changed_parts as (
 
 ),
 
--- Found by as little as can be, of very many rows; the rest is then read for these few.
-versions_with_changed_parts as (
+-- Found by as little as can be, of very many rows, and by where they lie; the rest is then read for these few.
+places_of_changed_parts as (
 
-    select
-        record_number,
-        load_id
+    select place
     from {{ ref('int_record_keys') }}
     where record_key_part in (select record_key_part from changed_parts)
         and load_id not in (select load_id from changed_loads)
-
-),
-
-versions_of_other_loads as (
-
-    select
-        record_number,
-        load_id
-    from {{ ref('int_record_keys') }}
-    where load_id in (select load_id from versions_with_changed_parts)
-        and record_number in (select record_number from versions_with_changed_parts)
-        and record_key in (select record_key from changed_records)
 
 )
 
@@ -64,5 +50,6 @@ select
     identity_key,
     identifier_keys
 from {{ ref('int_record_keys') }}
-where load_id in (select load_id from versions_of_other_loads)
-    and record_number in (select record_number from versions_of_other_loads)
+where place in (select place from places_of_changed_parts)
+    and record_key in (select record_key from changed_records)
+    and load_id not in (select load_id from changed_loads)
