@@ -154,7 +154,10 @@ def removals(history: History, calendar: Calendar) -> list[tuple[int, str]]:
     return removed
 
 
-@pytest.mark.skipif("TORTURE_FIRST_SEED" in os.environ, reason="other histories are asked for")
+@pytest.mark.skipif(
+    any(f"TORTURE_{name}" in os.environ for name in ("FIRST_SEED", "HISTORIES", "HISTORIES_PER_WAREHOUSE", "STEPS")),
+    reason="other histories are asked for",
+)
 def test_the_few_histories_hold_what_mistakes_show_in() -> None:
     calendar = random_calendar(WAREHOUSES[0], STEPS)
     from_changes = steps_built_from_changes(calendar)
