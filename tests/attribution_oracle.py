@@ -4,8 +4,8 @@ It shares no code with the project and goes other ways than SQL does, so that th
 ways: all numbers are exact fractions, Markov's worths come out of one system of linear equations per removed channel,
 Shapley's out of all coalitions. It favours being read over being fast, and is meant for small numbers of channels.
 
-Everything of one brand is worked out from that brand's chains alone. Instants are datetimes, half-lives are days, shares
-lie in [0, 1], worths and credits have no unit: a contact's credits sum to exactly 1.
+Everything of one brand is worked out from that brand's chains alone. Instants are datetimes, half-lives are days,
+shares lie in [0, 1], worths and credits have no unit: a contact's credits sum to exactly 1.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Touch:
 
     @property
     def instant(self) -> datetime:
-        """In UTC if a time zone is known: Python subtracts clock readings of one zone as if no hour was ever shifted."""
+        """In UTC if a time zone is known: Python subtracts clock readings of one zone blind to changed clocks."""
         return self.touched_at if self.touched_at.tzinfo is None else self.touched_at.astimezone(UTC)
 
 
@@ -146,9 +146,9 @@ def credits(
 
 
 def credits_of_weights(weights: Sequence[Fraction]) -> list[Fraction]:
-    """Weights (one or more, 0 or more each) as credits: rounded down to 10^-12, and the last takes what is missing to 1.
+    """Weights (one or more, 0 or more each) as credits: rounded down to 10^-12, the last takes what is missing to 1.
 
-    The last takes it even if its own weight is 0. If all weights are 0, all count alike.
+    It takes it even if its own weight is 0. If all weights are 0, all count alike.
     """
     if any(weight < 0 for weight in weights):
         raise ValueError(f"weights: {weights}")
@@ -199,7 +199,8 @@ def position_weights(number: int, first_share: Fraction, last_share: Fraction) -
     if number == 1:
         return [Fraction(1)]
     between = number - 2
-    return [first_share, *[(1 - first_share - last_share) / between] * between, last_share]
+    middle = [(1 - first_share - last_share) / between] * between if between else []
+    return [first_share, *middle, last_share]
 
 
 def decayed(elapsed: timedelta, half_life_days: Fraction) -> Fraction:
@@ -210,11 +211,9 @@ def decayed(elapsed: timedelta, half_life_days: Fraction) -> Fraction:
     """
     half_lives = Fraction(elapsed // timedelta(microseconds=1), 24 * 60 * 60 * 10**6) / half_life_days
     whole, rest = divmod(half_lives, 1)
-    if rest == 0:
-        return Fraction(1, 2**whole)
     with localcontext(prec=DECAY_DIGITS):
         root = Decimal(2) ** (Decimal(-rest.numerator) / Decimal(rest.denominator))
-    return Fraction(root) / 2**whole
+    return Fraction(root) / (1 << int(whole))
 
 
 # Worths of a brand's channels
@@ -238,8 +237,8 @@ def steps_of(chains: Iterable[Chain]) -> Steps:
     """State → state → how often chains go from one to the other, from START to CONTACT or NOTHING."""
     steps: Steps = defaultdict(Counter)
     for chain in chains:
-        end = CONTACT if chain.is_contact else NOTHING
-        for here, there in pairwise((START, *chain.channels, end)):
+        states: list[State] = [START, *chain.channels, CONTACT if chain.is_contact else NOTHING]
+        for here, there in pairwise(states):
             steps[here][there] += chain.count
     return dict(steps)
 
@@ -293,7 +292,7 @@ def solved(matrix: Sequence[Sequence[Fraction]], constants: Sequence[Fraction]) 
 
 
 def set_rates(chains: Iterable[Chain]) -> dict[frozenset[str], Fraction]:
-    """Set of channels → contacts as a share, 0 to 1, of the brand's chains of exactly this set; no set without chains."""
+    """Set of channels → contacts as a share, 0 to 1, of the chains of exactly this set; no set without chains."""
     contacts: Counter[frozenset[str]] = Counter()
     all_chains: Counter[frozenset[str]] = Counter()
     for chain in chains:
