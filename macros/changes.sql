@@ -123,7 +123,7 @@ for a checkpoint that closes the gaps of a build that was cut short. If one has 
 
 {# Touches that need not be typed again: none if everything is taken anew. #}
 {% macro typed_touches() -%}
-    {%- set relation = adapter.get_relation(database=target.database, schema='staging', identifier='stg_touch_sources') if execute -%}
+    {%- set relation = adapter.get_relation(database=target.database, schema='staging', identifier='stg_typed_touches') if execute -%}
     {%- if relation and not is_full_build() -%}
     {{ relation }}
     {%- else -%}
@@ -182,6 +182,73 @@ two hundred through, and one on where rows lie none, so that the wide columns ar
         from {{ table }}
         where record_number in (select record_number from {{ wanted }})
             and load_id in (select load_id from {{ wanted }})
+    )
+    {%- endif -%}
+{%- endmacro %}
+
+{# What the accumulating table of chains holds of the affected people before this build changes it; nothing if it is taken anew. #}
+{% macro former_chains() -%}
+    {%- set affected_contacts, affected_identities, new_chains = ref('int_affected_contacts'), ref('int_affected_identities'), ref('int_new_chains') -%}
+    {%- set relation = adapter.get_relation(database=target.database, schema='intermediate', identifier='int_chains') if execute -%}
+    {%- if relation and not is_full_build() -%}
+    (
+        select * from {{ relation }} where contact_id in (select contact_id from {{ affected_contacts }})
+        union all
+        select * from {{ relation }} where identifier_group in (select identity_key from {{ affected_identities }})
+    )
+    {%- else -%}
+    (select * from {{ new_chains }} where false)
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro drop_affected_chains(relation) -%}
+    {%- set affected_contacts, affected_identities = ref('int_affected_contacts'), ref('int_affected_identities') -%}
+    {%- if is_accumulated() -%}
+    delete from {{ relation }}
+    where contact_id in (select contact_id from {{ affected_contacts }})
+        or identifier_group in (select identity_key from {{ affected_identities }})
+    {%- endif -%}
+{%- endmacro %}
+
+{#
+Counts are brought up to date by what changed if they are those of the chains as they were: if the build before went through.
+One that was cut short may have changed the chains and not yet the counts: then all chains are counted.
+#}
+{% macro is_counted_before() -%}
+    {%- if not execute or is_full_build() -%}{{ return(false) }}{%- endif -%}
+    {%- set former_build -%}
+        select outcome from {{ source('raw', 'builds') }}
+        where build_id <> '{{ invocation_id }}'
+        order by started_at desc
+        limit 1
+    {%- endset -%}
+    {%- set found = run_query(former_build).rows -%}
+    {{ return(found | length > 0 and found[0][0] == 'passed') }}
+{%- endmacro %}
+
+{% macro uncounted_chains() -%}
+    {%- set chains, chain_changes = ref('int_chains'), ref('int_chain_changes') -%}
+    {%- if is_counted_before() -%}
+    {{ chain_changes }}
+    {%- else -%}
+    (
+        select
+            contact_id is not null as led_to_contact,
+            brand_id,
+            channels,
+            1 as change
+        from {{ chains }}
+    )
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro former_counts(relation, keys) -%}
+    {%- if is_counted_before() -%}
+    (select {{ keys | join(', ') }}, contact_count, other_count from {{ relation }})
+    {%- else -%}
+    (
+        select {% for key in keys %}null as {{ key }}, {% endfor %}0 as contact_count, 0 as other_count
+        where false
     )
     {%- endif -%}
 {%- endmacro %}

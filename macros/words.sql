@@ -61,8 +61,8 @@ than 253 characters: what is may have as many suffixes as it likes, and only tho
 {%- endmacro %}
 
 {# Rows as one ordered list; and its first entry whose parameter is among the names. #}
-{% macro list_in_order(value, order) -%}
-    list({{ value }} order by {{ order }})
+{% macro list_in_order(value, order, condition=none) -%}
+    list({{ value }} order by {{ order }}){% if condition %} filter (where {{ condition }}){% endif %}
 {%- endmacro %}
 
 {% macro first_with_parameter(entries, names) -%}
@@ -135,9 +135,47 @@ than 253 characters: what is may have as many suffixes as it likes, and only tho
     {%- endfor -%}
 {%- endmacro %}
 
+{# R13: one row per group of identifiers, kind and identifier: how many records carry it. #}
+{% macro counts_of_identifiers(records, columns) -%}
+    {%- for identifier_kind, column in columns.items() %}
+    select
+        identifier_group,
+        '{{ identifier_kind }}' as identifier_kind,
+        {{ column }} as identifier,
+        sum(record_count) as record_count
+    from {{ records }}
+    where {{ column }} is not null
+    group by identifier_group, {{ column }}
+    {% if not loop.last %}union all{% endif %}
+    {%- endfor -%}
+{%- endmacro %}
+
 {# Distinct values as a sorted list, null when there are none. #}
 {% macro sorted_list(value) -%}
     list_sort(list(distinct {{ value }}) filter (where {{ value }} is not null))
+{%- endmacro %}
+
+{% macro sorted_and_distinct(values) -%}
+    list_sort(list_distinct({{ values }}))
+{%- endmacro %}
+
+{# Days, and parts of days, between two instants. #}
+{% macro days_between(instant, later_instant) -%}
+    (epoch_us({{ later_instant }}) - epoch_us({{ instant }})) / 86400000000
+{%- endmacro %}
+
+{# The median of the time between two instants, in whole seconds. #}
+{% macro median_seconds(instant, later_instant) -%}
+    cast(round(median(epoch_us({{ later_instant }}) - epoch_us({{ instant }})) / 1000000) as bigint)
+{%- endmacro %}
+
+{% macro count_where(condition) -%}
+    cast(sum(case when {{ condition }} then 1 else 0 end) as bigint)
+{%- endmacro %}
+
+{# The channel of contacts for which no touch counts. #}
+{% macro unattributed() -%}
+    (unattributed)
 {%- endmacro %}
 
 {# A list, null when it has no elements. #}
@@ -148,6 +186,15 @@ than 253 characters: what is may have as many suffixes as it likes, and only tho
 {# Texts joined in order. #}
 {% macro joined_in_order(value, separator, order) -%}
     string_agg({{ value }}, '{{ separator }}' order by {{ order }})
+{%- endmacro %}
+
+{% macro joined(values, separator) -%}
+    array_to_string({{ values }}, '{{ separator }}')
+{%- endmacro %}
+
+{# R23: a chain that histories have cut says so. #}
+{% macro chain(channels, is_cut) -%}
+    case when {{ is_cut }} then '… > ' || {{ channels }} else {{ channels }} end
 {%- endmacro %}
 
 {# R19: what is shown where nothing is known. #}

@@ -17,7 +17,7 @@ from orchestration.building import build, prepared_manifest
 from orchestration.contracts import delivered_tables
 from orchestration.landing import scan
 from orchestration.loading import Load, known_signatures, live_load, load_delivery, pending
-from orchestration.publishing import MARTS, PublicationError, Publications, freshness
+from orchestration.publishing import MARTS, VIEWS, PublicationError, Publications, freshness
 from orchestration.settings import Rules, Settings, SettingsError
 from orchestration.space import ResourcesError, check_load, explained, explanation
 from orchestration.warehouse import Warehouse
@@ -255,8 +255,9 @@ def dbt_models(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterato
 
 def _previews(warehouse: Warehouse) -> Mapping[str, dict[str, Any]]:
     with warehouse.connected() as connection:
+        tables = connection.execute("select table_name from duckdb_tables() where schema_name = 'marts'").fetchall()
         counts = {
-            mart: {"dagster/row_count": _scalar(connection, f"select count(*) from marts.{mart}")} for mart in MARTS
+            mart: {"dagster/row_count": _scalar(connection, f"select count(*) from marts.{mart}")} for (mart,) in tables
         }
         counts["journal"]["latest_contacts"] = dg.MetadataValue.md(_markdown(connection))
         return counts
@@ -284,7 +285,7 @@ def _scalar(connection: duckdb.DuckDBPyConnection, query: str) -> Any:
     key=["published", "marts"],
     group_name="published",
     kinds={"duckdb"},
-    deps=[dg.AssetKey(["marts", mart]) for mart in MARTS],
+    deps=[dg.AssetKey(["marts", mart]) for mart in (*MARTS, *VIEWS)],
     description="WAREHOUSE_DIR/marts.duckdb: the marts that people query, swapped in whole after an audit.",
     check_specs=[
         dg.AssetCheckSpec("data_is_fresh", asset=["published", "marts"], description="Data reaches yesterday."),

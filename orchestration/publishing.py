@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from datetime import date
@@ -20,7 +21,20 @@ from orchestration.warehouse import Resources, Warehouse, WarehouseBusyError, sy
 
 log = logging.getLogger("orchestration")
 
-MARTS = ("journal", "client_card", "interaction_history", "client_history")
+# Published as tables, though some are views in the private file: what is summed over all contacts, or changes for all of them
+# with every build, is worked out once, here.
+MARTS = (
+    "journal",
+    "client_card",
+    "interaction_history",
+    "client_history",
+    "touch_chains",
+    "channel_participation",
+    "channel_worths",
+    "touch_credits",
+)
+# Published as they are: views over those.
+VIEWS = ("channel_attribution",)
 KEPT_GENERATIONS = 7
 # Readers with DuckDB 1.5 open files of this version; later ones do too.
 STORAGE_VERSION = "v1.5.0"
@@ -259,6 +273,8 @@ def _write(connection: duckdb.DuckDBPyConnection, file: Path, number: int, forme
     try:
         for mart in MARTS:
             connection.execute(f"create table published.{mart} as select * from marts.{mart}")
+        for view in VIEWS:
+            _copy_view(connection, view)
         row_counts = {mart: _count(connection, f"published.{mart}") for mart in MARTS}
         changes = _write_changes(connection, former)
         connection.execute(
@@ -319,6 +335,16 @@ def _write(connection: duckdb.DuckDBPyConnection, file: Path, number: int, forme
     finally:
         connection.execute("detach published")
     return row_counts
+
+
+def _copy_view(connection: duckdb.DuckDBPyConnection, view: str) -> None:
+    """Without names of schemas: published marts are found wherever the file is attached, whatever it is called there."""
+    row = connection.execute(
+        "select sql from duckdb_views() where schema_name = 'marts' and view_name = ?", [view]
+    ).fetchone()
+    assert row is not None
+    query = re.sub(r"^create view \S+ as ", "", str(row[0]), flags=re.IGNORECASE)
+    connection.execute(f"create view published.{view} as {re.sub(r'(?<=FROM )marts[.]', '', query)}")
 
 
 def _write_changes(connection: duckdb.DuckDBPyConnection, former: Path | None) -> str:
@@ -438,40 +464,64 @@ def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
 
 def _audit(file: Path, rules: Rules, row_counts: dict[str, int], resources: Resources) -> None:
     """Looks at the written file as a reader would. Raises PublicationError."""
-    faults = {
-        "contacts that stand in the journal twice": (
-            "select contact_id from journal group by contact_id having count(*) > 1"
-        ),
-        "clients with two cards": "select client_id from client_card group by client_id having count(*) > 1",
-        "touches that stand in a history twice": (
-            "select contact_id, touch_rank from interaction_history group by all having count(*) > 1"
-        ),
-        "contacts that stand in a client's history twice": (
-            "select contact_id from client_history group by contact_id having count(*) > 1"
-        ),
-        "contacts that are in the journal or in a client's history, but not in both": (
-            "select contact_id from journal full join client_history using (contact_id, client_id) "
-            "where journal.touch_count is distinct from client_history.touch_count"
-        ),
-        "clients whose card counts other contacts than the journal": (
-            "select client_id from client_card full join (select client_id, count(*) as contacts from journal group by all) "
-            "using (client_id) where contact_count is distinct from contacts"
-        ),
-        "multichannel contacts whose history is not as long as the journal says": (
-            "select contact_id from (select contact_id, touch_count from journal where is_multichannel) "
-            "full join (select contact_id, count(*) as touches from interaction_history group by all) using (contact_id) "
-            f"where least(touch_count, {rules.history_touch_limit}) is distinct from touches"
-        ),
-        "touches that happened at their contact or after it": (
-            "select touch_id from interaction_history inner join journal using (contact_id) "
-            f"where touched_at >= contacted_at + to_seconds({rules.contact_grace_seconds})"
-        ),
-        "contacts after the last loaded day": (
-            "select contact_id from journal where contact_date > (select data_through from _meta)"
-        ),
-    }
     with duckdb.connect(str(file), read_only=True, config=resources) as connection:
         connection.execute("set TimeZone = 'UTC'")
+        # Credits are told by their type.
+        models = [
+            name
+            for name, data_type, *_ in connection.execute("describe touch_credits").fetchall()
+            if data_type == "DECIMAL(18,12)"
+        ]
+        faults = {
+            "contacts that stand in the journal twice": (
+                "select contact_id from journal group by contact_id having count(*) > 1"
+            ),
+            "clients with two cards": "select client_id from client_card group by client_id having count(*) > 1",
+            "touches that stand in a history twice": (
+                "select contact_id, touch_rank from interaction_history group by all having count(*) > 1"
+            ),
+            "contacts that stand in a client's history twice": (
+                "select contact_id from client_history group by contact_id having count(*) > 1"
+            ),
+            "contacts that are in the journal or in a client's history, but not in both": (
+                "select contact_id from journal full join client_history using (contact_id, client_id) "
+                "where journal.touch_count is distinct from client_history.touch_count"
+            ),
+            "clients whose card counts other contacts than the journal": (
+                "select client_id from client_card full join (select client_id, count(*) as contacts from journal group by all) "
+                "using (client_id) where contact_count is distinct from contacts"
+            ),
+            "multichannel contacts whose history is not as long as the journal says": (
+                "select contact_id from (select contact_id, touch_count from journal where is_multichannel) "
+                "full join (select contact_id, count(*) as touches from interaction_history group by all) using (contact_id) "
+                f"where least(touch_count, {rules.history_touch_limit}) is distinct from touches"
+            ),
+            "touches that happened at their contact or after it": (
+                "select touch_id from interaction_history inner join journal using (contact_id) "
+                f"where touched_at >= contacted_at + to_seconds({rules.contact_grace_seconds})"
+            ),
+            "contacts whose credits are not exactly the contact by every model": (
+                "select contact_id from touch_credits group by contact_id "
+                f"having {' or '.join(f'sum({model}) <> 1' for model in models)}"
+            ),
+            "contacts that are in the journal or have credits, but not both, or another value": (
+                "select contact_id from (select contact_id, value from journal) as journal full join "
+                "(select distinct contact_id, value from touch_credits) as credits using (contact_id) "
+                "where (journal.value is distinct from credits.value) or journal.contact_id is null or credits.contact_id is null"
+            ),
+            "contacts with touches more or less than chains count": (
+                "select * from (select (select count(*) from journal where touch_count > 0) - "
+                "(select coalesce(sum(contact_count), 0) from touch_chains) as difference) where difference <> 0"
+            ),
+            "contacts with touches more or less than channels opened": (
+                "select * from (select (select count(*) from journal where touch_count > 0) - "
+                "(select coalesce(sum(opened_count), 0) from channel_participation where grain = 'channel') as difference) "
+                "where difference <> 0"
+            ),
+            "contacts after the last loaded day": (
+                "select contact_id from journal where contact_date > (select data_through from _meta)"
+            ),
+        }
         found = [f"{count:,} {fault}" for fault, query in faults.items() if (count := _count(connection, f"({query})"))]
         found += [
             f"{mart} has {count:,} rows where {row_counts[mart]:,} were written"

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import yaml
 from dotenv import load_dotenv
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 
@@ -36,6 +36,10 @@ class Rules(BaseModel):
     default_phone_region: Annotated[str, Field(pattern="^[A-Z]{2}$")]
     max_rejected_share: Annotated[float, Field(ge=0, le=1)]
     history_touch_limit: Annotated[int, Field(ge=1)]
+    chain_form: Literal["as_is", "collapsed", "unique"]
+    position_based_first_share: Annotated[float, Field(ge=0, le=1)]
+    position_based_last_share: Annotated[float, Field(ge=0, le=1)]
+    time_decay_half_life_days: Annotated[float, Field(gt=0, le=100_000)]
     large_client_size: Annotated[int, Field(ge=2)]
     report_currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
 
@@ -47,6 +51,12 @@ class Rules(BaseModel):
         except (OSError, ValueError, LookupError) as error:
             raise ValueError(f"no time zone is called {name!r}; try one like Europe/Moscow") from error
         return name
+
+    @model_validator(mode="after")
+    def leaves_a_share_to_the_middle(self) -> Self:
+        if self.position_based_first_share + self.position_based_last_share > 1:
+            raise ValueError("position_based_first_share and position_based_last_share are more than 1 together")
+        return self
 
     @classmethod
     def read(cls, overrides: Mapping[str, object] | None = None) -> Self:

@@ -67,13 +67,18 @@ def check_verification(warehouse: Warehouse) -> None:
 
 
 def _size_of_marts(connection: duckdb.DuckDBPyConnection) -> int:
+    # And what is published through views.
     marts = connection.execute(
-        "select table_name from duckdb_tables() where schema_name = 'marts' and database_name = current_database()"
+        """
+        select schema_name || '.' || table_name from duckdb_tables()
+        where database_name = current_database()
+            and (schema_name = 'marts' or table_name in ('int_touch_credits', 'int_participation'))
+        """
     ).fetchall()
     blocks = 0
     for (mart,) in marts:
         row = connection.execute(
-            "select count(distinct block_id) from pragma_storage_info(?) where block_id >= 0", [f"marts.{mart}"]
+            "select count(distinct block_id) from pragma_storage_info(?) where block_id >= 0", [mart]
         ).fetchone()
         blocks += row[0] if row else 0
     row = connection.execute("select block_size from pragma_database_size()").fetchone()

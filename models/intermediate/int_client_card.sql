@@ -72,13 +72,24 @@ identifiers as (
     select
         identifier_group,
         visitor_id,
-        crm_client_id
+        yandex_client_id,
+        google_client_id,
+        crm_client_id,
+        null as identifying_phone,
+        null as identifying_email,
+        count(*) as record_count
     from {{ ref('stg_touches') }}
-    union
+    group by identifier_group, visitor_id, yandex_client_id, google_client_id, crm_client_id
+    union all
     select
         identifier_group,
         visitor_id,
-        crm_client_id
+        yandex_client_id,
+        google_client_id,
+        crm_client_id,
+        identifying_phone,
+        identifying_email,
+        1 as record_count
     from {{ ref('stg_contacts') }}
 
 ),
@@ -91,6 +102,32 @@ client_identifiers as (
         {{ sorted_list('identifiers.crm_client_id') }} as crm_client_ids
     from client_groups
     inner join identifiers on client_groups.identifier_group = identifiers.identifier_group
+    group by client_groups.client_id
+
+),
+
+carried_identifiers as (
+
+    {{ counts_of_identifiers('identifiers', {
+        'visitor_id': 'visitor_id',
+        'yandex_client_id': 'yandex_client_id',
+        'google_client_id': 'google_client_id',
+        'crm_client_id': 'crm_client_id',
+        'phone': 'identifying_phone',
+        'email': 'identifying_email',
+    }) }}
+
+),
+
+-- R13: what only one touch or contact carries ties it to nothing.
+ties as (
+
+    select
+        client_groups.client_id,
+        {{ sorted_list("carried_identifiers.identifier_kind || ' ' || carried_identifiers.identifier") }} as tied_by
+    from client_groups
+    inner join carried_identifiers on client_groups.identifier_group = carried_identifiers.identifier_group
+    where carried_identifiers.record_count > 1
     group by client_groups.client_id
 
 )
@@ -110,7 +147,9 @@ select
     clients.first_contact_at,
     clients.last_contact_at,
     clients.contact_count,
-    cast(clients.multichannel_contact_count as bigint) as multichannel_contact_count
+    cast(clients.multichannel_contact_count as bigint) as multichannel_contact_count,
+    ties.tied_by
 from clients
 left join first_touches on clients.client_id = first_touches.client_id
 left join client_identifiers on clients.client_id = client_identifiers.client_id
+left join ties on clients.client_id = ties.client_id

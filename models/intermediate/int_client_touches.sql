@@ -15,22 +15,38 @@ client_groups as (
     from {{ ref('int_contact_clients') }}
     where identifier_group is not null
 
+),
+
+numbered_touches as (
+
+    select
+        client_groups.client_id,
+        touches.touch_id,
+        touches.touched_at,
+        touches.channel,
+        touches.is_counted,
+        -- R5: the touches that count, in order. Left-out ones have a number of no meaning, so none.
+        case
+            when touches.is_counted
+                then row_number() over (
+                        partition by client_groups.client_id, touches.is_counted
+                        order by touches.touched_at, touches.touch_id
+                    )
+        end as touch_number
+    from touches
+    inner join client_groups
+        on touches.identifier_group = client_groups.identifier_group
+
 )
 
 select
-    client_groups.client_id,
-    touches.touch_id,
-    touches.touched_at,
-    touches.channel,
-    touches.is_counted,
-    -- R5: the touches that count, in order. Left-out ones have a number of no meaning, so none.
+    client_id,
+    touch_id,
+    touched_at,
+    channel,
+    is_counted,
+    touch_number,
     case
-        when touches.is_counted
-            then row_number() over (
-                    partition by client_groups.client_id, touches.is_counted
-                    order by touches.touched_at, touches.touch_id
-                )
-    end as touch_number
-from touches
-inner join client_groups
-    on touches.identifier_group = client_groups.identifier_group
+        when is_counted then lag(touch_number) over (partition by client_id, channel, is_counted order by touch_number)
+    end as previous_touch_number
+from numbered_touches

@@ -1,4 +1,5 @@
--- One row per contact and channel that counts for it.
+-- One row per contact and channel that counts for it, with what part it took (R24). Of all touches that count, whatever
+-- histories keep.
 with
 
 ranges as (
@@ -26,7 +27,8 @@ client_channels as (
 
 ),
 
--- A channel counts when its latest touch before the range's end is not before the range's start.
+-- What a channel's latest touch before the contact's last says: that it counts, if it isn't before the range's start, and
+-- that it assisted, if it isn't the range's first.
 timeline as (
 
     select
@@ -41,14 +43,14 @@ timeline as (
     select
         ranges.client_id,
         client_channels.channel,
-        ranges.last_touch_number as touch_number,
+        ranges.last_touch_number - 1 as touch_number,
         null as latest_touch_number,
         ranges.contact_id,
         ranges.first_touch_number
     from ranges
     inner join client_channels
         on ranges.client_id = client_channels.client_id
-        and ranges.last_touch_number >= client_channels.touch_number
+        and ranges.last_touch_number > client_channels.touch_number
 
 ),
 
@@ -65,10 +67,48 @@ latest_touches as (
         ) as latest_touch_number
     from timeline
 
+),
+
+parts as (
+
+    select
+        contact_id,
+        channel,
+        0 as is_opening,
+        case when latest_touch_number > first_touch_number then 1 else 0 end as is_assisting,
+        0 as is_closing
+    from latest_touches
+    where contact_id is not null and latest_touch_number >= first_touch_number
+    union all
+    select
+        ranges.contact_id,
+        touches.channel,
+        1 as is_opening,
+        0 as is_assisting,
+        0 as is_closing
+    from ranges
+    inner join touches
+        on ranges.client_id = touches.client_id
+        and ranges.first_touch_number = touches.touch_number
+    union all
+    select
+        ranges.contact_id,
+        touches.channel,
+        0 as is_opening,
+        0 as is_assisting,
+        1 as is_closing
+    from ranges
+    inner join touches
+        on ranges.client_id = touches.client_id
+        and ranges.last_touch_number = touches.touch_number
+
 )
 
 select
     contact_id,
-    channel
-from latest_touches
-where contact_id is not null and latest_touch_number >= first_touch_number
+    channel,
+    max(is_opening) = 1 as is_opening,
+    max(is_assisting) = 1 as is_assisting,
+    max(is_closing) = 1 as is_closing
+from parts
+group by contact_id, channel

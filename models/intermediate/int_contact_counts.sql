@@ -30,7 +30,9 @@ chains as (
     select
         contact_id,
         min(touch_rank) as first_kept_rank,
-        {{ joined_in_order('channel', ' > ', 'touch_rank') }} as kept_chain
+        {{ joined_in_order('channel', ' > ', 'touch_rank') }} as kept_chain,
+        {{ list_in_order('channel', 'touch_rank', 'is_other_channel') }} as collapsed_channels,
+        {{ list_in_order('channel', 'touch_rank', 'is_new_channel') }} as different_channels
     from {{ ref('int_contact_touches') }}
     group by contact_id
 
@@ -42,9 +44,15 @@ select
     ranges.touch_count,
     coalesce(channels.channel_count, 0) as channel_count,
     channels.channels,
-    case when chains.first_kept_rank > 1 then '… > ' || chains.kept_chain else chains.kept_chain end as touch_chain,
+    {{ chain('chains.kept_chain', 'chains.first_kept_rank > 1') }} as touch_chain,
+    chains.collapsed_channels,
+    {{ chain(joined('chains.collapsed_channels', ' > '), 'chains.first_kept_rank > 1') }} as collapsed_chain,
+    {{ chain(joined('chains.different_channels', ' > '), 'chains.first_kept_rank > 1') }} as unique_chain,
     first_touches.touched_at as first_touch_at,
     last_touches.touched_at as last_touch_at,
+    ranges.later_touch_count,
+    ranges.earlier_touch_count,
+    ranges.left_out_direct_count,
     ranges.touch_count >= 2 and coalesce(channels.channel_count, 0) >= 2 as is_multichannel
 from ranges
 left join channels on ranges.contact_id = channels.contact_id

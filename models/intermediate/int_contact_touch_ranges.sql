@@ -1,4 +1,4 @@
--- One row per contact: which of its client's touches, by number, count for it.
+-- One row per contact: which of its client's touches, by number, count for it, and how many don't, and why.
 -- A range of numbers says it all, so that nothing here grows with touches times contacts.
 with
 
@@ -15,8 +15,22 @@ contacts as (
 
 touches as (
 
-    select * from {{ ref('int_client_touches') }}
-    where is_counted
+    select
+        client_id,
+        touch_id,
+        touched_at,
+        case when is_counted then 1 else 0 end as touch_count
+    from {{ ref('int_client_touches') }}
+
+),
+
+clients as (
+
+    select
+        client_id,
+        count(*) as client_touch_count
+    from touches
+    group by client_id
 
 ),
 
@@ -26,6 +40,7 @@ timeline as (
     select
         client_id,
         counting_starts_at as happened_at,
+        0 as client_touch_count,
         0 as touch_count,
         contact_id,
         'start' as bound,
@@ -36,6 +51,7 @@ timeline as (
     select
         client_id,
         counting_ends_at as happened_at,
+        0 as client_touch_count,
         0 as touch_count,
         contact_id,
         'end' as bound,
@@ -45,7 +61,8 @@ timeline as (
     select
         client_id,
         touched_at as happened_at,
-        1 as touch_count,
+        1 as client_touch_count,
+        touch_count,
         null as contact_id,
         'touch' as bound,
         touch_id as event_id
@@ -60,9 +77,14 @@ counted_timeline as (
         bound,
         sum(touch_count) over (
             partition by client_id
-            order by happened_at, touch_count, bound, event_id
+            order by happened_at, client_touch_count, bound, event_id
             rows between unbounded preceding and current row
-        ) as touches_before
+        ) as touches_before,
+        sum(client_touch_count) over (
+            partition by client_id
+            order by happened_at, client_touch_count, bound, event_id
+            rows between unbounded preceding and current row
+        ) as client_touches_before
     from timeline
 
 ),
@@ -72,7 +94,9 @@ bounds as (
     select
         contact_id,
         coalesce(max(case when bound = 'start' then touches_before end), 0) as touches_before_start,
-        max(case when bound = 'end' then touches_before end) as touches_before_end
+        max(case when bound = 'end' then touches_before end) as touches_before_end,
+        coalesce(max(case when bound = 'start' then client_touches_before end), 0) as client_touches_before_start,
+        max(case when bound = 'end' then client_touches_before end) as client_touches_before_end
     from counted_timeline
     where bound <> 'touch'
     group by contact_id
@@ -84,6 +108,13 @@ select
     contacts.client_id,
     cast(bounds.touches_before_start + 1 as bigint) as first_touch_number,
     cast(bounds.touches_before_end as bigint) as last_touch_number,
-    cast(bounds.touches_before_end - bounds.touches_before_start as bigint) as touch_count
+    cast(bounds.touches_before_end - bounds.touches_before_start as bigint) as touch_count,
+    cast(coalesce(clients.client_touch_count, 0) - bounds.client_touches_before_end as bigint) as later_touch_count,
+    cast(bounds.client_touches_before_start as bigint) as earlier_touch_count,
+    cast(
+        (bounds.client_touches_before_end - bounds.client_touches_before_start)
+        - (bounds.touches_before_end - bounds.touches_before_start) as bigint
+    ) as left_out_direct_count
 from contacts
 inner join bounds on contacts.contact_id = bounds.contact_id
+left join clients on contacts.client_id = clients.client_id

@@ -3,7 +3,10 @@ with
 
 ranges as (
 
-    select * from {{ ref('int_contact_touch_ranges') }}
+    select
+        *,
+        greatest(first_touch_number, last_touch_number - {{ var('history_touch_limit') }} + 1) as first_kept_number
+    from {{ ref('int_contact_touch_ranges') }}
     where touch_count > 0
 
 ),
@@ -21,10 +24,8 @@ kept_numbers as (
         contact_id,
         client_id,
         first_touch_number,
-        {{ each_number(
-            "greatest(first_touch_number, last_touch_number - " ~ var('history_touch_limit') ~ " + 1)",
-            "last_touch_number"
-        ) }} as touch_number
+        first_kept_number,
+        {{ each_number('first_kept_number', 'last_touch_number') }} as touch_number
     from ranges
 
 )
@@ -35,7 +36,11 @@ select
     kept_numbers.touch_number - kept_numbers.first_touch_number + 1 as touch_rank,
     touches.touch_id,
     touches.touched_at,
-    touches.channel
+    touches.channel,
+    -- Of the kept touches, the first is never a repeat, whatever was before it.
+    coalesce(touches.previous_touch_number < kept_numbers.first_kept_number, true) as is_new_channel,
+    kept_numbers.touch_number = kept_numbers.first_kept_number
+    or touches.previous_touch_number is distinct from kept_numbers.touch_number - 1 as is_other_channel
 from kept_numbers
 inner join touches
     on kept_numbers.client_id = touches.client_id

@@ -48,7 +48,9 @@ select
     journal.is_unique,
     journal.final_group,
     journal.call_page,
-    journal.phone
+    journal.phone,
+    touches.channel_told_by,
+    touches.channel_rule_order
 from journal
 inner join contact_touches on journal.contact_id = contact_touches.contact_id
 inner join touches on contact_touches.touch_id = touches.touch_id

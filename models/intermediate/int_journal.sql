@@ -49,7 +49,18 @@ select
     contacts.call_page,
     contacts.duration,
     contacts.value,
-    contacts.attributes
+    contacts.attributes,
+    case
+        when contact_counts.is_multichannel then null
+        when contact_counts.touch_count = 0 then 'no_touches'
+        when contact_counts.touch_count = 1 then 'one_touch'
+        else 'one_channel'
+    end as not_multichannel_reason,
+    contact_counts.collapsed_chain,
+    contact_counts.unique_chain,
+    contact_counts.later_touch_count,
+    contact_counts.earlier_touch_count,
+    contact_counts.left_out_direct_count
 from contacts
 inner join contact_clients on contacts.contact_id = contact_clients.contact_id
 inner join contact_counts on contacts.contact_id = contact_counts.contact_id

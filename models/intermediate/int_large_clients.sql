@@ -6,6 +6,7 @@ with
 record_groups as (
 
     select * from {{ ref('int_record_groups') }}
+    where record_kind <> 'prospect_touch'
 
 ),
 

@@ -1,4 +1,5 @@
--- One row per touch or contact of the affected clients, with the group of identifiers that it belongs to (R13, R16).
+-- One row per affected touch or contact, with the group of identifiers that it belongs to (R13). A touch of somebody who never made
+-- contact (R16) is a prospect's: it stays out of all that is told of clients.
 with
 
 records as (
@@ -13,54 +14,33 @@ identity_groups as (
 
 ),
 
-contact_groups as (
+record_groups as (
 
     select
+        records.record_kind,
         records.record_number,
         records.load_id,
         coalesce(identity_groups.group_key, records.identity_key) as identifier_group
     from records
     left join identity_groups on records.identity_key = identity_groups.identity_key
-    where records.record_kind = 'contact'
 
 ),
 
 client_groups as (
 
     select distinct identifier_group
-    from contact_groups
-    where identifier_group is not null
-
-),
-
--- All identities of somebody who made contact, those of one identifier too.
-client_identities as (
-
-    select
-        identity_groups.identity_key,
-        identity_groups.group_key as identifier_group
-    from identity_groups
-    where identity_groups.group_key in (select identifier_group from client_groups)
-    union
-    select
-        identifier_group as identity_key,
-        identifier_group
-    from client_groups
+    from record_groups
+    where record_kind = 'contact' and identifier_group is not null
 
 )
 
 select
-    'contact' as record_kind,
-    record_number,
-    load_id,
-    identifier_group
-from contact_groups
-union all
-select
-    'touch' as record_kind,
-    records.record_number,
-    records.load_id,
-    client_identities.identifier_group
-from records
-inner join client_identities on records.identity_key = client_identities.identity_key
-where records.record_kind = 'touch'
+    case
+        when record_groups.record_kind = 'touch' and client_groups.identifier_group is null then 'prospect_touch'
+        else record_groups.record_kind
+    end as record_kind,
+    record_groups.record_number,
+    record_groups.load_id,
+    record_groups.identifier_group
+from record_groups
+left join client_groups on record_groups.identifier_group = client_groups.identifier_group

@@ -5,10 +5,15 @@ with
 
 pairs as (
 
-    select distinct
+    select
         source,
         medium
-    from {{ ref('stg_touch_sources') }}
+    from {{ ref('stg_typed_touches') }}
+    union
+    select
+        source,
+        medium
+    from {{ ref('stg_prospect_touches') }}
 
 ),
 

@@ -22,6 +22,8 @@ select
     {{ instant('contacts.contacted_at') }} as contacted_at,
     {{ word('contacts.contact_type') }} as contact_type,
     {{ tying('visitor_id', 'contacts.visitor_id') }} as visitor_id,
+    {{ tying('yandex_client_id', 'contacts.yandex_client_id') }} as yandex_client_id,
+    {{ tying('google_client_id', 'contacts.google_client_id') }} as google_client_id,
     {{ tying('crm_client_id', 'contacts.crm_client_id') }} as crm_client_id,
     contacts.phone,
     contacts.email,

@@ -1,7 +1,5 @@
--- One row per version of a touch of somebody who made contact, with its source and medium: tagged, or told by a click id
--- or the referrer, or direct. A version never changes, so it is read and typed once.
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ drop_replaced_versions(this) }}") }}
-
+-- One row per touch that no build before has typed, with its source and medium: tagged, or told by a click id or the referrer,
+-- or direct.
 with
 
 touches as (
@@ -85,13 +83,16 @@ answers as (
 select
     record_number,
     load_id,
+    identifier_group,
+    is_prospect,
     touch_id,
     widget_id,
     brand_id,
     touched_at,
-    {{ report_date('touched_at') }} as touch_date,
     action_type,
     visitor_id,
+    yandex_client_id,
+    google_client_id,
     crm_client_id,
     landing_page,
     utm_source,

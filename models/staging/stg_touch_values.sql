@@ -1,13 +1,15 @@
--- One row per touch of the affected clients that no build before has typed. What ties nothing is no identifier (R15).
+-- One row per affected touch that no build before has typed. What ties nothing is no identifier (R15).
 with
 
 affected_touches as (
 
     select
         record_number,
-        load_id
+        load_id,
+        identifier_group,
+        record_kind = 'prospect_touch' as is_prospect
     from {{ ref('int_record_groups') }}
-    where record_kind = 'touch'
+    where record_kind <> 'contact'
 
 ),
 
@@ -22,9 +24,7 @@ typed_touches as (
 
 untyped_touches as (
 
-    select
-        record_number,
-        load_id
+    select *
     from affected_touches
     where record_number not in (select record_number from typed_touches)
 
@@ -40,11 +40,15 @@ touches as (
 select
     touches.record_number,
     touches.load_id,
+    untyped_touches.identifier_group,
+    untyped_touches.is_prospect,
     touches.touch_id,
     touches.widget_id,
     {{ instant('touches.touched_at') }} as touched_at,
     case when lower(touches.action_type) = 'click' then 'click' else 'visit' end as action_type,
     {{ tying('visitor_id', 'touches.visitor_id') }} as visitor_id,
+    {{ tying('yandex_client_id', 'touches.yandex_client_id') }} as yandex_client_id,
+    {{ tying('google_client_id', 'touches.google_client_id') }} as google_client_id,
     {{ tying('crm_client_id', 'touches.crm_client_id') }} as crm_client_id,
     touches.landing_page,
     touches.referrer,
@@ -60,3 +64,4 @@ select
     {{ seconds('touches.visit_duration') }} as visit_duration,
     touches.page_hash
 from touches
+inner join untyped_touches on touches.record_number = untyped_touches.record_number

@@ -16,8 +16,8 @@ record_groups as (
 
 touches as (
 
-    select * from {{ ref('stg_touch_sources') }}
-    where {{ are_among(ref('stg_touch_sources'), 'record_groups') }}
+    select * from {{ ref('stg_typed_touches') }}
+    where {{ are_among(ref('stg_typed_touches'), 'record_groups') }}
 
 ),
 
@@ -31,6 +31,7 @@ select
     touches.*,
     record_groups.identifier_group,
     {{ channel('channel_names.channel_name', 'touches.source', 'touches.medium', 'touches.utm_campaign') }} as channel,
+    channel_names.rule_order as channel_rule_order,
     {{ is_counted('touches.source', 'touches.medium') }} as is_counted
 from touches
 inner join record_groups on touches.record_number = record_groups.record_number

@@ -123,3 +123,71 @@ where identifier_class in (select identifier_class from of_several_groups)
 group by identifier_key
 having min(group_class) <> max(group_class)
 {% endtest %}
+
+{# Each of a client's touches counts for a contact, or is told why it doesn't. #}
+{% test all_touches_are_accounted_for(model) %}
+with clients as (
+    select
+        client_id,
+        count(*) as client_touch_count
+    from {{ ref('int_client_touches') }}
+    group by client_id
+)
+select model.contact_id
+from {{ model }} as model
+left join clients on model.client_id = clients.client_id
+where model.touch_count + model.later_touch_count + model.earlier_touch_count + model.left_out_direct_count
+    <> coalesce(clients.client_touch_count, 0)
+    or least(model.touch_count, model.later_touch_count, model.earlier_touch_count, model.left_out_direct_count) < 0
+{% endtest %}
+
+{# What touches earned of a contact that this build worked out is exactly the contact, by every model; and every contact is there. #}
+{% test credits_sum_to_one(model) %}
+with credits as (
+    select
+        contact_id,
+        count(*) as touch_count,
+        {% for name in attribution_model_names(is_data_driven=false) %}
+        sum({{ name }}) as {{ name }},
+        {% endfor %}
+        min(least({{ attribution_model_names(is_data_driven=false) | join(', ') }})) as least_credit
+    from {{ model }}
+    where contact_id in (select contact_id from {{ ref('int_affected_contacts') }})
+    group by contact_id
+)
+select journal.contact_id
+from {{ ref('int_journal') }} as journal
+full outer join credits on journal.contact_id = credits.contact_id
+where journal.contact_id is null
+    or credits.contact_id is null
+    or credits.least_credit < 0
+    or credits.touch_count <> greatest(least(journal.touch_count, {{ var('history_touch_limit') }}), 1)
+    {% for name in attribution_model_names(is_data_driven=false) %}
+    or credits.{{ name }} <> 1
+    {% endfor %}
+{% endtest %}
+
+{#
+Counts that are brought up to date by what changed are those of all chains. Asked of all, and so in full builds only, where it
+is told by the ends of chains.
+#}
+{% test counts_are_those_of_all_chains(model) %}
+with counted as (
+    select
+        sum(case when to_channel is null then contact_count else 0 end) as contact_count,
+        sum(case when to_channel is null then other_count else 0 end) as other_count
+    from {{ model }}
+),
+chains as (
+    select
+        count(contact_id) as contact_count,
+        count(identifier_group) as other_count
+    from {{ ref('int_chains') }}
+)
+select counted.*
+from counted
+cross join chains
+where coalesce(counted.contact_count, 0) <> chains.contact_count
+    or coalesce(counted.other_count, 0) <> chains.other_count
+    or chains.contact_count <> (select count(*) from {{ ref('journal') }} where touch_count > 0)
+{% endtest %}
