@@ -173,6 +173,11 @@ than 253 characters: what is may have as many suffixes as it likes, and only tho
     cast(sum(case when {{ condition }} then 1 else 0 end) as bigint)
 {%- endmacro %}
 
+{# How much there is for one of another; null without the other. #}
+{% macro ratio(amount, count) -%}
+    cast({{ amount }} as double) / nullif(cast({{ count }} as double), 0)
+{%- endmacro %}
+
 {# The channel of contacts for which no touch counts. #}
 {% macro unattributed() -%}
     (unattributed)
