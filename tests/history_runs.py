@@ -63,7 +63,8 @@ class Difference:
 
     @property
     def owner(self) -> str:
-        return str(self.row[OWNER_COLUMN[self.mart]])
+        """Nobody's for what histories have in common."""
+        return str(self.row[OWNER_COLUMN[self.mart]]) if self.mart in OWNER_COLUMN else ""
 
     def __str__(self) -> str:
         values = {name: value for name, value in self.row.items() if value is not None}
@@ -191,8 +192,10 @@ class HistoryRun:
         if comparison == "reference":
             return self.differences_from_reference(step)
         if comparison == "full rebuild":
-            with self.attached(rebuilt=self.full_rebuild(step).file) as connection:
-                return differences(connection, "rebuilt.marts")
+            rebuilt = self.full_rebuild(step)
+            found = row_differences("stg_costs", cost_rows(self.warehouse), cost_rows(rebuilt))
+            with self.attached(rebuilt=rebuilt.file) as connection:
+                return found + differences(connection, "rebuilt.marts")
         if comparison == "published" and step.is_published:
             with self.attached(published=self.warehouse.folder / "marts.duckdb") as connection:
                 through = connection.execute("select data_through from published._meta").fetchone()
@@ -219,25 +222,15 @@ class HistoryRun:
         if not self.arrivals.accepted:
             return []
         expected = marts_of(self.arrivals, Settings(**step.settings), self.seeds)
-        found = []
+        found = row_differences("stg_costs", cost_rows(self.warehouse), expected.costs)
         with self.attached() as connection:
             for mart in MARTS:
                 given_rows = rows_of(connection, f"select * from incremental.marts.{mart}")
-                expected_rows = getattr(expected, mart)
-                columns = sorted((given_rows or expected_rows or [{}])[0])
-                given = {comparable(row, columns): row for row in given_rows}
-                wanted = {comparable(row, columns): row for row in expected_rows}
-                counts = Counter(comparable(row, columns) for row in given_rows)
-                counts.subtract(Counter(comparable(row, columns) for row in expected_rows))
-                found += [
-                    Difference(mart, "is there, should not be" if count > 0 else "is missing", (given | wanted)[key])
-                    for key, count in counts.items()
-                    if count
-                ]
+                found += row_differences(mart, given_rows, getattr(expected, mart))
         return found
 
     def data_through(self) -> date | None:
-        return max((day for _, day in self.arrivals.accepted), default=None)
+        return max((day for table, day in self.arrivals.accepted if table != "costs"), default=None)
 
     @contextmanager
     def attached(self, **files: Path) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -249,8 +242,13 @@ class HistoryRun:
 
     def mart_rows(self) -> dict[str, list[Row]]:
         """All rows of the histories as texts, the same under every host time zone."""
+        costs = [
+            tuple(None if value is None else str(value) for value in row.values())
+            for row in cost_rows(self.warehouse)
+            if row["source"] != NOBODY
+        ]
         with self.attached() as connection:
-            return {
+            return {"stg_costs": sorted(costs, key=repr)} | {
                 mart: connection.execute(
                     f"""
                     select columns(*)::varchar from incremental.marts.{mart}
@@ -259,6 +257,27 @@ class HistoryRun:
                 ).fetchall()
                 for mart in MARTS
             }
+
+
+def cost_rows(warehouse: Warehouse) -> list[dict[str, Any]]:
+    """A view can be read where it was made only."""
+    with warehouse.locked("test"), warehouse.connected() as connection:
+        return rows_of(connection, "from staging.stg_costs")
+
+
+def row_differences(
+    mart: str, given_rows: Sequence[Mapping[str, Any]], expected_rows: Sequence[Mapping[str, Any]]
+) -> list[Difference]:
+    columns = sorted((given_rows or expected_rows or [{}])[0])
+    given = {comparable(row, columns): row for row in given_rows}
+    wanted = {comparable(row, columns): row for row in expected_rows}
+    counts = Counter(comparable(row, columns) for row in given_rows)
+    counts.subtract(Counter(comparable(row, columns) for row in expected_rows))
+    return [
+        Difference(mart, "is there, should not be" if count > 0 else "is missing", (given | wanted)[key])
+        for key, count in counts.items()
+        if count
+    ]
 
 
 def differences(connection: duckdb.DuckDBPyConnection, other: str) -> list[Difference]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from golden_marts import as_golden_rows
+from history_runs import cost_rows
 from pipeline import MARTS, build_marts, built_marts, load_landing, rejected_rows, sorted_rows
 from random_deliveries import CHANGED_SETTINGS, FILE_FORMATS, random_deliveries, write_delivery
 from reference import Seeds, Settings, expected_marts
@@ -36,8 +37,8 @@ def test_a_random_history_gives_the_reference_marts(tmp_path: Path, seed: int) -
     build_marts(warehouse, rules)
 
     expected = expected_marts(deliveries, Settings(**changed), seeds)
-    given = built_marts(warehouse)
-    for mart in MARTS:
+    given = built_marts(warehouse) | {"costs": cost_rows(warehouse)}
+    for mart in (*MARTS, "costs"):
         rows = getattr(expected, mart)
         columns = sorted((given[mart] or rows or [{}])[0])
         assert sorted_rows(as_golden_rows(given[mart], columns)) == sorted_rows(as_golden_rows(rows, columns)), mart

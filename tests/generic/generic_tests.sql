@@ -1,9 +1,12 @@
-{# Tells rows apart, alone or with other columns: unique, and never null. One test for both, as each costs every build. #}
-{% test key(model, column_name=none, columns=none) %}
+{#
+Tells rows apart, alone or with other columns: unique, and never null but for `optional_columns`, of which null is a value
+like any other. One test for both, as each costs every build.
+#}
+{% test key(model, column_name=none, columns=none, optional_columns=[]) %}
 {% set columns = columns or [column_name] %}
-select {{ columns | join(', ') }}
+select {{ (columns + optional_columns) | join(', ') }}
 from {{ model }}
-group by {{ columns | join(', ') }}
+group by {{ (columns + optional_columns) | join(', ') }}
 having count(*) > 1 or {{ columns | join(' is null or ') }} is null
 {% endtest %}
 
