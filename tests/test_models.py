@@ -99,7 +99,7 @@ def test_keys_that_repeat_and_columns_that_are_empty_are_told(warehouse: Warehou
 def test_unit_tests_say_which_rule_they_are_about() -> None:
     for file in PROPERTY_FILES:
         for unit_test in yaml.safe_load(file.read_text("utf-8")).get("unit_tests", []):
-            assert unit_test["description"].startswith(("R", "Deliveries", "Marts")), unit_test["name"]
+            assert unit_test["description"].startswith(("R", "Attribution", "Deliveries", "Marts")), unit_test["name"]
 
 
 # Documentation

@@ -139,8 +139,8 @@ def test_what_does_not_add_up_is_not_published(warehouse: Warehouse, breakage: s
     # Costs are published as they are told of channels, so what is lost or doubled there is for the tests before.
     if "source and medium" in breakage:
         statement = (
-            "create or replace view marts.channel_costs as select * replace (amount + 1 as amount) "
-            "from intermediate.int_channel_costs"
+            "create or replace view marts.channel_costs as select cost_date, widget_id, source as channel, source, medium, "
+            "campaign, amount + 1 as amount, impressions, clicks from staging.stg_costs"
         )
     change(warehouse, statement)
     with pytest.raises(PublicationError, match=AUDITED[breakage]):

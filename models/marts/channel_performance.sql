@@ -29,7 +29,7 @@ costs as (
         sum(amount) as spend,
         sum(impressions) as impressions,
         sum(clicks) as clicks
-    from {{ ref('int_channel_costs') }}
+    from {{ ref('channel_costs') }}
     group by cost_date, channel, campaign
 
 ),
