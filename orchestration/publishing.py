@@ -260,6 +260,7 @@ def _write(connection: duckdb.DuckDBPyConnection, file: Path, number: int, forme
         for mart in MARTS:
             connection.execute(f"create table published.{mart} as select * from marts.{mart}")
         row_counts = {mart: _count(connection, f"published.{mart}") for mart in MARTS}
+        connection.execute("create table published.metric_days as from marts.metric_days order by metric_date")
         changes = _write_changes(connection, former)
         connection.execute(
             """
