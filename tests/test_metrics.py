@@ -1,0 +1,191 @@
+"""What `mf` says of the published file is what plain SQL says."""
+
+import csv
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import date
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import yaml
+from pipeline import build_marts, load_landing
+
+from orchestration.building import fingerprint
+from orchestration.demo import write_demo
+from orchestration.publishing import Publications
+from orchestration.settings import PROJECT_DIR, Rules
+from orchestration.warehouse import Warehouse
+
+COMMANDS = Path(sys.executable).parent
+DEFINED = [yaml.safe_load(file.read_text("utf-8")) for file in sorted((PROJECT_DIR / "metrics").glob("*.yml"))]
+METRICS = [metric for file in DEFINED for metric in file["metrics"]]
+SAVED_QUERIES = [query for file in DEFINED for query in file["saved_queries"]]
+# What each metric is of a group of rows.
+OF_THE_JOURNAL = {
+    "contacts": "count(*)",
+    "multichannel_contacts": "count(*) filter (where icon = 'multichannel')",
+    "multichannel_share": "count(*) filter (where icon = 'multichannel') / count(*)",
+    "touches_per_contact": "sum(touch_count) / count(*)",
+    "seconds_to_contact": "median(epoch_us(contacted_at) - epoch_us(first_touch_at)) / 1e6",
+}
+Row = tuple[Any, ...]
+
+
+class Published:
+    """A published file, and `mf` to ask it."""
+
+    def __init__(self, folder: Path, warehouse: Warehouse) -> None:
+        self.warehouse = warehouse
+        self.link = Publications(warehouse).link
+        self.answer = folder / "answer.csv"
+        self.environment = os.environ | {
+            "DBT_TARGET": "published",
+            "WAREHOUSE_DIR": str(warehouse.folder),
+            "DBT_LOG_PATH": str(folder / "logs"),
+            "TMPDIR": str(folder),
+        }
+        self.run("dbt", "--quiet", "parse")
+
+    def run(self, command: str, *arguments: str) -> str:
+        outcome = subprocess.run(
+            [COMMANDS / command, *arguments], cwd=PROJECT_DIR, env=self.environment, capture_output=True, text=True
+        )
+        assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+        return outcome.stdout
+
+    def ask(self, *arguments: str) -> list[dict[str, str]]:
+        """The rows that `mf query` answers with."""
+        self.answer.unlink(missing_ok=True)
+        self.run("mf", "query", "--quiet", "--csv", str(self.answer), *arguments)
+        with open(self.answer, encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    def metrics(self, names: Sequence[str], group_by: Sequence[str], *arguments: str) -> list[Row]:
+        """The groups and their metrics, in the order of groups."""
+        grouping = ("--group-by", ",".join(group_by)) if group_by else ()
+        rows = self.ask("--metrics", ",".join(names), *grouping, *arguments)
+        return sorted(
+            (*(row[name] for name in group_by), *(float(row[name]) if row[name] else None for name in names))
+            for row in rows
+        )
+
+    def select(self, query: str) -> list[Row]:
+        with duckdb.connect(str(self.link), read_only=True) as connection:
+            return connection.execute(query).fetchall()
+
+    def by_hand(self, table: str, metrics: Sequence[str], group_by: Sequence[str], where: str = "true") -> list[Row]:
+        """The same by SQL, near enough: sums of fractions depend on their order."""
+        groups = [f"cast({group} as varchar)" for group in group_by]
+        rows = self.select(f"select {', '.join([*groups, *metrics])} from {table} where {where} group by all")
+        return sorted((*row[: len(groups)], *map(near, row[len(groups) :])) for row in rows)
+
+
+def near(value: Any) -> Any:
+    return None if value is None else pytest.approx(float(value), rel=1e-9)
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    folder = tmp_path_factory.mktemp("metrics")
+    rules = Rules.read()
+    write_demo(folder / "landing", days=20, touches=8_000, last_day=date(2026, 3, 31))
+    warehouse = Warehouse(folder / "warehouse")
+    load_landing(warehouse, folder / "landing", rules)
+    build_marts(warehouse, rules)
+    with warehouse.locked("test"):
+        Publications(warehouse).publish(rules)
+    return Published(folder, warehouse)
+
+
+@pytest.mark.parametrize(
+    ("asked", "by_hand"),
+    [
+        ([], []),
+        (["metric_time__week"], ["cast(date_trunc('week', contact_date) as timestamp)"]),
+        (["contact__widget_name", "contact__contact_type"], ["widget_name", "contact_type"]),
+        (["client"], ["client_id"]),
+    ],
+)
+def test_metrics_of_the_journal_are_what_sql_says(published: Published, asked: list[str], by_hand: list[str]) -> None:
+    said = published.metrics(list(OF_THE_JOURNAL), asked)
+
+    assert said == published.by_hand("journal", list(OF_THE_JOURNAL.values()), by_hand)
+    assert len(said) > 1 or not asked
+
+
+def test_a_metric_of_some_contacts_is_what_sql_says(published: Published) -> None:
+    where = "{{ Dimension('contact__icon') }} = 'multichannel' and {{ TimeDimension('metric_time', 'day') }} >= '2026-03-25'"
+
+    assert published.metrics(list(OF_THE_JOURNAL), ["contact__brand_id"], "--where", where) == published.by_hand(
+        "journal", list(OF_THE_JOURNAL.values()), ["brand_id"], "is_multichannel and contact_date >= '2026-03-25'"
+    )
+
+
+def test_growth_compares_with_the_week_before(published: Published) -> None:
+    counts = published.select(
+        "select count(*) from journal group by date_trunc('week', contact_date) order by any_value(contact_date)"
+    )
+    growth = published.metrics(["contact_growth"], ["metric_time__week"])
+
+    assert len(counts) >= 3
+    assert [row[1] for row in growth] == [
+        None,
+        *(pytest.approx(after / before - 1) for (before,), (after,) in pairwise(counts)),
+    ]
+
+
+def test_days_of_metrics_have_no_gaps(published: Published) -> None:
+    ((first, last),) = published.select("select min(contact_date), max(contact_date) from journal")
+
+    assert published.select("from metric_days order by metric_date") == published.select(
+        f"select cast(range as date) from range(date '{first}', date '{last}' + 1, interval 1 day)"
+    )
+
+
+def test_metrics_are_answered_while_a_load_has_the_private_file(published: Published) -> None:
+    with published.warehouse.locked("test"), published.warehouse.connected():
+        assert published.metrics(["contacts"], []) == published.by_hand("journal", ["count(*)"], [])
+
+
+def test_all_that_is_defined_fits_the_published_file(published: Published) -> None:
+    assert "ERRORS: 0, FUTURE_ERRORS: 0, WARNINGS: 0" in published.run("mf", "validate-configs")
+
+
+def test_all_metrics_are_listed_and_described(published: Published) -> None:
+    listed = published.run("mf", "list", "metrics")
+
+    for metric in METRICS:
+        assert f"{metric['name']}: " in listed
+        assert metric["label"] and metric["description"]
+
+
+@pytest.mark.parametrize("query", SAVED_QUERIES, ids=lambda query: query["name"])
+def test_a_saved_query_answers(published: Published, query: dict[str, Any]) -> None:
+    rows = published.ask("--saved-query", query["name"])
+
+    assert rows and set(query["query_params"]["metrics"]) < set(rows[0])
+    assert query["label"] and query["description"].endswith("?")
+
+
+def test_nothing_can_be_written_by_the_target(published: Published) -> None:
+    outcome = subprocess.run(
+        [COMMANDS / "dbt", "run", "--select", "metric_days"],
+        cwd=PROJECT_DIR, env=published.environment, capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert outcome.returncode != 0
+    assert "read-only" in outcome.stdout
+
+
+def test_another_metric_is_no_reason_to_build_everything_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    before = fingerprint(Rules.read())
+    for part in ("dbt_project.yml", "models", "macros", "seeds", "tests"):
+        (tmp_path / part).symlink_to(PROJECT_DIR / part)
+    monkeypatch.setattr("orchestration.building.PROJECT_DIR", tmp_path)
+
+    assert fingerprint(Rules.read()) == before
