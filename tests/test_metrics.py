@@ -33,6 +33,12 @@ OF_THE_JOURNAL = {
     "touches_per_contact": "sum(touch_count) / count(*)",
     "seconds_to_contact": "median(epoch_us(contacted_at) - epoch_us(first_touch_at)) / 1e6",
 }
+OF_CREDITS = {"credited_contacts": "sum(credit)", "credited_value": "sum(credited_value)"}
+OF_PERFORMANCE = {
+    "spend": "sum(spend)",
+    "cost_per_contact": "sum(spend) / nullif(sum(credited_contacts), 0)",
+    "return_on_spend": "sum(credited_value) / nullif(sum(spend), 0)",
+}
 Row = tuple[Any, ...]
 
 
@@ -80,7 +86,7 @@ class Published:
 
     def by_hand(self, table: str, metrics: Sequence[str], group_by: Sequence[str], where: str = "true") -> list[Row]:
         """The same by SQL, near enough: sums of fractions depend on their order."""
-        groups = [f"cast({group} as varchar)" for group in group_by]
+        groups = [f"coalesce(cast({group} as varchar), '')" for group in group_by]
         rows = self.select(f"select {', '.join([*groups, *metrics])} from {table} where {where} group by all")
         return sorted((*row[: len(groups)], *map(near, row[len(groups) :])) for row in rows)
 
@@ -139,8 +145,73 @@ def test_growth_compares_with_the_week_before(published: Published) -> None:
     ]
 
 
+def by_model(model: str) -> tuple[str, str]:
+    return "--where", f"{{{{ Entity('attribution_model') }}}} = '{model}'"
+
+
+@pytest.mark.parametrize("model", ["first_touch", "linear"])
+@pytest.mark.parametrize(
+    ("asked", "by_hand"),
+    [
+        ([], []),
+        (["metric_time__week", "channel"], ["cast(date_trunc('week', performance_date) as timestamp)", "channel"]),
+        (["channel", "campaign"], ["channel", "campaign"]),
+    ],
+)
+def test_metrics_of_performance_are_what_sql_says(
+    published: Published, asked: list[str], by_hand: list[str], model: str
+) -> None:
+    said = published.metrics(list(OF_PERFORMANCE), asked, *by_model(model))
+
+    assert said == published.by_hand(
+        "channel_performance", list(OF_PERFORMANCE.values()), by_hand, f"model = '{model}'"
+    )
+    assert any(None not in row for row in said)
+
+
+def test_models_are_compared_by_grouping(published: Published) -> None:
+    performance = published.metrics(list(OF_PERFORMANCE), ["attribution_model"])
+    credits = published.metrics(list(OF_CREDITS), ["attribution_model"])
+
+    assert performance == published.by_hand("channel_performance", list(OF_PERFORMANCE.values()), ["model"])
+    assert credits == published.by_hand("channel_attribution", list(OF_CREDITS.values()), ["model"])
+    assert len(performance) == len(credits) > 1
+
+
+def test_credits_can_be_asked_for_by_what_is_known_of_the_contact(published: Published) -> None:
+    said = published.metrics(list(OF_CREDITS), ["contact__widget_name", "credit__source"], *by_model("linear"))
+
+    assert said and said == published.by_hand(
+        "channel_attribution inner join (select contact_id, widget_name from journal) using (contact_id)",
+        list(OF_CREDITS.values()), ["widget_name", "source"], "model = 'linear'",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("asked", [[], ["channel"]])
+def test_without_a_model_only_what_was_spent_is_told(published: Published, asked: list[str]) -> None:
+    rows = published.metrics([*OF_CREDITS, "cost_per_contact", "return_on_spend", "spend"], asked)
+
+    assert {value for row in rows for value in row[len(asked) : -1]} == {None}
+    assert [(*row[: len(asked)], row[-1]) for row in rows] == published.by_hand(
+        "channel_performance", ["sum(spend)"], asked, "model = 'linear'"
+    )
+
+
+def test_performance_is_told_for_every_model(published: Published) -> None:
+    """What was spent is the sum over models divided by how many they are."""
+    assert not published.select(
+        """
+        select performance_date, channel, campaign from channel_performance group by all
+        having count(*) <> (select count(distinct model) from channel_performance) or min(spend) <> max(spend)
+        """
+    )
+
+
 def test_days_of_metrics_have_no_gaps(published: Published) -> None:
-    ((first, last),) = published.select("select min(contact_date), max(contact_date) from journal")
+    ((first, last),) = published.select("""
+        select min(day), max(day)
+        from (select contact_date as day from journal union all select performance_date from channel_performance)
+        """)
 
     assert published.select("from metric_days order by metric_date") == published.select(
         f"select cast(range as date) from range(date '{first}', date '{last}' + 1, interval 1 day)"
