@@ -291,3 +291,8 @@ million keys, ten or so are found for a hundred thousand that aren't among them;
     {% if not loop.last %}union all{% endif %}
     {%- endfor -%}
 {%- endmacro %}
+
+{# All days from the first to the last, a row each. #}
+{% macro each_day(first_day, last_day) -%}
+    unnest(cast(range({{ first_day }}, {{ last_day }} + 1, interval 1 day) as date[]))
+{%- endmacro %}

@@ -34,6 +34,7 @@ MARTS = (
     "touch_credits",
     "channel_costs",
     "channel_performance",
+    "metric_days",
 )
 # Published as they are: views over those.
 VIEWS = ("channel_attribution",)
