@@ -21,12 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from attribution_oracle import MODELS_BY_WORTH
 from dbt_common.events.base_types import EventMsg
 from forks import Warm
-from pipeline import MARTS, load_landing, rows_of
+from pipeline import load_landing, rows_of
 from random_deliveries import write_delivery
 from random_histories import NOBODY, Calendar, Folder, History, PlacedRow, Step, combined_delivery
 from reference import Arrivals, Delivery, Seeds, Settings, marts_of
+from reference_attribution import as_given, worths_in
 
 from orchestration import building
 from orchestration.building import MENDED, build
@@ -35,12 +37,39 @@ from orchestration.settings import PROJECT_DIR, Rules
 from orchestration.warehouse import Warehouse
 
 COMPARISONS = ("reference", "published", "full rebuild")
-OWNER_COLUMN = {
-    "journal": "contact_id",
-    "client_card": "first_contact_id",
-    "interaction_history": "contact_id",
-    "client_history": "contact_id",
-}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Columns of a mart, by default all, that are compared row by row; whose a row is tells an id in its owner column.
+
+    Without an owner column rows are everybody's: what they say is made of the rows of all histories.
+    """
+
+    mart: str
+    owner_column: str | None = None
+    only: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+
+    @property
+    def query(self) -> str:
+        return ", ".join(self.only) or (f"* exclude ({', '.join(self.without)})" if self.without else "*")
+
+    def columns_of(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: row[name] for name in self.only or row if name not in self.without}
+
+
+COMPARED = (
+    Compared("journal", "contact_id"),
+    Compared("client_card", "first_contact_id"),
+    Compared("interaction_history", "contact_id"),
+    Compared("client_history", "contact_id"),
+    Compared("touch_credits", "contact_id", without=MODELS_BY_WORTH),
+    Compared("touch_credits", only=("contact_id", "touch_rank", *MODELS_BY_WORTH)),
+    Compared("touch_chains"),
+    Compared("channel_participation"),
+    Compared("channel_worths"),
+)
 SHOWN_ROWS = 6
 Row = tuple[str | None, ...]
 
@@ -57,13 +86,18 @@ class Fault:
 
 @dataclass(frozen=True)
 class Difference:
-    mart: str
+    compared: Compared
     side: str
     row: Mapping[str, Any]
 
     @property
-    def owner(self) -> str:
-        return str(self.row[OWNER_COLUMN[self.mart]])
+    def mart(self) -> str:
+        return self.compared.mart
+
+    @property
+    def owner(self) -> str | None:
+        """None is everybody."""
+        return str(self.row[self.compared.owner_column]) if self.compared.owner_column else None
 
     def __str__(self) -> str:
         values = {name: value for name, value in self.row.items() if value is not None}
@@ -123,7 +157,7 @@ class HistoryRun:
                 if compared_steps is not None and number not in compared_steps:
                     continue
                 try:
-                    differing = by_namespace(self.compare(step, comparison), namespaces)
+                    differing = by_namespace(told(self.compare(step, comparison), is_first=not found), namespaces)
                 except Exception as error:
                     return [*found, Fault(number, comparison, None, f"{type(error).__name__}: {error}")]
                 for namespace, own in differing.items():
@@ -218,19 +252,25 @@ class HistoryRun:
     def differences_from_reference(self, step: Step) -> list[Difference]:
         if not self.arrivals.accepted:
             return []
-        expected = marts_of(self.arrivals, Settings(**step.settings), self.seeds)
         found = []
         with self.attached() as connection:
-            for mart in MARTS:
-                given_rows = rows_of(connection, f"select * from incremental.marts.{mart}")
-                expected_rows = getattr(expected, mart)
+            worths = worths_in(rows_of(connection, "from incremental.marts.channel_worths"))
+            expected = marts_of(self.arrivals, Settings(**step.settings), self.seeds, worths)
+            for compared in COMPARED:
+                given_rows = rows_of(connection, f"select {compared.query} from incremental.marts.{compared.mart}")
+                expected_rows = [
+                    compared.columns_of(row)
+                    for row in as_given(compared.mart, getattr(expected, compared.mart), given_rows)
+                ]
                 columns = sorted((given_rows or expected_rows or [{}])[0])
                 given = {comparable(row, columns): row for row in given_rows}
                 wanted = {comparable(row, columns): row for row in expected_rows}
                 counts = Counter(comparable(row, columns) for row in given_rows)
                 counts.subtract(Counter(comparable(row, columns) for row in expected_rows))
                 found += [
-                    Difference(mart, "is there, should not be" if count > 0 else "is missing", (given | wanted)[key])
+                    Difference(
+                        compared, "is there, should not be" if count > 0 else "is missing", (given | wanted)[key]
+                    )
                     for key, count in counts.items()
                     if count
                 ]
@@ -251,33 +291,41 @@ class HistoryRun:
         """All rows of the histories as texts, the same under every host time zone."""
         with self.attached() as connection:
             return {
-                mart: connection.execute(
+                f"{compared.mart} {compared.query}": connection.execute(
                     f"""
-                    select columns(*)::varchar from incremental.marts.{mart}
-                    where not starts_with({OWNER_COLUMN[mart]}, '{NOBODY}') order by all
+                    select columns(*)::varchar from (select {compared.query} from incremental.marts.{compared.mart})
+                    where not starts_with({compared.owner_column or "''"}, '{NOBODY}') order by all
                     """
                 ).fetchall()
-                for mart in MARTS
+                for compared in COMPARED
             }
 
 
 def differences(connection: duckdb.DuckDBPyConnection, other: str) -> list[Difference]:
     """Rows of marts that are not in both databases equally often."""
     found = []
-    for mart in MARTS:
-        ours, theirs = f"from incremental.marts.{mart}", f"from {other}.{mart}"
+    for compared in COMPARED:
+        ours, theirs = (
+            f"select {compared.query} from {database}.{compared.mart}" for database in ("incremental.marts", other)
+        )
         for side, query in (
             ("is there, should not be", f"{ours} except all {theirs}"),
             ("is missing", f"{theirs} except all {ours}"),
         ):
-            found += [Difference(mart, side, row) for row in rows_of(connection, query)]
+            found += [Difference(compared, side, row) for row in rows_of(connection, query)]
     return found
+
+
+def told(some: Sequence[Difference], is_first: bool) -> list[Difference]:
+    """What somebody's own rows differ in; else what everybody's do, unless that may follow from an earlier fault."""
+    own = [difference for difference in some if difference.owner is not None]
+    return own or (list(some) if is_first else [])
 
 
 def by_namespace(some: Sequence[Difference], namespaces: set[str]) -> dict[str | None, list[Difference]]:
     grouped: dict[str | None, list[Difference]] = {}
     for difference in some:
-        owner = next((namespace for namespace in namespaces if difference.owner.startswith(namespace)), None)
+        owner = next((namespace for namespace in namespaces if (difference.owner or "").startswith(namespace)), None)
         grouped.setdefault(owner, []).append(difference)
     return grouped
 
