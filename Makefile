@@ -5,7 +5,7 @@ DEMO := LANDING_DIR=$(CURDIR)/data/demo/landing WAREHOUSE_DIR=$(CURDIR)/data/dem
 # File by file, those that take longest first.
 PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install run dev test torture lint mutants bench-growth bench-volume bench-crowds lock clean
+.PHONY: help install run dev metrics test torture lint mutants bench-growth bench-volume bench-crowds lock clean
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -35,6 +35,14 @@ run: install  ## Demo deliveries, load, and a look at the result
 dev: install  ## Dagster in a browser, with schedule, sensors and a lasting history (DEMO_DATA=1: on the demo data)
 	mkdir -p data/dagster && cp dagster.yaml data/dagster/
 	$(if $(DEMO_DATA),$(DEMO)) DAGSTER_HOME=$(CURDIR)/data/dagster PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dagster dev
+
+# What is in .env counts here too. `mf` leaves a pickle in the temporary folder and reads it again: not one that all share.
+MF := DBT_TARGET=published TMPDIR=$(CURDIR)/target $(if $(wildcard .env),$(BIN)/dotenv -f .env run --no-override )$(BIN)
+
+metrics: install  ## Ask for metrics (QUERY="--metrics contacts --group-by metric_time__week"; without: list them; DEMO_DATA=1: the demo's)
+	@mkdir -p target
+	@$(if $(DEMO_DATA),$(DEMO)) $(MF)/dbt --quiet parse
+	@$(if $(DEMO_DATA),$(DEMO)) $(MF)/mf $(if $(QUERY),query $(QUERY),list metrics)
 
 test: install  ## All tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -74,7 +74,7 @@ def _write_day(
     connection: duckdb.DuckDBPyConnection, landing: Path, day: date, volume: Volume, crowd: Crowd | None
 ) -> None:
     number = f"{(day - FIRST_DAY).days}::bigint"
-    queries = {"touches": {"part-1": f"touches_of({number})"}, "contacts": {"part-1": f"contacts_of({number})"}}
+    queries = {table: {"part-1": f"{table}_of({number})"} for table in ("touches", "contacts", "costs")}
     if crowd:
         queries["touches"]["part-2"] = f"crowd_touches({number}, '{crowd.name}', {crowd.touches}, {crowd.cookies})"
         queries["contacts"]["part-2"] = (

@@ -2,8 +2,8 @@
 -- So a day's delivery is the same however many days are written, nothing is planned ahead, and no memory is needed.
 --
 -- deliveries.py defines the macros seed(), touch_count() and contact_count() and the table widget, runs this file
--- once, and copies out touches_of(day) and contacts_of(day). Days are numbered from 1 January 2015, persons by the
--- day that made them and a number on that day. Times are seconds of Moscow's clock.
+-- once, and copies out touches_of(day), contacts_of(day) and costs_of(day). Days are numbered from 1 January 2015,
+-- persons by the day that made them and a number on that day. Times are seconds of Moscow's clock.
 
 
 -- Chance ------------------------------------------------------------------------------------------
@@ -363,6 +363,27 @@ create macro contacts_of(day) as table
     from written
     inner join widget on widget_slot(written.person_key) = widget.widget_slot
     order by written.contact_day, written.second, contact_id;
+
+-- What every offer cost in every channel that is paid by the click: few rows, however many touches there are. Of a hundred,
+-- one corrects the day before.
+create macro costs_of(day) as table
+    with paid as (
+        select source, medium, campaign, key_of('cost ' || concat_ws(' ', source, medium, campaign), day) as cost_key
+        from (select distinct source, medium from arrival where medium in ('cpc', 'referral', 'maps'))
+        cross join offer
+    )
+
+    select
+        date_of(day - if(dice(cost_key, 'correction', 100) = 0, 1, 0)) as cost_date,
+        source,
+        medium,
+        campaign,
+        ((100 + small_dice(cost_key, 'amount', 500000)) / 100)::decimal(18, 2) as amount,
+        'RUB' as currency,
+        100 + small_dice(cost_key, 'impressions', 20000) as impressions,
+        small_dice(cost_key, 'clicks', 100) as clicks
+    from paid
+    order by source, medium, campaign;
 
 
 -- Crowds ------------------------------------------------------------------------------------------

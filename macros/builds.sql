@@ -1,3 +1,8 @@
+{# R9: the last loaded day, of live loads. What was spent on a day says nothing of whether its touches and contacts are all there. #}
+{% macro last_loaded_day() -%}
+    max(case when table_name in ('touches', 'contacts') then load_day end)
+{%- endmacro %}
+
 {#
 The ledger of builds. Any dbt command that changes tables opens an entry; only one that built and tested
 everything closes it as passed. Publication asks for the last entry, whoever ran dbt.
@@ -11,7 +16,7 @@ everything closes it as passed. Publication asks for the last entry, whoever ran
             greatest(get_current_timestamp(), (select max(started_at) + to_microseconds(1) from raw.builds)),
             'running',
             (select max(load_id) from raw.loads),
-            (select max(load_day) from raw.loads where outcome = 'loaded' and superseded_by is null),
+            (select {{ last_loaded_day() }} from raw.loads where outcome = 'loaded' and superseded_by is null),
             {{ flags.FULL_REFRESH }},
             nullif('{{ env_var('BUILD_REASON', '') | replace("'", "''") }}', ''),
             cast(nullif('{{ env_var('BUILD_SETTINGS', '') | replace("'", "''") }}', '') as json),

@@ -1,4 +1,7 @@
-{# Schemas are called exactly raw, staging, intermediate and marts, so that an asset's key is its schema and name. #}
+{#
+Schemas are called exactly raw, staging, intermediate and marts, so that an asset's key is its schema and name. The published
+file has one for all.
+#}
 {% macro generate_schema_name(custom_schema_name, node) -%}
-    {{ custom_schema_name or target.schema }}
+    {{ target.schema if target.name == 'published' else custom_schema_name or target.schema }}
 {%- endmacro %}

@@ -41,11 +41,20 @@ earlier: a local time minus the offset in force a day before is right for the fi
     end
 {%- endmacro %}
 
-{# Whole seconds, not negative. #}
-{% macro seconds(column) -%}
+{# A calendar day as ISO 8601 writes it, without a time. #}
+{% macro date(column) -%}
+    case when regexp_full_match({{ column }}, '\d{4}-\d{2}-\d{2}') then try_cast({{ column }} as date) end
+{%- endmacro %}
+
+{# A count: not negative, and of decimals only zeros. #}
+{% macro whole_number(column) -%}
     case
         when regexp_full_match({{ column }}, '\d+(\.0+)?') then try_cast(split_part({{ column }}, '.', 1) as bigint)
     end
+{%- endmacro %}
+
+{% macro seconds(column) -%}
+    {{ whole_number(column) }}
 {%- endmacro %}
 
 {% macro boolean(column) -%}
@@ -58,6 +67,11 @@ earlier: a local time minus the offset in force a day before is right for the fi
 {# An amount in the report's currency. #}
 {% macro money(column) -%}
     case when regexp_full_match({{ column }}, '[+-]?\d+(\.\d+)?') then try_cast({{ column }} as decimal(18, 2)) end
+{%- endmacro %}
+
+{# A currency's three letters, in any letter case. #}
+{% macro currency(column) -%}
+    case when regexp_full_match({{ column }}, '[A-Za-z]{3}') then upper({{ column }}) end
 {%- endmacro %}
 
 {# A JSON list of text. #}

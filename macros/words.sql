@@ -173,6 +173,11 @@ than 253 characters: what is may have as many suffixes as it likes, and only tho
     cast(sum(case when {{ condition }} then 1 else 0 end) as bigint)
 {%- endmacro %}
 
+{# How much there is for one of another; null without the other. #}
+{% macro ratio(amount, count) -%}
+    cast({{ amount }} as double) / nullif(cast({{ count }} as double), 0)
+{%- endmacro %}
+
 {# The channel of contacts for which no touch counts. #}
 {% macro unattributed() -%}
     (unattributed)
@@ -285,4 +290,9 @@ million keys, ten or so are found for a hundred thousand that aren't among them;
     select '{{ value }}' as {{ column }}
     {% if not loop.last %}union all{% endif %}
     {%- endfor -%}
+{%- endmacro %}
+
+{# All days from the first to the last, a row each. #}
+{% macro each_day(first_day, last_day) -%}
+    unnest(cast(range({{ first_day }}, {{ last_day }} + 1, interval 1 day) as date[]))
 {%- endmacro %}

@@ -149,7 +149,9 @@ def raw_asset(table: str) -> dg.AssetsDefinition:
                 "messages": [load.message or "" for load in failures],
             },
         )
-        absent = [str(day) for day in days if day not in found]
+        # Who delivers some of an optional table wants to know of the days that it is missing on; who delivers none doesn't.
+        is_expected = not delivered_tables()[table].is_optional or (settings.landing_dir / table).exists()
+        absent = [str(day) for day in days if day not in found and is_expected]
         if absent:
             log.warning("no delivery of %s for %s: nothing is loaded for these days", table, _shortened(absent))
         yield dg.AssetCheckResult(

@@ -31,7 +31,8 @@ log = logging.getLogger("orchestration")
 
 # What a build depends on besides the data: all that dbt reads, and the packages that decide values.
 BUILT_FROM = ("dbt_project.yml", "models", "macros", "seeds", "tests/generic")
-BUILD = ("build", "--exclude-resource-type", "unit_test")
+# Saved queries are asked of what is published; dbt would count them among what it built.
+BUILD = ("build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "saved_query")
 # Seeds that have changed are a reason to build everything; those that haven't are there, and tested.
 WITHOUT_SEEDS = ("--exclude", "resource_type:seed")
 # Why a full build follows an incremental one of which only tests failed.
@@ -382,7 +383,8 @@ def _manifest(rules: Rules) -> Manifest:
 def _parsing_fingerprint(rules: Rules) -> str:
     """Changes whenever dbt could make something else of the project."""
     digest = _digest_of_project()
-    for file in (PROJECT_DIR / "profiles.yml", *sorted((PROJECT_DIR / "tests").rglob("*.sql"))):
+    others = (*sorted((PROJECT_DIR / "tests").rglob("*.sql")), *sorted((PROJECT_DIR / "metrics").rglob("*.yml")))
+    for file in (PROJECT_DIR / "profiles.yml", *others):
         digest.update(file.relative_to(PROJECT_DIR).as_posix().encode() + b"\0" + file.read_bytes())
     for package in PARSING_PACKAGES:
         digest.update(f"{package} {importlib.metadata.version(package)}\0".encode())

@@ -21,7 +21,7 @@ from orchestration.contracts import delivered_tables
 from orchestration.demo import write_demo
 from orchestration.landing import Delivery, Landing, scan
 from orchestration.loading import known_signatures, pending
-from orchestration.publishing import MARTS, PublicationError, Publications, freshness, last_settings, read_ledger
+from orchestration.publishing import MARTS, VIEWS, PublicationError, Publications, freshness, last_settings, read_ledger
 from orchestration.settings import Rules, Settings, SettingsError
 from orchestration.space import ResourcesError, check_load, explained
 from orchestration.warehouse import Warehouse, WarehouseBusyError
@@ -333,7 +333,7 @@ def export(
     out.mkdir(parents=True, exist_ok=True)
     with duckdb.connect(str(publications.file(current)), read_only=True) as connection:
         connection.execute("set TimeZone = 'UTC'")
-        for mart in MARTS:
+        for mart in (*MARTS, *VIEWS):
             unfinished = out / f".{mart}.parquet.part"
             target = str(unfinished).replace("'", "''")
             connection.execute(f"copy {mart} to '{target}' (format parquet, compression zstd)")

@@ -18,12 +18,20 @@ class Column:
     type: str
     is_required: bool
     words: tuple[str, ...]
+    setting: str | None
+    """The setting that names the only word, where that isn't fixed."""
+
+    def known_words(self, rules: Rules) -> tuple[str, ...]:
+        """All that the column may say; none if it may say anything."""
+        return (getattr(rules, self.setting),) if self.setting else self.words
 
 
 @dataclass(frozen=True)
 class Table:
     name: str
     columns: tuple[Column, ...]
+    is_optional: bool
+    """Whether it is no matter if none of it are delivered."""
 
     @cached_property
     def column_names(self) -> tuple[str, ...]:
@@ -43,17 +51,18 @@ def _raw_source() -> dict[str, dict]:
 @cache
 def delivered_tables() -> dict[str, Table]:
     """The tables that deliveries fill, by name."""
+    described = {name: (table, table.get("config", {}).get("meta", {})) for name, table in _raw_source().items()}
     return {
-        name: Table(name, tuple(_delivered_columns(table)))
-        for name, table in _raw_source().items()
-        if table.get("config", {}).get("meta", {}).get("is_delivered")
+        name: Table(name, tuple(_delivered_columns(table)), meta.get("is_optional", False))
+        for name, (table, meta) in described.items()
+        if meta.get("is_delivered")
     }
 
 
 def _delivered_columns(table: dict) -> list[Column]:
     described = [(column["name"], column.get("config", {}).get("meta")) for column in table["columns"]]
     return [
-        Column(name, meta["type"], meta.get("required", False), tuple(meta.get("words", ())))
+        Column(name, meta["type"], meta.get("required", False), tuple(meta.get("words", ())), meta.get("setting"))
         for name, meta in described
         if meta is not None
     ]

@@ -15,6 +15,7 @@ import duckdb
 GENERATOR = Path(__file__).with_name("demo.sql")
 MEMORY_LIMIT = "2GB"
 FILE_NAME = "part-1.csv"
+VIEWS = {"touches": "touch_file", "contacts": "contact_file", "costs": "cost_file"}
 
 # DuckDB writes every line in full, so the cut ones are added by hand: what an exporter leaves when
 # it dies. A file gets one only if it has enough rows to carry it.
@@ -57,7 +58,7 @@ def write_demo(
         last_day = datetime.now(ZoneInfo("Europe/Moscow")).date() - timedelta(days=1)
     first_day = last_day - timedelta(days=days - 1)
 
-    rows = {"touches": 0, "contacts": 0}
+    rows = dict.fromkeys(VIEWS, 0)
     out.mkdir(parents=True, exist_ok=True)
     # Beside the deliveries, because a large demo's plans need a large disk, and that is where one
     # is; the leading dot keeps the folder out of every listing.
@@ -116,12 +117,11 @@ def write_delivery(connection: duckdb.DuckDBPyConnection, out: Path, table: str,
     file = out / table / day.isoformat() / FILE_NAME
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f"{file.name}.part")
-    view = {"touches": "touch_file", "contacts": "contact_file"}[table]
     target = str(part).replace("'", "''")
-    copied = connection.execute(f"copy (from {view}) to '{target}' (format csv, header)").fetchone()
+    copied = connection.execute(f"copy (from {VIEWS[table]}) to '{target}' (format csv, header)").fetchone()
     assert copied is not None
     row_count: int = copied[0]
-    if row_count >= ROWS_FOR_A_CUT_LINE and day_index % DAYS_BETWEEN_CUT_LINES == 0:
+    if table in CUT_LINE and row_count >= ROWS_FOR_A_CUT_LINE and day_index % DAYS_BETWEEN_CUT_LINES == 0:
         with part.open("a", encoding="utf-8", newline="") as lines:
             lines.write(CUT_LINE[table].format(day=day) + "\n")
         row_count += 1

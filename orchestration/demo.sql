@@ -2,7 +2,7 @@
 --
 -- Read by demo.py, which sets the variables seed, touch_count, day_count and first_day, runs this
 -- file once, and then asks for each day's delivery: it sets day_index and copies out the views
--- touch_file and contact_file.
+-- touch_file, contact_file and cost_file.
 --
 -- Nine touches in ten belong to people who never make contact. Those are not stored anywhere: each
 -- is computed from its number on the day that it is written, which is what keeps memory bounded.
@@ -1202,3 +1202,161 @@ inner join page_walk
     on known.widget_id = page_walk.widget_id
     and dice(known.contact_key, 'walk', 32) = page_walk.walk_slot
 order by known.contacted_second, known.contact_number, known.version;
+
+
+-- What is delivered about costs -------------------------------------------------------------------
+
+-- What is paid by the click, and how many in a thousand touches it brings: as many as have been
+-- tagged so, or would have been. Prices are in kopecks.
+create table paid_placement as
+select *
+from (
+    values
+        ('yandex', 'cpc', 'search', 'RUB', 208, 6400, 11),
+        ('yandex', 'cpc', 'network', 'RUB', 92, 2300, 140),
+        ('Google', 'cpc', 'search', 'RUB', 80, 4900, 14),
+        ('VK', 'cpc', 'feed', 'RUB', 36, 3100, 90),
+        ('avito', 'referral', 'promotion', 'rub', 52, 1700, 30)
+) as paid_placement (
+    source, medium, placement, currency, touches_in_thousand, click_price, impressions_per_click
+);
+
+-- The sites' shares of visitors, as home_widget draws them.
+create table site_share as
+select *
+from (
+    values ('okna-msk', 45), ('okna-spb', 22), ('balkony', 15), ('dveri', 18)
+) as site_share (widget_id, percent);
+
+-- One row per day and offer of a site in a placement.
+create table cost_plan as
+with drawn as (
+    select
+        day.day_index,
+        paid_placement.*,
+        offer.widget_id,
+        offer.campaign,
+        key_of(
+            concat_ws(' ', 'cost', paid_placement.placement, paid_placement.source, offer.campaign),
+            day.day_index
+        ) as cost_key,
+        -- Touches of the day that the placement brings the offer, one of the site's four: the first
+        -- number by the second.
+        getvariable('touch_count') * day.visit_weight * site_share.percent
+        * paid_placement.touches_in_thousand as touches_times,
+        (select sum(day.visit_weight) from day)::bigint * 100 * 1000 * 4 as times,
+    from day
+    cross join paid_placement
+    cross join offer
+    inner join site_share on offer.widget_id = site_share.widget_id
+),
+
+clicked as (
+    select
+        *,
+        -- Not every click becomes a visit, and not every visit was a click. What is less than a click
+        -- is one now and then.
+        (
+            touches_times * (92 + dice(cost_key, 'clicks', 25))
+            + dice(cost_key, 'part of a click', times * 100)
+        ) // (times * 100) as clicks,
+    from drawn
+)
+
+select
+    *,
+    clicks * (impressions_per_click * (80 + dice(cost_key, 'impressions', 41)) // 100)
+        as impressions,
+    clicks * (click_price * (85 + dice(cost_key, 'price', 31)) // 100) as kopecks,
+from clicked
+where clicks > 0;
+
+create macro written_day(day_index) as
+    strftime(getvariable('first_day') + day_index::integer, '%Y-%m-%d');
+
+create macro written_money(kopecks) as
+    (kopecks // 100)::varchar || '.' || lpad((kopecks % 100)::varchar, 2, '0');
+
+-- One row per line of the day's costs, in the delivery's columns and one of the systems' own.
+create view cost_file as
+with delivered as (
+    select
+        day_index,
+        source,
+        medium,
+        placement,
+        campaign,
+        widget_id,
+        currency,
+        kopecks,
+        impressions,
+        clicks,
+    from cost_plan
+    where day_index = getvariable('day_index')
+
+    union all
+
+    -- Google takes back clicks that were none: every fifth day it says anew what it charged two days
+    -- before.
+    select
+        day_index,
+        source,
+        medium,
+        placement,
+        campaign,
+        widget_id,
+        currency,
+        kopecks * 94 // 100 as kopecks,
+        impressions,
+        greatest(clicks - 1 - clicks // 20, 0) as clicks,
+    from cost_plan
+    where
+        source = 'Google'
+        and day_index = getvariable('day_index') - 2
+        and getvariable('day_index') % 5 = 4
+
+    union all
+
+    -- The map asks a fee for the whole company, whatever comes of it.
+    select
+        getvariable('day_index') as day_index,
+        '2gis' as source,
+        'maps' as medium,
+        'card' as placement,
+        null as campaign,
+        null as widget_id,
+        'RUB' as currency,
+        89000 as kopecks,
+        null as impressions,
+        null as clicks,
+
+    union all
+
+    -- Now and then an invoice from abroad, which nobody has converted.
+    select
+        getvariable('day_index') as day_index,
+        'telegram' as source,
+        'social' as medium,
+        'channel' as placement,
+        'brand_msk' as campaign,
+        'okna-msk' as widget_id,
+        'EUR' as currency,
+        15000 as kopecks,
+        42000 as impressions,
+        null as clicks,
+    where getvariable('day_index') % 14 = 3
+)
+
+select
+    written_day(day_index) as cost_date,
+    source,
+    medium,
+    campaign,
+    widget_id,
+    written_money(kopecks) as amount,
+    currency,
+    impressions,
+    clicks,
+    placement,
+from delivered
+order by cost_date, source, medium, placement, widget_id, campaign;

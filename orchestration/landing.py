@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from orchestration.contracts import delivered_tables
+
 FORMATS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
 
 # Name, size in bytes and modification time in nanoseconds of each file: changes when a delivery does.
@@ -65,7 +67,8 @@ def scan(
         try:
             names = sorted(os.listdir(folder))
         except FileNotFoundError:
-            warnings.append(f"{folder} does not exist: no {table} are delivered")
+            if not delivered_tables()[table].is_optional:
+                warnings.append(f"{folder} does not exist: no {table} are delivered")
             continue
         except OSError as error:
             warnings.append(f"{folder} can't be listed ({error.strerror}): no {table} are read")

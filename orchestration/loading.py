@@ -201,7 +201,7 @@ def _judge_files(
 ) -> list[_JudgedFile]:
     """Reads and judges all files before anything is kept. Raises DeliveryFailedError."""
     macros = reading_macros(rules)
-    reason = _reason(table, macros, delivery.day)
+    reason = _reason(table, macros, rules, delivery.day)
     judged: list[_JudgedFile] = []
     for number, (path, facts) in enumerate(zip(delivery.files, files, strict=True)):
         reading = Reading(table, macros, reason, into=f"judged_{number}")
@@ -271,7 +271,7 @@ def _supersede(connection: duckdb.DuckDBPyConnection, delivery: Delivery, load_i
     )
 
 
-def _reason(table: Table, macros: ReadingMacros, day: date) -> str:
+def _reason(table: Table, macros: ReadingMacros, rules: Rules, day: date) -> str:
     """R25's reason for a row, null for a good one."""
     reasons = ["when not is_parsable then 'unparsable_row'"]
     reasons += [
@@ -282,19 +282,22 @@ def _reason(table: Table, macros: ReadingMacros, day: date) -> str:
         f"when {_is_nested(column)} or {value_of(column)} is null then 'unreadable_{column.name}'"
         for column in table.required_columns
     ]
-    earliest = macros.day_start("date '2000-01-01'")
+    first_day = "date '2000-01-01'"
     day_after = f"(date '{day}' + 1)"
-    latest = f"{macros.day_start(day_after)} + interval 24 hours"
-    reasons += [
-        f"when {value_of(column)} < {earliest} or {value_of(column)} > {latest} then 'impossible_{column.name}'"
-        for column in table.required_columns
-        if column.type == "instant"
-    ]
-    reasons += [
-        f"when {value_of(column)} not in {column.words} then 'unknown_{column.name}'"
-        for column in table.required_columns
-        if column.words
-    ]
+    possible = {
+        "instant": (macros.day_start(first_day), f"{macros.day_start(day_after)} + interval 24 hours"),
+        "date": (first_day, day_after),
+    }
+    for column in table.required_columns:
+        if column.type in possible:
+            earliest, latest = possible[column.type]
+            reasons.append(
+                f"when {value_of(column)} < {earliest} or {value_of(column)} > {latest} then 'impossible_{column.name}'"
+            )
+    for column in table.required_columns:
+        if words := column.known_words(rules):
+            listed = ", ".join(f"'{word}'" for word in words)
+            reasons.append(f"when {value_of(column)} not in ({listed}) then 'unknown_{column.name}'")
     return f"case {' '.join(reasons)} end"
 
 

@@ -32,6 +32,9 @@ MARTS = (
     "channel_participation",
     "channel_worths",
     "touch_credits",
+    "channel_costs",
+    "channel_performance",
+    "metric_days",
 )
 # Published as they are: views over those.
 VIEWS = ("channel_attribution",)
@@ -517,6 +520,12 @@ def _audit(file: Path, rules: Rules, row_counts: dict[str, int], resources: Reso
                 "select * from (select (select count(*) from journal where touch_count > 0) - "
                 "(select coalesce(sum(opened_count), 0) from channel_participation where grain = 'channel') as difference) "
                 "where difference <> 0"
+            ),
+            "models by which not all that was spent and earned is told of channels": (
+                "select model from channel_performance group by model having "
+                "sum(spend) <> (select coalesce(sum(amount), 0) from channel_costs) "
+                "or sum(credited_contacts) <> (select count(*) from journal) "
+                "or sum(credited_value) <> (select coalesce(sum(value), 0) from journal)"
             ),
             "contacts after the last loaded day": (
                 "select contact_id from journal where contact_date > (select data_through from _meta)"

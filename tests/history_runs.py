@@ -70,6 +70,7 @@ COMPARED = (
     Compared("channel_participation"),
     Compared("channel_worths"),
 )
+COSTS = Compared("stg_costs")  # no mart, but what marts are told of costs by
 SHOWN_ROWS = 6
 Row = tuple[str | None, ...]
 
@@ -225,8 +226,10 @@ class HistoryRun:
         if comparison == "reference":
             return self.differences_from_reference(step)
         if comparison == "full rebuild":
-            with self.attached(rebuilt=self.full_rebuild(step).file) as connection:
-                return differences(connection, "rebuilt.marts")
+            rebuilt = self.full_rebuild(step)
+            found = row_differences(COSTS, cost_rows(self.warehouse), cost_rows(rebuilt))
+            with self.attached(rebuilt=rebuilt.file) as connection:
+                return found + differences(connection, "rebuilt.marts")
         if comparison == "published" and step.is_published:
             with self.attached(published=self.warehouse.folder / "marts.duckdb") as connection:
                 through = connection.execute("select data_through from published._meta").fetchone()
@@ -258,26 +261,13 @@ class HistoryRun:
             expected = marts_of(self.arrivals, Settings(**step.settings), self.seeds, worths)
             for compared in COMPARED:
                 given_rows = rows_of(connection, f"select {compared.query} from incremental.marts.{compared.mart}")
-                expected_rows = [
-                    compared.columns_of(row)
-                    for row in as_given(compared.mart, getattr(expected, compared.mart), given_rows)
-                ]
-                columns = sorted((given_rows or expected_rows or [{}])[0])
-                given = {comparable(row, columns): row for row in given_rows}
-                wanted = {comparable(row, columns): row for row in expected_rows}
-                counts = Counter(comparable(row, columns) for row in given_rows)
-                counts.subtract(Counter(comparable(row, columns) for row in expected_rows))
-                found += [
-                    Difference(
-                        compared, "is there, should not be" if count > 0 else "is missing", (given | wanted)[key]
-                    )
-                    for key, count in counts.items()
-                    if count
-                ]
+                expected_rows = as_given(compared.mart, getattr(expected, compared.mart), given_rows)
+                found += row_differences(compared, given_rows, [compared.columns_of(row) for row in expected_rows])
+        found += row_differences(COSTS, cost_rows(self.warehouse), expected.costs)
         return found
 
     def data_through(self) -> date | None:
-        return max((day for _, day in self.arrivals.accepted), default=None)
+        return max((day for table, day in self.arrivals.accepted if table != "costs"), default=None)
 
     @contextmanager
     def attached(self, **files: Path) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -289,8 +279,13 @@ class HistoryRun:
 
     def mart_rows(self) -> dict[str, list[Row]]:
         """All rows of the histories as texts, the same under every host time zone."""
+        costs = [
+            tuple(None if value is None else str(value) for value in row.values())
+            for row in cost_rows(self.warehouse)
+            if row["source"] != NOBODY
+        ]
         with self.attached() as connection:
-            return {
+            return {"stg_costs": sorted(costs, key=repr)} | {
                 f"{compared.mart} {compared.query}": connection.execute(
                     f"""
                     select columns(*)::varchar from (select {compared.query} from incremental.marts.{compared.mart})
@@ -299,6 +294,27 @@ class HistoryRun:
                 ).fetchall()
                 for compared in COMPARED
             }
+
+
+def cost_rows(warehouse: Warehouse) -> list[dict[str, Any]]:
+    """A view can be read where it was made only."""
+    with warehouse.locked("test"), warehouse.connected() as connection:
+        return rows_of(connection, "from staging.stg_costs")
+
+
+def row_differences(
+    compared: Compared, given_rows: Sequence[Mapping[str, Any]], expected_rows: Sequence[Mapping[str, Any]]
+) -> list[Difference]:
+    columns = sorted((given_rows or expected_rows or [{}])[0])
+    given = {comparable(row, columns): row for row in given_rows}
+    wanted = {comparable(row, columns): row for row in expected_rows}
+    counts = Counter(comparable(row, columns) for row in given_rows)
+    counts.subtract(Counter(comparable(row, columns) for row in expected_rows))
+    return [
+        Difference(compared, "is there, should not be" if count > 0 else "is missing", (given | wanted)[key])
+        for key, count in counts.items()
+        if count
+    ]
 
 
 def differences(connection: duckdb.DuckDBPyConnection, other: str) -> list[Difference]:

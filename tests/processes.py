@@ -17,6 +17,7 @@ import golden_marts
 import pytest
 
 from orchestration import publishing
+from orchestration.contracts import delivered_tables
 from orchestration.publishing import MARTS, Publications
 from orchestration.settings import Rules
 from orchestration.warehouse import Warehouse
@@ -122,7 +123,7 @@ class Site:
 
     def raw_rows(self) -> dict[str, list[Row]]:
         """Every row that raw holds, told by its delivery rather than by its load, which a rerun may number anew."""
-        tables = ("touches", "contacts", "rejected_rows")
+        tables = (*delivered_tables(), "rejected_rows")
         counts = "select table_name, load_day, count(*) from raw.{} left join raw.loads using (load_id) group by all"
         with self.warehouse.locked("test"), self.warehouse.connected() as connection:
             return {table: sorted(connection.execute(counts.format(table)).fetchall()) for table in tables}

@@ -25,7 +25,6 @@ from reference import (
     COLUMNS,
     CONTACT_TYPES,
     COOKIE_KINDS,
-    ID_COLUMN,
     IDENTIFIER_KINDS,
     REQUIRED,
     TAGS,
@@ -52,6 +51,13 @@ PHONES = ("+79001234567", "+79001234568", "+74991234567", "+84991234567", "+7916
 INVALID_PHONES = ("12345", "+7 000 000-00-00", "перезвоните", "+7(900)123-45-6")
 INVALID_EMAILS = ("no-at-sign.example", "@example.com", "anna@", "a b@example.com")
 UNKNOWN_WIDGET = "w-unknown"
+
+# What a correction may change, together.
+CORRECTED_COLUMNS: dict[str, tuple[Sequence[str], ...]] = {
+    "touches": (("touched_at",), ("widget_id",), COOKIE_KINDS, (*TAGS, "landing_page", "referrer")),
+    "contacts": (("contacted_at",), ("widget_id",), IDENTIFIER_KINDS, ("contact_type",)),
+    "costs": (("amount", "currency"), ("impressions", "clicks"), ("source", "medium"), ("campaign", "widget_id")),
+}
 
 # Every setting at some other value, alone and together.
 CHANGED_SETTINGS: tuple[dict[str, Any], ...] = (
@@ -133,18 +139,32 @@ def random_deliveries(
     rows_per_day: int = 10,
 ) -> list[Delivery]:
     """Deliveries in the order of their arrival, the same for the same arguments."""
+    seeds, zone = seeds or example_seeds(), ZoneInfo(report_timezone)
+    load_days = [first_day + timedelta(days=number) for number in range(days)]
     dice = random.Random(seed)
-    maker = RowMaker(dice, seeds or example_seeds(), ZoneInfo(report_timezone))
+    deliveries = deliveries_of(("touches", "contacts"), load_days, RowMaker(dice, seeds, zone), rows_per_day)
+    dice.shuffle(deliveries)
+    # By dice of their own: touches and contacts are the same with costs and without. A day more of them than of these.
+    dice = random.Random(f"costs {seed}")
+    load_days.append(load_days[-1] + timedelta(days=1))
+    for delivery in deliveries_of(("costs",), load_days, RowMaker(dice, seeds, zone), rows_per_day):
+        deliveries.insert(dice.randint(0, len(deliveries)), delivery)
+    return deliveries
+
+
+def deliveries_of(
+    tables: Sequence[str], load_days: Sequence[date], maker: RowMaker, rows_per_day: int
+) -> list[Delivery]:
+    dice = maker.dice
     deliveries: list[Delivery] = []
-    for table in ("touches", "contacts"):
-        for load_day in (first_day + timedelta(days=number) for number in range(days)):
+    for table in tables:
+        for load_day in load_days:
             if dice.random() < 0.1:
                 continue  # the day never arrives
             rows = [maker.row(table, load_day) for _ in range(dice.randint(1, 2 * rows_per_day))]
             deliveries.append(Delivery(table, load_day, maker.files(rows)))
             while dice.random() < 0.35:
                 deliveries.append(maker.redelivery(table, load_day, rows))
-    dice.shuffle(deliveries)
     return deliveries
 
 
@@ -161,7 +181,7 @@ class RowMaker:
     seeds: Seeds
     zone: ZoneInfo
     people: list[Person] = field(default_factory=list)
-    delivered: dict[str, list[Row]] = field(default_factory=lambda: {"touches": [], "contacts": []})
+    delivered: dict[str, list[Row]] = field(default_factory=lambda: {table: [] for table in COLUMNS})
     identifier_shares: Sequence[float] = (0.15, 0.4, 0.4, 0.7)
     stranger_chance: float = 0.07
 
@@ -401,12 +421,7 @@ class RowMaker:
         if earlier and self.chance(0.25):
             row = dict(self.dice.choice(earlier))
             new = self.good_row(table, load_day)
-            for columns in (
-                (TIME_COLUMN[table],),
-                ("widget_id",),
-                IDENTIFIER_KINDS if table == "contacts" else COOKIE_KINDS,
-                ("contact_type",) if table == "contacts" else (*TAGS, "landing_page", "referrer"),
-            ):
+            for columns in CORRECTED_COLUMNS[table]:
                 if self.chance(0.3):
                     row |= {column: new[column] for column in columns}
         else:
@@ -417,7 +432,7 @@ class RowMaker:
         return row
 
     def good_row(self, table: str, load_day: date) -> dict[str, str | None]:
-        row = self.touch(load_day) if table == "touches" else self.contact(load_day)
+        row = {"touches": self.touch, "contacts": self.contact, "costs": self.cost}[table](load_day)
         for column, value in row.items():
             if self.chance(0.03):
                 row[column] = f"\u00a0{value or ''} "
@@ -462,6 +477,25 @@ class RowMaker:
             row["Contact_ID"] = pick((None, "another column"))
         return row
 
+    def cost(self, load_day: date) -> dict[str, str | None]:
+        """Of few keys, so that rows meet in one, and of channels that touches come by."""
+        pick = self.dice.choice
+        days_before = pick((0, 0, 0, 0, 1, 1, 2, 5, -1))  # its day hasn't come with this delivery (R9)
+        row = {
+            "cost_date": (load_day - timedelta(days=days_before)).isoformat(),
+            "source": pick(("yandex", "Yandex", "vk", "Google", "google", "Яндекс", "яндекс", "(direct)")),
+            "medium": pick(("cpc", "CPC", "ads", "social")),
+            "campaign": pick((None, None, "весна 2026", "Весна 2026", "sale")),
+            "widget_id": pick((None, None, None, *self.widget_ids[:2])),
+            "amount": pick(("0", "100", "1500.50", "+7.05", "-10.5", "99.99", "0.01", "9999999999999999.99")),
+            "currency": pick(("RUB", "RUB", "rub", "Rub")),
+            "impressions": pick((None, "0", "1000", "350.0", "много", "-5", "9223372036854775807")),
+            "clicks": pick((None, "0", "12", "7.00", "1.5", "9223372036854775808")),
+        }
+        if self.chance(0.3):
+            row["placement"] = pick((None, "search", "network"))
+        return row
+
     def spoilt(self, table: str, load_day: date, row: Row) -> dict[str, str | None]:
         """The row, so that R25 sets it aside; sometimes for more than one reason."""
         spoilt = dict(row)
@@ -475,7 +509,14 @@ class RowMaker:
         )
         faults: list[dict[str, str | None]] = []
         faults += [{column: self.dice.choice((None, "", " "))} for column in REQUIRED[table]]
-        faults += [{TIME_COLUMN[table]: text} for text in times]
+        if table == "costs":
+            dates = ("вчера", "2026-02-30", "2026-03-01T10:00:00Z", "01.03.2026", "20260301", "2026-3-1", "1999-12-31")
+            too_late_dates = ("2031-01-01", (load_day + timedelta(days=2)).isoformat())
+            faults += [{"cost_date": text} for text in (*dates, *too_late_dates)]
+            faults += [{"amount": text} for text in ("тысяча", "1 500", "1,5", "10000000000000000", "NaN")]
+            faults += [{"currency": text} for text in ("USD", "eur", "RU", "RUBL", "РУБ", "₽")]
+        else:
+            faults += [{TIME_COLUMN[table]: text} for text in times]
         if table == "contacts":
             faults += [{"contact_type": text} for text in ("visit", "звонок", "calls", "0")]
         for fault in self.dice.sample(faults, self.dice.choice((1, 1, 2, 3))):
@@ -567,7 +608,7 @@ def parquet_content(rows: Iterable[Row], columns: Sequence[str]) -> bytes:
 def read_deliveries(landing: Path) -> list[Delivery]:
     """The deliveries of a landing folder that holds CSV files only."""
     deliveries = []
-    for table in ID_COLUMN:
+    for table in COLUMNS:
         for folder in sorted((landing / table).glob("*")):
             files = {
                 path.name: read_csv(path)

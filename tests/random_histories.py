@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from random_deliveries import (
     CHANGED_SETTINGS,
+    CORRECTED_COLUMNS,
     FILE_FORMATS,
     FILE_NAMES,
     FileFormat,
@@ -33,6 +34,9 @@ NUMBER_OF_DAYS = 7
 NUMBER_OF_MODELS = 65  # about
 PLACES_TO_DIE = 40  # spread over the models
 NOBODY = "nobody-"  # the namespace of rows that belong to no history
+CHANGED_COLUMNS = CORRECTED_COLUMNS | {
+    "contacts": (*CORRECTED_COLUMNS["contacts"][:-1], ("contact_type", "client_name")),
+}
 # What decides how rows are judged when they come isn't undone by changing it back.
 REVERSIBLE_SETTINGS = [
     changed
@@ -182,7 +186,36 @@ def random_calendar(seed: int, number_of_steps: int) -> Calendar:
             steps[step], killed_after=dice.randrange(PLACES_TO_DIE) * NUMBER_OF_MODELS // PLACES_TO_DIE
         )
     file_names = tuple(dice.sample(FILE_NAMES, 3))
-    return Calendar(seed, first_day, FILE_FORMATS[seed % len(FILE_FORMATS)], file_names, tuple(steps))
+    costs = random.Random(f"costs of calendar {seed}")
+    return Calendar(
+        seed, first_day, FILE_FORMATS[seed % len(FILE_FORMATS)], file_names, with_costs(costs, first_day, steps)
+    )
+
+
+def with_costs(dice: random.Random, first_day: date, steps: Sequence[Step]) -> tuple[Step, ...]:
+    """Adds folders of costs to loads: by dice of their own, so that touches and contacts come as they would without."""
+    # Some are of later days than all touches and contacts.
+    folders = [("costs", first_day + timedelta(days=number)) for number in range(NUMBER_OF_DAYS + 2)]
+    come: set[Folder] = set()
+    failing: set[Folder] = set()
+
+    def added_to(load: Load) -> Load:
+        nonlocal failing
+        chances = {folder: 0.2 if folder not in come else 0.7 if folder in failing else 0.3 for folder in folders}
+        written = [folder for folder, chance in chances.items() if dice.random() < chance]
+        emptied = {folder for folder in written if folder in come and dice.random() < 0.05}
+        rewritten = {folder for folder in folders if folder in come - {*written} and dice.random() < 0.05}
+        failing = {folder for folder in written if dice.random() < 0.04} | (failing - {*written})
+        come.update(written)
+        return replace(
+            load,
+            written=(*load.written, *written),
+            emptied=load.emptied | emptied,
+            failing=load.failing | failing.intersection(written),
+            rewritten=load.rewritten | rewritten,
+        )
+
+    return tuple(replace(step, loads=tuple(map(added_to, step.loads))) for step in steps)
 
 
 def random_arrivals(dice: random.Random, first_day: date, number_of_loads: int) -> list[list[Folder]]:
@@ -354,26 +387,30 @@ def namespace_of(number: int) -> str:
 def random_history(seed: int, calendar: Calendar, seeds: Seeds, number: int | None = None) -> History:
     """The history of a seed in a calendar; the number, by default the seed, tells its namespace and changes nothing else."""
     plot = PLOT_OF_SEED[seed % len(PLOT_OF_SEED)]
-    maker = HistoryMaker(
-        random.Random(f"history {seed}"),
-        seeds,
-        calendar.zone,
-        identifier_shares=PLOTS[plot].identifier_shares,
-        stranger_chance=PLOTS[plot].stranger_chance,
-        number=seed if number is None else number,
-        plot=PLOTS[plot],
-        first_day=calendar.first_day,
-        file_names=calendar.file_names,
-    )
+    makers = {
+        tables: HistoryMaker(
+            random.Random(f"{dice} {seed}"),
+            seeds,
+            calendar.zone,
+            identifier_shares=PLOTS[plot].identifier_shares,
+            stranger_chance=PLOTS[plot].stranger_chance,
+            number=seed if number is None else number,
+            plot=PLOTS[plot],
+            first_day=calendar.first_day,
+            file_names=calendar.file_names,
+        )
+        for tables, dice in ((TABLES, "history"), (("costs",), "costs of history"))
+    }
     changes: dict[Change, tuple[PlacedRow, ...]] = {}
     for step in calendar.steps:
         for load in step.loads:
-            is_idle = maker.chance(maker.plot.chances.idle)
-            for table, day in load.written:
-                is_emptied = (table, day) in load.emptied
-                if not is_idle or is_emptied:
-                    changes[load.number, table, day] = maker.delivered_rows(table, day, is_emptied)
-    return History(seed, maker.namespace, plot, changes)
+            for tables, maker in makers.items():
+                is_idle = maker.chance(maker.plot.chances.idle)
+                for table, day in load.written:
+                    is_emptied = (table, day) in load.emptied
+                    if table in tables and (not is_idle or is_emptied):
+                        changes[load.number, table, day] = maker.delivered_rows(table, day, is_emptied)
+    return History(seed, makers[TABLES].namespace, plot, changes)
 
 
 @dataclass
@@ -477,7 +514,7 @@ class HistoryMaker(RowMaker):
         if not (is_emptied or (not is_first and self.chance(chances.emptied))):
             for placed in former or ():
                 rows += self.redelivered(table, day, placed)
-            fewest, most = self.plot.touches if table == "touches" else self.plot.contacts
+            fewest, most = self.plot.touches if table == "touches" else self.plot.contacts  # as few costs as contacts
             count = self.dice.randint(fewest, most) if is_first else self.dice.choice((0, 0, 1, 1, max(1, most // 3)))
             rows += [self.new_row(table, day) for _ in range(count)]
             rows += self.new_links(table)
@@ -504,6 +541,11 @@ class HistoryMaker(RowMaker):
             return [loosened] if loosened else []
         row = placed.row
         new = self.good_row(table, day)
+        if table == "costs":
+            if self.chance(chances.removed):
+                return []
+            row = self.changed(table, day, row) if self.chance(chances.other_values) else row
+            return [replace(placed, row=self.spoilt(table, day, row) if self.chance(chances.spoilt) else row)]
         kinds = IDENTIFIER_KINDS if table == "contacts" else COOKIE_KINDS
         if self.chance(chances.removed):
             return []
@@ -562,11 +604,14 @@ class HistoryMaker(RowMaker):
             return replace(placed, file_name=file_name)
         while True:
             # In an order that isn't that of arrival, by letters that sort each in their own way.
-            record = self.dice.choice("tTт" if table == "touches" else "cCс") + str(self.dice.randrange(10_000))
+            letters = {"touches": "tTт", "contacts": "cCс", "costs": "$"}[table]
+            record = self.dice.choice(letters) + str(self.dice.randrange(10_000))
             if record not in self.used_records:
                 break
         self.used_records.add(record)
-        row: Row = {**self.good_row(table, day), ID_COLUMN[table]: self.namespace + record}
+        row: Row = self.good_row(table, day)
+        if table != "costs":
+            row = {**row, ID_COLUMN[table]: self.namespace + record}
         if self.chance(self.plot.chances.spoilt):
             row = self.spoilt(table, day, row)
         return PlacedRow(file_name, record, row)
@@ -584,13 +629,7 @@ class HistoryMaker(RowMaker):
         if self.chance(0.15):
             return row
         new = self.good_row(table, day)
-        columns = (
-            (TIME_COLUMN[table],),
-            ("widget_id",),
-            IDENTIFIER_KINDS if table == "contacts" else COOKIE_KINDS,
-            ("contact_type", "client_name") if table == "contacts" else (*TAGS, "landing_page", "referrer"),
-        )
-        for some in self.dice.sample(columns, self.dice.choice((1, 1, 2, 4))):
+        for some in self.dice.sample(CHANGED_COLUMNS[table], self.dice.choice((1, 1, 2, 4))):
             row = {**row, **{column: new[column] for column in some}}
         return row
 
@@ -642,13 +681,23 @@ def combined_delivery(
     others have in the folder.
     """
     table, day = folder
-    nobody: Row = {
-        ID_COLUMN[table]: f"{NOBODY}{table}-{day}",
-        "widget_id": "dveri",
-        TIME_COLUMN[table]: f"{day}T12:00:00Z",
-        "contact_type" if table == "contacts" else "page_hash": "call" if table == "contacts" else f"{load_number}",
-        "location": f"load {load_number}",
-    }
+    nobody: Row
+    if table == "costs":
+        nobody = {
+            "cost_date": str(day),
+            "source": NOBODY,
+            "medium": "cpc",
+            "amount": f"{load_number}",
+            "currency": "RUB",
+        }
+    else:
+        nobody = {
+            ID_COLUMN[table]: f"{NOBODY}{table}-{day}",
+            "widget_id": "dveri",
+            TIME_COLUMN[table]: f"{day}T12:00:00Z",
+            "contact_type" if table == "contacts" else "page_hash": "call" if table == "contacts" else f"{load_number}",
+            "location": f"load {load_number}",
+        }
     files: dict[str, list[Row]] = {}
     for part in parts:
         for placed in part:

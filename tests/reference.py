@@ -49,10 +49,15 @@ COLUMNS = {
         *IDENTIFIER_KINDS,
         *("client_name", "location", "final_group", "is_unique", "call_page", "duration", "value"),
     ),
+    "costs": (
+        *("cost_date", "source", "medium", "campaign", "widget_id"),
+        *("amount", "currency", "impressions", "clicks"),
+    ),
 }
 REQUIRED = {
     "touches": ("touch_id", "widget_id", "touched_at"),
     "contacts": ("contact_id", "widget_id", "contacted_at", "contact_type"),
+    "costs": ("cost_date", "source", "medium", "amount", "currency"),
 }
 ID_COLUMN = {"touches": "touch_id", "contacts": "contact_id"}
 TIME_COLUMN = {"touches": "touched_at", "contacts": "contacted_at"}
@@ -92,6 +97,7 @@ class Settings:
     default_phone_region: str = "RU"
     max_rejected_share: float = 0.5
     history_touch_limit: int = 200
+    report_currency: str = "RUB"
     chain_form: str = "as_is"
     position_based_first_share: float = 0.4
     position_based_last_share: float = 0.4
@@ -190,6 +196,8 @@ class Marts:
     client_card: list[MartRow]
     interaction_history: list[MartRow]
     client_history: list[MartRow]
+    costs: list[MartRow]
+    """No mart, but what marts are told of costs by: the rows of stg_costs."""
     rejected: list[MartRow]
     failed: set[tuple[str, date]]
     """The tables' days whose latest delivery failed."""
@@ -258,7 +266,7 @@ def marts_of(arrivals: Arrivals, settings: Settings, seeds: Seeds, markov_worths
         for row in newest_versions("contacts", accepted)
         if day_has_come("contacts", row, accepted, settings)
     ]
-    marts = Marts([], [], [], [], rejected, set(arrivals.failed))
+    marts = Marts([], [], [], [], costs_of(accepted), rejected, set(arrivals.failed))
     clients = find_clients(touches, contacts)
     led_contacts: list[LedContact] = []
     for client in clients:
@@ -356,6 +364,8 @@ def rejection_reason(table: str, load_day: date, row: Row, settings: Settings) -
     for column in REQUIRED[table]:
         if column not in values:
             return f"missing_{column}"
+    if table == "costs":
+        return cost_rejection_reason(load_day, values, settings)
     time_column = TIME_COLUMN[table]
     instant = read_instant(values[time_column], settings.zone)
     if instant is None:
@@ -366,6 +376,21 @@ def rejection_reason(table: str, load_day: date, row: Row, settings: Settings) -
         return f"impossible_{time_column}"
     if table == "contacts" and values["contact_type"].lower() not in CONTACT_TYPES:
         return "unknown_contact_type"
+    return None
+
+
+def cost_rejection_reason(load_day: date, values: Mapping[str, str], settings: Settings) -> str | None:
+    cost_date = read_date(values["cost_date"])
+    if cost_date is None:
+        return "unreadable_cost_date"
+    if read_money(values["amount"]) is None:
+        return "unreadable_amount"
+    if not re.fullmatch(r"[A-Za-z]{3}", values["currency"]):
+        return "unreadable_currency"
+    if not date(2000, 1, 1) <= cost_date <= load_day + timedelta(days=1):
+        return "impossible_cost_date"
+    if values["currency"].upper() != settings.report_currency:
+        return "unknown_currency"
     return None
 
 
@@ -384,9 +409,43 @@ def newest_versions(table: str, accepted: Accepted) -> list[Record]:
 
 
 def day_has_come(table: str, values: Mapping[str, str], accepted: Accepted, settings: Settings) -> bool:
-    last_loaded_day = max(load_day for _, load_day in accepted)
     instant = readable_instant(values[TIME_COLUMN[table]], settings)
-    return instant.astimezone(settings.zone).date() <= last_loaded_day
+    return instant.astimezone(settings.zone).date() <= last_loaded_day(accepted)
+
+
+def last_loaded_day(accepted: Accepted) -> date:
+    """The latest day of touches or contacts; before all days if there is none."""
+    return max((load_day for table, load_day in accepted if table != "costs"), default=date.min)
+
+
+def costs_of(accepted: Accepted) -> list[MartRow]:
+    """What was spent, by key, as the latest load day says that has the key; of days that have come."""
+    found: dict[tuple[Any, ...], MartRow] = {}
+    for (table, _), delivery in sorted(accepted.items()):  # the latest day is the last to be written down
+        if table == "costs":
+            found |= costs_of_day([record for _, _, record in delivery.records])
+    return [row for row in found.values() if row["cost_date"] <= last_loaded_day(accepted)]
+
+
+def costs_of_day(records: Iterable[Record]) -> dict[tuple[Any, ...], MartRow]:
+    found: dict[tuple[Any, ...], MartRow] = {}
+    for record in records:
+        key = {
+            "cost_date": read_date(record["cost_date"]),
+            "source": record["source"].lower(),
+            "medium": record["medium"].lower(),
+            "campaign": record.get("campaign"),
+            "widget_id": record.get("widget_id"),
+        }
+        row = found.setdefault(tuple(key.values()), {**key, "amount": Decimal(0), "impressions": None, "clicks": None})
+        row["amount"] += read_money(record["amount"])
+        for count in ("impressions", "clicks"):
+            number = read_whole_number(record.get(count))
+            if number is not None:
+                row[count] = (row[count] or 0) + number
+    for row in found.values():
+        row |= {count: None for count in ("impressions", "clicks") if (row[count] or 0) >= 2**63}
+    return found
 
 
 # Values
@@ -438,6 +497,15 @@ def read_instant(text: str, zone: ZoneInfo) -> datetime | None:
         return edge.replace(tzinfo=UTC)
 
 
+def read_date(text: str) -> date | None:
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
 def readable_instant(text: str, settings: Settings) -> datetime:
     instant = read_instant(text, settings.zone)
     if instant is None:
@@ -452,7 +520,7 @@ def read_boolean(text: str | None) -> bool | None:
     }.get((text or "").lower())
 
 
-def read_seconds(text: str | None) -> int | None:
+def read_whole_number(text: str | None) -> int | None:
     match = re.fullmatch(r"([0-9]+)(\.0+)?", text or "")
     return int(match[1]) if match and int(match[1]) < 2**63 else None
 
@@ -730,8 +798,8 @@ def read_touch(values: Record, settings: Settings, seeds: Seeds) -> Touch:
             "landing_page": values.get("landing_page"),
             "device_type": values.get("device_type"),
             "visited_pages": read_pages(values.get("visited_pages")),
-            "time_on_site": read_seconds(values.get("time_on_site")),
-            "visit_duration": read_seconds(values.get("visit_duration")),
+            "time_on_site": read_whole_number(values.get("time_on_site")),
+            "visit_duration": read_whole_number(values.get("visit_duration")),
             "page_hash": values.get("page_hash"),
             "channel_told_by": told_by,
             "channel_rule_order": rule.rule_order if rule else None,
@@ -777,7 +845,7 @@ def read_contact(values: Record, settings: Settings, seeds: Seeds) -> Contact:
             "client_name": client_name,
             "location": location,
             **history_columns,
-            "duration": read_seconds(values.get("duration")),
+            "duration": read_whole_number(values.get("duration")),
             "value": read_money(values.get("value")),
             "attributes": json.dumps(unknown, ensure_ascii=False) if unknown else None,
         },

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from history_runs import Fault, HistoryRun
-from random_histories import TABLES, Calendar, Cut, History, namespace_of, random_history
+from random_histories import Calendar, Cut, History, namespace_of, random_history
 from reference import REQUIRED, Seeds
 
 Atom = TypeVar("Atom", bound=Hashable)
@@ -132,8 +132,9 @@ class Shrinker:
         """The folders in which the history has nothing new; some stay where their days must have come (R9)."""
         changes = set(self.history().changes)
         writes = self.calendar.writes()
-        last_day = max((day for _, _, day in writes), default=None)
-        of_last_day = {write for write in writes if write[2] == last_day}
+        writes_of_days = {write for write in writes if write[1] != "costs"}
+        last_day = max((day for _, _, day in writes_of_days), default=None)
+        of_last_day = {write for write in writes_of_days if write[2] == last_day}
         self.try_calendar(self.calendar.writing(changes)) or self.try_calendar(
             self.calendar.writing(changes | of_last_day)
         )
@@ -170,7 +171,7 @@ class Shrinker:
         self.leave_out(rows, lambda cut, some: replace(cut, rows=cut.rows | some))
 
     def leave_out_columns(self) -> None:
-        required = {column for table in TABLES for column in REQUIRED[table]}
+        required = {column for columns in REQUIRED.values() for column in columns}
         rows = [placed.row for placed_rows in self.history().changes.values() for placed in placed_rows]
         columns = {column for row in rows for column, value in row.items() if value is not None} - required
         self.leave_out(sorted(columns), lambda cut, some: replace(cut, columns=cut.columns | some))

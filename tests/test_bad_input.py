@@ -63,6 +63,7 @@ TEXT_COLUMNS = {
         *("visitor_id", "yandex_client_id", "google_client_id", "crm_client_id", "phone", "email", "client_name"),
         *("location", "final_group", "call_page"),
     ),
+    "costs": ("source", "medium", "campaign"),
 }
 
 Row = dict[str, Any]
@@ -82,7 +83,18 @@ def touch(number: object = 1, **columns: Any) -> Row:
     return {"touch_id": f"t{number}", "widget_id": "w1", "touched_at": "2025-11-20T10:00:00Z"} | columns
 
 
-GOOD_ROW: dict[str, Callable[..., Row]] = {"touches": touch, "contacts": contact}
+def cost(number: object = 1, **columns: Any) -> Row:
+    return {
+        "cost_date": "2025-11-20",
+        "source": "yandex",
+        "medium": "cpc",
+        "campaign": f"{number}",
+        "amount": "1500.50",
+        "currency": "RUB",
+    } | columns
+
+
+GOOD_ROW: dict[str, Callable[..., Row]] = {"touches": touch, "contacts": contact, "costs": cost}
 
 
 def as_csv(rows: Iterable[Row], line_end: str = "\n") -> str:
@@ -1017,6 +1029,13 @@ def test_missing_folder_of_a_table_is_told(desk: Desk) -> None:
     )
 
 
+def test_costs_are_missed_by_nobody(desk: Desk) -> None:
+    (desk.landing / "costs").rmdir()
+    assert desk.scan().warnings == ()
+    (desk.landing / "costs").write_text("a file")
+    assert desk.scan().warnings == (f"{desk.landing / 'costs'} can't be listed (Not a directory): no costs are read",)
+
+
 def test_incomplete_files_are_ignored(desk: Desk) -> None:
     ignored = (".a.csv", "_a.csv", "a.csv.part", "a.csv.tmp", ".~lock.a.csv#", "_SUCCESS")
     desk.write(dict.fromkeys(ignored, "\0"))
@@ -1336,7 +1355,8 @@ def read_each(desk: Desk, column: str, texts: dict[str, Any], table: str = "cont
     return loaded
 
 
-def test_seconds(desk: Desk) -> None:
+@pytest.mark.parametrize(("table", "column"), [("contacts", "duration"), ("costs", "impressions"), ("costs", "clicks")])
+def test_whole_numbers(desk: Desk, table: str, column: str) -> None:
     good = {"0": 0, "95": 95, "95.0": 95, "95.000": 95, "007": 7, " 5 ": 5, "": None, str(2**63 - 1): 2**63 - 1}
     bad = (
         "-1",
@@ -1355,7 +1375,7 @@ def test_seconds(desk: Desk) -> None:
         "0x10",
         "null",
     )
-    read_each(desk, "duration", good | dict.fromkeys(bad, None))
+    read_each(desk, column, good | dict.fromkeys(bad, None), table)
 
 
 def test_booleans(desk: Desk) -> None:
@@ -1388,6 +1408,86 @@ def test_money(desk: Desk) -> None:
         "--1",
     )
     read_each(desk, "value", good | dict.fromkeys(bad, None))
+
+
+def test_dates(desk: Desk) -> None:
+    good = {
+        "2025-11-20": date(2025, 11, 20),
+        " 2025-11-19\u00a0": date(2025, 11, 19),
+        "2024-02-29": date(2024, 2, 29),
+        "2000-01-01": date(2000, 1, 1),
+        "2025-11-21": date(2025, 11, 21),  # the day after the load day
+    }
+    unreadable = (
+        *("20.11.2025", "20251120", "2025-11-20T00:00:00", "2025-11-20 10:00", "2025-1-20", "25-11-20", "вчера", "-"),
+        *("2025-02-29", "2025-13-01", "2025-11-00", "0", "45981", "２０２５-11-20", "+2025-11-20", "infinity", "epoch"),
+    )
+    impossible = ("1999-12-31", "2025-11-22", "0001-01-01", "0000-01-01", "9999-12-31")
+    texts = (*good, *unreadable, *impossible)
+    loaded = desk.take(
+        as_csv([cost(number, cost_date=text) for number, text in enumerate(texts)]), "costs", max_rejected_share=1
+    )
+    assert loaded.read("cost_date") == list(good.values())
+    reasons = {json.loads(text)["cost_date"]: reason for _, reason, text in loaded.set_aside}
+    assert reasons == dict.fromkeys(unreadable, "unreadable_cost_date") | dict.fromkeys(
+        impossible, "impossible_cost_date"
+    )
+
+
+def test_dates_of_parquet(desk: Desk) -> None:
+    dates = pyarrow.array([date(2025, 11, 20), date(2025, 11, 22)])
+    loaded = desk.take({"a.parquet": typed_parquet({"cost_date": dates}, cost())}, "costs")
+    assert loaded.read("cost_date") == [date(2025, 11, 20)]
+    assert loaded.load.rejected_by_reason == {"impossible_cost_date": 1}
+    midnight = pyarrow.array([datetime(2025, 11, 20)])
+    loaded = desk.take({"a.parquet": typed_parquet({"cost_date": midnight}, cost())}, "costs")
+    assert loaded.load.rejected_by_reason == {"unreadable_cost_date": 1}
+
+
+def test_amounts_are_required(desk: Desk) -> None:
+    texts = ("0", "-10.5", "1.005", "9999999999999999.99", "1 500", "10000000000000000", "NaN", "")
+    loaded = desk.take(as_csv([cost(number, amount=text) for number, text in enumerate(texts)]), "costs")
+    assert loaded.read("amount") == [*map(Decimal, ("0", "-10.5", "1.01", "9999999999999999.99"))]
+    assert [reason for _, reason, _ in loaded.set_aside] == ["unreadable_amount"] * 3 + ["missing_amount"]
+
+
+def test_currencies(desk: Desk) -> None:
+    reasons = {
+        **dict.fromkeys(("RUB", "rub", "Rub", " rub "), None),
+        **dict.fromkeys(("USD", "eur", "RUR"), "unknown_currency"),
+        **dict.fromkeys(("РУБ", "₽", "RU", "RUBL", "643", "R B", "-"), "unreadable_currency"),
+    }
+    rows = [cost(number, currency=text) for number, text in enumerate(reasons)]
+    loaded = desk.take(as_csv(rows), "costs")
+    assert loaded.values("currency") == ["RUB", "rub", "Rub", "rub"]
+    assert loaded.read("currency") == ["RUB"] * 4
+    assert [reason for _, reason, _ in loaded.set_aside] == [reason for reason in reasons.values() if reason]
+    # The setting says which is known, and what was judged is not judged again.
+    elsewhere = desk.load("costs", reload=True, report_currency="USD")
+    assert elsewhere.values("currency") == ["USD"]
+    assert elsewhere.load.rejected_by_reason == {"unknown_currency": 6, "unreadable_currency": 7}
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_first_fault_of_a_cost_is_the_reason(desk: Desk, form: str) -> None:
+    row = cost(1) | dict.fromkeys(("cost_date", "source", "medium", "amount", "currency"), "")
+    faults = {
+        "missing_cost_date": {"cost_date": "2025-11-20T00:00:00"},
+        "missing_source": {"source": "yandex"},
+        "missing_medium": {"medium": "cpc"},
+        "missing_amount": {"amount": "1,5"},
+        "missing_currency": {"currency": "₽"},
+        "unreadable_cost_date": {"cost_date": "2025-11-22"},
+        "unreadable_amount": {"amount": "1.5"},
+        "unreadable_currency": {"currency": "usd"},
+        "impossible_cost_date": {"cost_date": "2025-11-21"},
+        "unknown_currency": {"currency": "rub"},
+    }
+    rows = [row := row | mended for mended in ({}, *faults.values())]
+    contents: dict[str, Content] = {"csv": as_csv(rows), "jsonl": as_json_lines(*rows), "parquet": as_parquet(rows)}
+    loaded = desk.take({f"a.{form}": contents[form]}, "costs")
+    assert [reason for _, reason, _ in loaded.set_aside] == list(faults)
+    assert loaded.rows == [rows[-1]]
 
 
 def test_visited_pages(desk: Desk) -> None:
@@ -1598,10 +1698,10 @@ HOSTILE = (
 )
 
 
-@pytest.mark.parametrize("table", ["touches", "contacts"])
+@pytest.mark.parametrize("table", delivered_tables())
 @pytest.mark.parametrize("form", ["csv", "faulty csv", "csv.gz", "jsonl", "parquet"])
 def test_hostile_text_arrives_exactly(desk: Desk, form: str, table: str) -> None:
-    key = {"touches": "touch_id", "contacts": "contact_id"}[table]
+    key = {"touches": "touch_id", "contacts": "contact_id", "costs": "source"}[table]
     rows = []
     for number, text in enumerate(HOSTILE):
         row = GOOD_ROW[table](number, **dict.fromkeys((*TEXT_COLUMNS[table], "widget_id", "extra"), text))
@@ -1763,6 +1863,12 @@ def test_share_is_of_each_file(desk: Desk) -> None:
     desk.refuse(
         {"a.csv": as_csv(mixed(100, 0)), "b.csv": as_csv(mixed(9, 11, 100))}, "2025-11-20/b.csv would have 11 of its 20"
     )
+
+
+def test_a_file_of_costs_fails_as_any_other(desk: Desk) -> None:
+    rows = [cost(number, currency="USD" if number < 11 else "RUB") for number in range(20)]
+    desk.refuse(as_csv(rows), "a.csv would have 11 of its 20 rows set aside (unknown_currency 11)", table="costs")
+    desk.refuse("cost_date,source,medium,amount\n", "a.csv has no column currency;", table="costs")
 
 
 def test_unparsable_rows_count_too(desk: Desk) -> None:

@@ -323,6 +323,73 @@ def test_only_what_changed_is_worked_out(place: Place) -> None:
     assert len(place.private("from intermediate.int_affected_contacts")) == 2
 
 
+def cost(amount: str, cost_date: date = FIRST, **values: str) -> Row:
+    return {
+        "cost_date": str(cost_date),
+        "source": "vk",
+        "medium": "cpc",
+        "amount": amount,
+        "currency": "RUB",
+        **values,
+    }
+
+
+def test_costs_are_taken_in_and_corrected_and_do_not_move_the_last_day(place: Place) -> None:
+    def amounts() -> list[tuple[Any, ...]]:
+        rows = place.private("select cost_date, campaign, amount from staging.stg_costs order by all")
+        return [(row["cost_date"], row["campaign"], str(row["amount"])) for row in rows]
+
+    place.deliver("costs", FIRST, [cost("10"), cost("5.5", source=" VK"), cost("1", campaign="весна")])
+    place.deliver("costs", SECOND, [cost("99", SECOND), cost("7", currency="EUR")])
+    generation = place.update()
+    assert generation.data_through == FIRST
+    assert place.last_build()["data_through"] == FIRST
+    assert amounts() == [(FIRST, "весна", "1.00"), (FIRST, None, "15.50")]
+    # Nothing of touches and contacts was worked out anew, and what was loaded is known.
+    build_of_costs = place.last_build()
+    assert (build_of_costs["is_full"], build_of_costs["load_ids"]) == (False, [3, 4])
+    assert build_of_costs["changed_touch_count"] == build_of_costs["affected_client_count"] == 0
+    with place.warehouse.locked("test"):
+        assert place.publications.is_up_to_date(building.fingerprint(RULES))
+        assert verify(place.warehouse, RULES) == []
+
+    # A later day says anew what was spent before; the earlier one's other keys stay.
+    place.deliver("costs", SECOND, [cost("99", SECOND), cost("8"), cost("-0.25")])
+    place.update()
+    assert amounts() == [(FIRST, "весна", "1.00"), (FIRST, None, "7.75")]
+    assert place.private("select count(*) as row_count from raw.costs") == [{"row_count": 6}], (
+        "replaced rows are dropped"
+    )
+    assert place.private("select count(*) as row_count from raw.rejected_rows") == [{"row_count": 0}]
+
+    place.deliver("costs", FIRST, [])
+    place.deliver("touches", SECOND, [])
+    assert place.update().data_through == SECOND
+    assert amounts() == [(FIRST, None, "7.75"), (SECOND, None, "99.00")]
+
+
+def test_costs_may_come_before_anything_else(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.deliver("costs", FIRST, [cost("10")])
+    assert place.update().data_through is None
+    assert place.private("from staging.stg_costs") == []
+    place.deliver("touches", FIRST, TOUCHES)
+    place.deliver("contacts", FIRST, CONTACTS)
+    generation = place.update()
+    assert (generation.data_through, generation.row_counts["journal"]) == (FIRST, len(CONTACTS))
+    assert len(place.private("from staging.stg_costs")) == 1
+
+
+def test_a_warehouse_from_before_costs_gets_their_table(place: Place) -> None:
+    place.private("drop view staging.stg_costs")
+    place.private("drop table raw.costs")
+    with place.warehouse.locked("test"), place.warehouse.connected() as connection:
+        assert connection.execute("select count(*) from raw.costs").fetchone() == (0,)
+    place.deliver("costs", FIRST, [cost("10")])
+    place.update()
+    assert len(place.private("from staging.stg_costs")) == 1
+
+
 def test_changed_settings_build_everything_anew_and_say_so(place: Place) -> None:
     place.update(Rules.read({"lookback_days": 30}))
 

@@ -14,7 +14,7 @@ from pipeline import sorted_rows
 from processes import Finished, Site, golden_site
 from random_deliveries import read_deliveries
 
-from orchestration.publishing import MARTS
+from orchestration.publishing import MARTS, VIEWS
 from orchestration.settings import PROJECT_DIR, Rules
 
 
@@ -272,7 +272,7 @@ def test_export_writes_the_published_marts(loaded: Site, tmp_path: Path) -> None
     outcome = loaded.run("export", "--out", str(out))
 
     assert outcome.exit_code == 0, outcome.progress
-    assert sorted(path.name for path in out.iterdir()) == sorted(f"{mart}.parquet" for mart in MARTS)
+    assert sorted(path.name for path in out.iterdir()) == sorted(f"{mart}.parquet" for mart in (*MARTS, *VIEWS))
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
         for mart, rows in loaded.marts().items():

@@ -56,9 +56,13 @@ def materialized_days(result: dg.ExecuteInProcessResult, table: str) -> list[str
     return [str(event.partition) for event in result.get_asset_materialization_events() if event.asset_key == key]
 
 
+def checks_of(result: dg.ExecuteInProcessResult, name: str) -> list[dg.AssetCheckEvaluation]:
+    return [check for check in result.get_asset_check_evaluations() if check.check_name == name]
+
+
 def test_asset_keys_are_schema_and_table_and_groups_are_the_layers() -> None:
     specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
-    assert {"raw/touches", "raw/contacts", "raw/loads", "marts/journal", "published/marts"} <= set(specs)
+    assert {"raw/touches", "raw/contacts", "raw/costs", "raw/loads", "marts/journal", "published/marts"} <= set(specs)
     for key, spec in specs.items():
         assert spec.group_name == key.split("/")[0], key
     assert {spec.group_name for spec in specs.values()} == {"raw", "staging", "intermediate", "marts", "published"}
@@ -115,11 +119,32 @@ def test_a_day_without_a_delivery_warns_and_moves_nothing(folders: tuple[Path, P
     result = run_days("2026-03-03", "2026-03-05")
     assert result.success
     assert materialized_days(result, "touches") == ["2026-03-03"]
-    checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
-    assert not checks["days_are_delivered"].passed
-    assert checks["days_are_delivered"].severity == dg.AssetCheckSeverity.WARN
+    checks = {check.asset_key.path[-1]: check for check in checks_of(result, "days_are_delivered")}
+    assert {table: check.passed for table, check in checks.items()} == {
+        "touches": False,
+        "contacts": False,
+        "costs": True,  # as none were ever delivered
+    }
+    assert checks["touches"].severity == dg.AssetCheckSeverity.WARN
     with duckdb.connect(str(warehouse / "marts.duckdb"), read_only=True) as published:
         assert published.execute("select data_through::varchar from _meta").fetchall() == [("2026-03-03",)]
+
+
+def test_a_day_without_costs_warns_where_costs_are_delivered(folders: tuple[Path, Path]) -> None:
+    landing, _ = folders
+    cost = "cost_date,source,medium,amount,currency\n2026-03-02,vk,cpc,100,rub\n"
+    (landing / "costs/2026-03-02").mkdir(parents=True)
+    (landing / "costs/2026-03-02/part-1.csv").write_text(cost)
+    result = run_days(DAYS[0], DAYS[1])
+    assert result.success
+    assert materialized_days(result, "costs") == ["2026-03-02"]
+    checks = {check.asset_key.path[-1]: check for check in checks_of(result, "days_are_delivered")}
+    assert {table: check.passed for table, check in checks.items()} == {
+        "touches": True,
+        "contacts": True,
+        "costs": False,
+    }
+    assert checks["costs"].metadata["days"].value == "2026-03-01"
 
 
 def test_a_failed_test_publishes_nothing(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:

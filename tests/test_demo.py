@@ -65,6 +65,13 @@ class Demo:
             ("contacts", "contact_id", "contacted_at"),
         ):
             self.connection.execute(READ_BACK.format(table=table, key=key, instant=instant, landing=landing))
+        self.connection.execute(
+            f"""
+            create table costs as
+            select * exclude (filename), regexp_extract(filename, '([0-9-]{{10}})/[^/]*$', 1)::date as load_day
+            from read_csv('{landing}/costs/*/*.csv', header = true, all_varchar = true, filename = true)
+            """
+        )
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         return self.connection.execute(query).fetchall()
@@ -114,7 +121,8 @@ def test_another_seed_gives_other_data(tmp_path: Path) -> None:
     assert one.keys() == two.keys()
     for name in one:
         common = set(one[name].splitlines()[1:]) & set(two[name].splitlines()[1:])
-        assert not [line for line in common if b"-cut," not in line], name
+        # The one fee that is the same every day.
+        assert not [line for line in common if b"-cut," not in line and b"2gis,maps" not in line], name
 
 
 def test_the_last_day_is_yesterday_in_moscow_unless_told(tmp_path: Path) -> None:
@@ -143,7 +151,7 @@ def test_arguments_out_of_range_are_refused(tmp_path: Path, arguments: dict[str,
 @pytest.mark.parametrize(("days", "touches"), [(1, 1), (1, 60), (3, 100), (6, 3), (1, 3_000)])
 def test_small_sizes_work(tmp_path: Path, days: int, touches: int) -> None:
     small = Demo(tmp_path, write_demo(tmp_path, days, touches, 1, LAST_DAY))
-    assert len(contents(tmp_path)) == 2 * days == small.summary.files
+    assert len(contents(tmp_path)) == 3 * days == small.summary.files
     assert small.value("select count(*) from touches") == touches
     assert small.value("select count(*) from contacts") <= touches / 8 + 2
     assert small.rows("select 1 from touches where not happened_at::date <= load_day") == []
@@ -153,12 +161,12 @@ def test_small_sizes_work(tmp_path: Path, days: int, touches: int) -> None:
 # Size and shape -----------------------------------------------------------------------------------
 
 
-def test_every_day_has_both_deliveries_and_nothing_else_is_left(demo: Demo) -> None:
+def test_every_day_has_all_deliveries_and_nothing_else_is_left(demo: Demo) -> None:
     days = [LAST_DAY - timedelta(days=back) for back in range(DAYS)]
     assert set(contents(demo.landing)) == {
-        f"{table}/{day}/part-1.csv" for table in ("touches", "contacts") for day in days
+        f"{table}/{day}/part-1.csv" for table in ("touches", "contacts", "costs") for day in days
     }
-    assert {path.name for path in demo.landing.iterdir()} == {"touches", "contacts"}
+    assert {path.name for path in demo.landing.iterdir()} == {"touches", "contacts", "costs"}
 
 
 def test_the_summary_counts_the_lines(demo: Demo) -> None:
@@ -166,7 +174,7 @@ def test_the_summary_counts_the_lines(demo: Demo) -> None:
         table: sum(
             content.count(b"\n") - 1 for name, content in contents(demo.landing).items() if name.startswith(table)
         )
-        for table in ("touches", "contacts")
+        for table in ("touches", "contacts", "costs")
     }
     assert demo.summary.rows == lines
     assert demo.summary == DemoSummary(
@@ -174,7 +182,7 @@ def test_the_summary_counts_the_lines(demo: Demo) -> None:
         first_day=LAST_DAY - timedelta(days=DAYS - 1),
         last_day=LAST_DAY,
         days=DAYS,
-        files=2 * DAYS,
+        files=3 * DAYS,
     )
 
 
@@ -307,7 +315,7 @@ def test_a_row_with_too_few_fields_ends_some_files(demo: Demo) -> None:
 @pytest.mark.parametrize(("days", "touches"), [(3, 100), (1, 400), (2, 3_000), (12, 900)])
 def test_bad_rows_are_well_below_half_of_any_file(tmp_path: Path, days: int, touches: int) -> None:
     write_demo(tmp_path, days, touches, 1, LAST_DAY)
-    for path in tmp_path.rglob("*.csv"):
+    for path in [*tmp_path.glob("touches/*/*.csv"), *tmp_path.glob("contacts/*/*.csv")]:
         with path.open(encoding="utf-8", newline="") as lines:
             rows = list(csv.DictReader(lines))
         key = "touch_id" if path.parts[-3] == "touches" else "contact_id"
@@ -591,3 +599,45 @@ def test_every_icon_is_common(demo: Demo) -> None:
     )
     assert set(icons) == {"multichannel", "single_channel", "no_touches"}
     assert min(icons.values()) > 0.15
+
+
+# What was spent -----------------------------------------------------------------------------------
+
+
+def test_costs_are_of_the_channels_and_campaigns_that_bring_touches(demo: Demo) -> None:
+    tagged = "select distinct lower(trim(utm_source)), lower(trim(utm_medium)) from touches"
+    paid = set(demo.rows("select distinct lower(source), lower(medium) from costs where currency <> 'EUR'"))
+    assert paid == {("yandex", "cpc"), ("google", "cpc"), ("vk", "cpc"), ("avito", "referral"), ("2gis", "maps")}
+    assert paid <= set(demo.rows(tagged))
+    offers = set(demo.rows("select distinct widget_id, utm_campaign from touches where utm_campaign is not null"))
+    assert set(demo.rows("select distinct widget_id, campaign from costs where campaign is not null")) <= offers
+    assert demo.count("costs", "campaign is null and widget_id is null") == DAYS
+
+
+def test_about_as_many_clicks_are_paid_as_touches_come(demo: Demo) -> None:
+    clicks = demo.value("select sum(clicks::int) from costs where source = 'avito'")
+    assert clicks == pytest.approx(demo.count("touches", "utm_source = 'avito'"), rel=0.2)
+    assert demo.count("costs", "clicks::int > impressions::int") == 0
+    rubles_per_click = "sum(amount::decimal(18, 2)) / sum(clicks::int)"
+    assert 20 < demo.value(f"select {rubles_per_click} from costs where clicks is not null") < 80
+
+
+def test_some_costs_are_corrected_and_some_are_in_another_currency(demo: Demo) -> None:
+    assert demo.rows("select distinct load_day - cost_date::date as days from costs order by days") == [(0,), (2,)]
+    corrected = demo.rows(
+        """
+        select first.amount::decimal(18, 2) > later.amount::decimal(18, 2), count(*)
+        from costs as first
+        inner join costs as later using (cost_date, source, medium, campaign, widget_id)
+        where first.load_day < later.load_day and first.source = 'Google'
+        group by all
+        """
+    )
+    assert corrected == [(True, 4 * 16)]
+    assert demo.rows("select currency, count(*) from costs group by all having count(*) < 5") == [("EUR", 2)]
+    assert {currency for (currency,) in demo.rows("select distinct currency from costs")} == {"RUB", "rub", "EUR"}
+
+
+def test_costs_of_one_key_come_in_several_rows(demo: Demo) -> None:
+    key = "load_day, cost_date, source, medium, campaign, widget_id"
+    assert demo.rows(f"select distinct source from costs group by {key}, source having count(*) > 1") == [("yandex",)]

@@ -6,6 +6,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -60,6 +61,10 @@ def contact(contact_id: str, contacted_at: str, **values: str) -> Row:
         "contacted_at": contacted_at,
         "contact_type": "call",
     } | values
+
+
+def cost(**values: str) -> Row:
+    return {"cost_date": "2026-03-01", "source": "vk", "medium": "cpc", "amount": "10", "currency": "RUB"} | values
 
 
 def marts_of(
@@ -168,8 +173,19 @@ def test_random_deliveries_are_the_same_for_the_same_seed() -> None:
 
 def test_random_deliveries_hold_something_of_everything() -> None:
     icons, reasons, failed, direct, dense = set(), set(), 0, 0, 0
+    met, corrected, negative = 0, 0, 0
     for seed in range(60):
-        marts = expected_marts(random_deliveries(seed), Settings(), example_seeds())
+        deliveries = random_deliveries(seed)
+        marts = expected_marts(deliveries, Settings(), example_seeds())
+        spent = {(row["source"], row["medium"]) for row in marts.costs}
+        met += sum((row["source"], row["medium"]) in spent for row in marts.interaction_history)
+        without_corrections = [each for each in deliveries if (each.table, each.load_day.day % 2) != ("costs", 0)]
+        former = expected_marts(without_corrections, Settings(), example_seeds()).costs
+        amounts = {tuple(list(row.values())[:5]): row["amount"] for row in former}
+        corrected += sum(
+            amounts.get(tuple(list(row.values())[:5]), row["amount"]) != row["amount"] for row in marts.costs
+        )
+        negative += sum(row["amount"] < 0 for row in marts.costs)
         icons |= {row["icon"] for row in marts.journal}
         reasons |= {row["reason"] for row in marts.rejected}
         failed += len(marts.failed)
@@ -181,8 +197,12 @@ def test_random_deliveries_hold_something_of_everything() -> None:
         *("missing_contacted_at", "missing_contact_type", "unreadable_touched_at"),
         *("unreadable_contacted_at", "impossible_touched_at", "impossible_contacted_at"),
         "unknown_contact_type",
+        *("missing_cost_date", "missing_source", "missing_medium", "missing_amount", "missing_currency"),
+        *("unreadable_cost_date", "unreadable_amount", "unreadable_currency", "impossible_cost_date"),
+        "unknown_currency",
     }
     assert failed and dense and direct
+    assert met and corrected and negative
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -281,6 +301,60 @@ def test_r9_only_an_accepted_delivery_moves_the_last_loaded_day() -> None:
     assert count(Delivery("touches", tomorrow, {})) == 0
     assert count(Delivery("touches", tomorrow, {"a.csv": bad})) == 0
     assert count(Delivery("touches", tomorrow, {"a.csv": []})) == 1
+
+
+def test_r9_costs_do_not_move_the_last_loaded_day_and_wait_for_it() -> None:
+    next_day = date(2026, 3, 2)
+    contacts = Delivery("contacts", DAY, {"a.csv": [contact("c", "2026-03-02 00:00")]})
+    costs = Delivery("costs", next_day, {"a.csv": [cost(), cost(cost_date="2026-03-02")]})
+    assert expected_marts([costs], Settings(), Seeds()).costs == []
+    marts = expected_marts([contacts, costs], Settings(), Seeds())
+    assert (marts.journal, [row["cost_date"] for row in marts.costs]) == ([], [DAY])
+    marts = expected_marts([contacts, costs, Delivery("touches", next_day, {"a.csv": []})], Settings(), Seeds())
+    assert (len(marts.journal), [row["cost_date"] for row in marts.costs]) == (1, [DAY, next_day])
+
+
+def test_costs_are_summed_within_the_latest_load_day_that_has_their_key() -> None:
+    def rows_after(*deliveries: Delivery) -> list[tuple[object, ...]]:
+        day_has_come = Delivery("touches", DAY, {"a.csv": []})
+        return [
+            tuple(row.values())[1:] for row in expected_marts([*deliveries, day_has_come], Settings(), Seeds()).costs
+        ]
+
+    files = {
+        "a.csv": [cost(clicks="2"), cost(source=" VK ", medium="CPC", amount="-0.5")],
+        "b.csv": [cost(clicks="3.0"), cost(campaign="Весна", impressions="x")],
+    }
+    first = Delivery("costs", DAY, files)
+    assert rows_after(first) == [
+        ("vk", "cpc", None, None, Decimal("19.50"), None, 5),
+        ("vk", "cpc", "Весна", None, Decimal("10.00"), None, None),
+    ]
+    later = Delivery("costs", date(2026, 3, 2), {"a.csv": [cost(amount="1", impressions="7")]})
+    newest = ("vk", "cpc", None, None, Decimal("1.00"), 7, None)
+    assert rows_after(later, first) == [newest, ("vk", "cpc", "Весна", None, Decimal("10.00"), None, None)]
+    assert rows_after(later, first, Delivery("costs", DAY, {"a.csv": []})) == [newest]
+
+
+def test_r25_first_reason_of_a_cost() -> None:
+    row: Row = dict.fromkeys(("cost_date", "source", "medium", "amount", "currency"), " ")
+    mended = (
+        ("missing_cost_date", {"cost_date": "2026-03-01 00:00"}),
+        ("missing_source", {"source": "vk"}),
+        ("missing_medium", {"medium": "cpc"}),
+        ("missing_amount", {"amount": "1,5"}),
+        ("missing_currency", {"currency": "₽"}),
+        ("unreadable_cost_date", {"cost_date": "2026-03-03"}),
+        ("unreadable_amount", {"amount": "-1.5"}),
+        ("unreadable_currency", {"currency": "usd"}),
+        ("impossible_cost_date", {"cost_date": "2026-03-02"}),
+        ("unknown_currency", {"currency": "rub"}),
+    )
+    for reason, mending in mended:
+        assert rejection_reason("costs", DAY, row, Settings()) == reason
+        row = {**row, **mending}
+    assert rejection_reason("costs", DAY, row, Settings()) is None
+    assert rejection_reason("costs", DAY, row, Settings(report_currency="USD")) == "unknown_currency"
 
 
 @pytest.mark.parametrize(

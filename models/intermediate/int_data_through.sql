@@ -8,5 +8,5 @@ loads as (
 
 )
 
-select max(load_day) as data_through
+select {{ last_loaded_day() }} as data_through
 from loads

@@ -14,6 +14,11 @@ pairs as (
         source,
         medium
     from {{ ref('stg_prospect_touches') }}
+    union
+    select
+        source,
+        medium
+    from {{ ref('stg_costs') }}
 
 ),
 

@@ -1,9 +1,12 @@
-{# Tells rows apart, alone or with other columns: unique, and never null. One test for both, as each costs every build. #}
-{% test key(model, column_name=none, columns=none) %}
+{#
+Tells rows apart, alone or with other columns: unique, and never null but for `optional_columns`, of which null is a value
+like any other. One test for both, as each costs every build.
+#}
+{% test key(model, column_name=none, columns=none, optional_columns=[]) %}
 {% set columns = columns or [column_name] %}
-select {{ columns | join(', ') }}
+select {{ (columns + optional_columns) | join(', ') }}
 from {{ model }}
-group by {{ columns | join(', ') }}
+group by {{ (columns + optional_columns) | join(', ') }}
 having count(*) > 1 or {{ columns | join(' is null or ') }} is null
 {% endtest %}
 
@@ -190,4 +193,60 @@ cross join chains
 where coalesce(counted.contact_count, 0) <> chains.contact_count
     or coalesce(counted.other_count, 0) <> chains.other_count
     or chains.contact_count <> (select count(*) from {{ ref('journal') }} where touch_count > 0)
+{% endtest %}
+
+{# By the data-driven models too, and for all contacts. Asked in full builds only; of what is published, its audit asks. #}
+{% test all_credits_sum_to_one(model) %}
+select contact_id
+from {{ model }}
+where {{ is_full_build() }}
+group by contact_id
+having min(least({{ attribution_model_names() | join(', ') }})) < 0
+    {% for name in attribution_model_names() %}
+    or sum({{ name }}) <> 1
+    {% endfor %}
+{% endtest %}
+
+{# All that was spent is spent on some channel, once. #}
+{% test spend_in_is_spend_out(model) %}
+select sums.*
+from (
+    select
+        (select coalesce(sum(amount), 0) from {{ ref('stg_costs') }}) as spend_in,
+        (select coalesce(sum(amount), 0) from {{ model }}) as spend_out,
+        (select count(*) from {{ ref('stg_costs') }}) as row_count_in,
+        (select count(*) from {{ model }}) as row_count_out
+) as sums
+where sums.spend_in <> sums.spend_out or sums.row_count_in <> sums.row_count_out
+{% endtest %}
+
+{# By each model. Asked in full builds only; of what is published, its audit asks. #}
+{% test performance_is_all_that_was_spent_and_earned(model) %}
+with totals as (
+    select
+        model,
+        sum(spend) as spend,
+        sum(credited_contacts) as credited_contacts,
+        sum(credited_value) as credited_value
+    from {{ model }}
+    where {{ is_full_build() }}
+    group by model
+),
+journal as (
+    select
+        count(*) as contact_count,
+        coalesce(sum(value), 0) as value
+    from {{ ref('journal') }}
+),
+costs as (
+    select coalesce(sum(amount), 0) as spend
+    from {{ ref('stg_costs') }}
+)
+select totals.*
+from totals
+cross join journal
+cross join costs
+where totals.spend <> costs.spend
+    or totals.credited_contacts <> journal.contact_count
+    or totals.credited_value <> journal.value
 {% endtest %}

@@ -1,0 +1,32 @@
+-- One row per day, widget, source, medium and campaign for which something was spent, with the channel: told as a touch's that is
+-- tagged so (R11).
+{{ config(materialized='view') }}
+
+with
+
+costs as (
+
+    select * from {{ ref('stg_costs') }}
+
+),
+
+channel_names as (
+
+    select * from {{ ref('stg_channel_names') }}
+
+)
+
+select
+    costs.cost_date,
+    costs.widget_id,
+    {{ channel('channel_names.channel_name', 'costs.source', 'costs.medium', 'costs.campaign') }} as channel,
+    costs.source,
+    costs.medium,
+    costs.campaign,
+    costs.amount,
+    costs.impressions,
+    costs.clicks
+from costs
+left join channel_names
+    on costs.source = channel_names.source and costs.medium = channel_names.medium
+order by costs.cost_date, channel, costs.campaign, costs.widget_id, costs.source, costs.medium

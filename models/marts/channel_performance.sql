@@ -1,0 +1,102 @@
+-- One row per day, channel, campaign and model: what was spent that day, and what was earned by that day's contacts.
+{{ config(materialized='view') }}
+
+with
+
+credits as (
+
+    select
+        contact_date as performance_date,
+        channel,
+        campaign,
+        count(distinct contact_id) as contact_count,
+        count(distinct case when is_multichannel then contact_id end) as multichannel_contact_count,
+        {% for model in attribution_model_names() %}
+        sum({{ model }}) as {{ model }},
+        sum({{ credited_value('value', model) }}) as {{ model }}_value{{ ',' if not loop.last }}
+        {% endfor %}
+    from {{ ref('touch_credits') }}
+    group by contact_date, channel, campaign
+
+),
+
+costs as (
+
+    select
+        cost_date as performance_date,
+        channel,
+        campaign,
+        sum(amount) as spend,
+        sum(impressions) as impressions,
+        sum(clicks) as clicks
+    from {{ ref('channel_costs') }}
+    group by cost_date, channel, campaign
+
+),
+
+-- What was spent on nobody, and what nothing was spent on, stay.
+days as (
+
+    select
+        coalesce(credits.performance_date, costs.performance_date) as performance_date,
+        coalesce(credits.channel, costs.channel) as channel,
+        coalesce(credits.campaign, costs.campaign) as campaign,
+        costs.spend,
+        costs.impressions,
+        costs.clicks,
+        credits.contact_count,
+        credits.multichannel_contact_count,
+        {% for model in attribution_model_names() %}
+        credits.{{ model }},
+        credits.{{ model }}_value{{ ',' if not loop.last }}
+        {% endfor %}
+    from credits
+    full outer join costs
+        on credits.performance_date = costs.performance_date
+        and credits.channel = costs.channel
+        and (credits.campaign is not distinct from costs.campaign)
+
+),
+
+days_by_model as (
+
+    {% for model in attribution_model_names() %}
+    select
+        performance_date,
+        channel,
+        campaign,
+        '{{ model }}' as model,
+        spend,
+        impressions,
+        clicks,
+        contact_count,
+        multichannel_contact_count,
+        {{ model }} as credited_contacts,
+        {{ model }}_value as credited_value
+    from days
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
+
+)
+
+select
+    performance_date,
+    channel,
+    campaign,
+    model,
+    case
+        when contact_count is null then 'spend_only'
+        when spend is null then 'contacts_only'
+        else 'matched'
+    end as match,
+    cast(coalesce(spend, 0) as decimal(38, 2)) as spend,
+    cast(impressions as bigint) as impressions,
+    cast(clicks as bigint) as clicks,
+    coalesce(contact_count, 0) as contact_count,
+    coalesce(multichannel_contact_count, 0) as multichannel_contact_count,
+    cast(coalesce(credited_contacts, 0) as decimal(38, 12)) as credited_contacts,
+    cast(coalesce(credited_value, 0) as decimal(38, 14)) as credited_value,
+    {{ ratio('spend', 'credited_contacts') }} as cost_per_contact,
+    {{ ratio('coalesce(credited_value, 0)', 'spend') }} as return_on_spend
+from days_by_model
+order by performance_date, channel, campaign, model

@@ -1,0 +1,26 @@
+-- One row per day, from the first that something is told of to the last.
+{{ config(materialized='view') }}
+
+with
+
+days as (
+
+    select contact_date as metric_date
+    from {{ ref('journal') }}
+    union all
+    select cost_date as metric_date
+    from {{ ref('channel_costs') }}
+
+),
+
+bounds as (
+
+    select
+        min(metric_date) as first_day,
+        max(metric_date) as last_day
+    from days
+
+)
+
+select {{ each_day('first_day', 'last_day') }} as metric_date
+from bounds

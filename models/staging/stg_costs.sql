@@ -1,0 +1,80 @@
+-- One row per day, source, medium, campaign and widget that something was spent on, as the latest load day that names them says.
+with
+
+loads as (
+
+    select * from {{ ref('stg_loads') }}
+    where table_name = 'costs'
+
+),
+
+data_through as (
+
+    select * from {{ ref('int_data_through') }}
+
+),
+
+delivered_costs as (
+
+    select * from {{ source('raw', 'costs') }}
+
+),
+
+costs as (
+
+    select
+        loads.load_day,
+        {{ date('delivered_costs.cost_date') }} as cost_date,
+        lower(delivered_costs.source) as source,
+        lower(delivered_costs.medium) as medium,
+        delivered_costs.campaign,
+        delivered_costs.widget_id,
+        {{ money('delivered_costs.amount') }} as amount,
+        {{ whole_number('delivered_costs.impressions') }} as impressions,
+        {{ whole_number('delivered_costs.clicks') }} as clicks
+    from delivered_costs
+    inner join loads on delivered_costs.load_id = loads.load_id
+
+),
+
+summed_costs as (
+
+    select
+        load_day,
+        cost_date,
+        source,
+        medium,
+        campaign,
+        widget_id,
+        cast(sum(amount) as decimal(38, 2)) as amount,
+        {{ whole_sum('impressions') }} as impressions,
+        {{ whole_sum('clicks') }} as clicks
+    from costs
+    group by load_day, cost_date, source, medium, campaign, widget_id
+
+),
+
+versions as (
+
+    select
+        *,
+        row_number() over (
+            partition by cost_date, source, medium, campaign, widget_id
+            order by load_day desc
+        ) as version_rank
+    from summed_costs
+
+)
+
+select
+    versions.cost_date,
+    versions.source,
+    versions.medium,
+    versions.campaign,
+    versions.widget_id,
+    versions.amount,
+    versions.impressions,
+    versions.clicks
+from versions
+inner join data_through on versions.cost_date <= data_through.data_through
+where versions.version_rank = 1
