@@ -15,17 +15,20 @@
     regexp_replace({{ host }}, '^www\.', '')
 {%- endmacro %}
 
-{# R11: the value of a URL's parameter, decoded, or as written where it doesn't decode; null where nothing is left of it. #}
+{# R11: the value of a URL's parameter, decoded, or as written where it doesn't decode. #}
 {% macro decoded(value) -%}
-    {{ clean_text("coalesce(case when regexp_full_match(" ~ value ~ ", '([^%]|%[0-9A-Fa-f]{2})*') then try(url_decode(replace(" ~ value ~ ", '+', ' '))) end, " ~ value ~ ")") }}
+    coalesce(case when regexp_full_match({{ value }}, '([^%]|%[0-9A-Fa-f]{2})*') then try(url_decode(replace({{ value }}, '+', ' '))) end, {{ value }})
 {%- endmacro %}
 
-{# R11: the first value of a parameter that isn't empty. #}
+{# R11: the first value of a parameter that isn't empty. (One step after another: what a step is given twice would be worked out twice.) #}
 {% macro query_parameter(query, name) -%}
     list_filter(
         list_transform(
-            regexp_extract_all({{ query }}, '(?i)(?:^|&){{ name }}=([^&]*)', 1),
-            lambda value: {{ decoded('value') }}
+            list_transform(
+                regexp_extract_all({{ query }}, '(?i)(?:^|&){{ name }}=([^&]*)', 1),
+                lambda value: {{ decoded('value') }}
+            ),
+            lambda value: {{ clean_text('value') }}
         ),
         lambda value: value is not null
     )[1]
@@ -35,10 +38,16 @@
 {% macro query_parameter_names(query) -%}
     list_transform(
         list_filter(
-            regexp_extract_all({{ query }}, '(?:^|&)([^=&]+=[^&]+)', 1),
-            lambda parameter: {{ decoded("regexp_extract(parameter, '=(.*)$', 1, 's')") }} is not null
+            list_transform(
+                regexp_extract_all({{ query }}, '(?:^|&)([^=&]+=[^&]+)', 1),
+                lambda parameter: {
+                    'name': lower(split_part(parameter, '=', 1)),
+                    'text': {{ decoded("substr(parameter, strpos(parameter, '=') + 1)") }}
+                }
+            ),
+            lambda parameter: {{ clean_text('parameter.text') }} is not null
         ),
-        lambda parameter: lower(split_part(parameter, '=', 1))
+        lambda parameter: parameter.name
     )
 {%- endmacro %}
 

@@ -487,11 +487,13 @@ class RowMaker:
             "medium": pick(("cpc", "CPC", "ads", "social")),
             "campaign": pick((None, None, "весна 2026", "Весна 2026", "sale")),
             "widget_id": pick((None, None, None, *self.widget_ids[:2])),
-            "amount": pick(("0", "100", "1500.50", "+7.05", "-10.5", "99.99", "0.01", "9999999999999999.99")),
+            "amount": pick(("0", "100", "1500.50", "+7.05", "-10.5", "99.99", "0.01")),
             "currency": pick(("RUB", "RUB", "rub", "Rub")),
-            "impressions": pick((None, "0", "1000", "350.0", "много", "-5", "9223372036854775807")),
-            "clicks": pick((None, "0", "12", "7.00", "1.5", "9223372036854775808")),
+            "impressions": pick((None, "0", "1000", "350.0", "много", "-5")),
+            "clicks": pick((None, "0", "12", "7.00", "1.5")),
         }
+        if self.chance(0.02):
+            row |= {"amount": "9999999999999999.99", "impressions": str(2**63 - 1), "clicks": pick((str(2**63), "0"))}
         if self.chance(0.3):
             row["placement"] = pick((None, "search", "network"))
         return row

@@ -1,10 +1,11 @@
 """What `mf` says of the published file is what plain SQL says."""
 
 import csv
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -36,10 +37,24 @@ OF_THE_JOURNAL = {
 OF_CREDITS = {"credited_contacts": "sum(credit)", "credited_value": "sum(credited_value)"}
 OF_PERFORMANCE = {
     "spend": "sum(spend)",
-    "cost_per_contact": "sum(spend) / nullif(sum(credited_contacts), 0)",
+    "cost_per_contact": "nullif(sum(spend), 0) / nullif(sum(credited_contacts), 0)",
     "return_on_spend": "sum(credited_value) / nullif(sum(spend), 0)",
 }
 Row = tuple[Any, ...]
+
+
+# `mf`, imported once for all that is asked: a line in says its arguments, a line out how it ended and what it said.
+# Its spinners write past what would catch them.
+SERVER = """
+import json, os, sys
+from click.testing import CliRunner
+from dbt_metricflow.cli.main import cli
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+for line in sys.stdin:
+    outcome = CliRunner().invoke(cli, json.loads(line))
+    print(json.dumps([outcome.exit_code, outcome.output + repr(outcome.exception or "")]), file=answers, flush=True)
+"""
 
 
 class Published:
@@ -56,6 +71,17 @@ class Published:
             "TMPDIR": str(folder),
         }
         self.run("dbt", "--quiet", "parse")
+        self.server = subprocess.Popen(
+            [sys.executable, "-c", SERVER],
+            cwd=PROJECT_DIR, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def mf(self, *arguments: str) -> str:
+        assert self.server.stdin and self.server.stdout
+        print(json.dumps(arguments), file=self.server.stdin, flush=True)
+        exit_code, said = json.loads(self.server.stdout.readline())
+        assert exit_code == 0, said
+        return str(said)
 
     def run(self, command: str, *arguments: str) -> str:
         outcome = subprocess.run(
@@ -67,7 +93,7 @@ class Published:
     def ask(self, *arguments: str) -> list[dict[str, str]]:
         """The rows that `mf query` answers with."""
         self.answer.unlink(missing_ok=True)
-        self.run("mf", "query", "--quiet", "--csv", str(self.answer), *arguments)
+        self.mf("query", "--quiet", "--csv", str(self.answer), *arguments)
         with open(self.answer, encoding="utf-8") as file:
             return list(csv.DictReader(file))
 
@@ -96,7 +122,7 @@ def near(value: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
+def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
     folder = tmp_path_factory.mktemp("metrics")
     rules = Rules.read()
     write_demo(folder / "landing", days=20, touches=8_000, last_day=date(2026, 3, 31))
@@ -105,7 +131,10 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
     build_marts(warehouse, rules)
     with warehouse.locked("test"):
         Publications(warehouse).publish(rules)
-    return Published(folder, warehouse)
+    ready = Published(folder, warehouse)
+    yield ready
+    ready.server.terminate()
+    ready.server.wait()
 
 
 @pytest.mark.parametrize(

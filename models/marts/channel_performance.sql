@@ -26,9 +26,9 @@ costs as (
         cost_date as performance_date,
         channel,
         campaign,
-        sum(amount) as spend,
-        sum(impressions) as impressions,
-        sum(clicks) as clicks
+        cast(sum(amount) as decimal(38, 2)) as spend,
+        {{ whole_sum('impressions') }} as impressions,
+        {{ whole_sum('clicks') }} as clicks
     from {{ ref('channel_costs') }}
     group by cost_date, channel, campaign
 
@@ -90,8 +90,8 @@ select
         else 'matched'
     end as match,
     cast(coalesce(spend, 0) as decimal(38, 2)) as spend,
-    cast(impressions as bigint) as impressions,
-    cast(clicks as bigint) as clicks,
+    impressions,
+    clicks,
     coalesce(contact_count, 0) as contact_count,
     coalesce(multichannel_contact_count, 0) as multichannel_contact_count,
     cast(coalesce(credited_contacts, 0) as decimal(38, 12)) as credited_contacts,

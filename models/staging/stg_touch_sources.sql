@@ -35,7 +35,11 @@ touches_with_hosts as (
         coalesce(widgets.brand_id, 'default') as brand_id,
         {{ site_host('coalesce(' ~ url_host('widgets.site_host') ~ ', lower(widgets.site_host), ' ~ url_host('touches.landing_page') ~ ')') }} as own_host,
         {{ url_host('touches.referrer') }} as referrer_host,
-        touches.utm_source is not null or touches.utm_medium is not null as is_tagged
+        touches.utm_source is not null or touches.utm_medium is not null as is_tagged,
+        case
+            when touches.utm_source is null and touches.utm_medium is null
+                then {{ query_parameter_names('touches.landing_query') }}
+        end as untagged_parameters
     from touches
     left join widgets on touches.widget_id = widgets.widget_id
 
@@ -47,7 +51,7 @@ untagged_answers as (
         touches_with_hosts.*,
         case
             when not touches_with_hosts.is_tagged
-                then {{ first_with_parameter('known_click_ids.click_ids', query_parameter_names('touches_with_hosts.landing_query')) }}
+                then {{ first_with_parameter('known_click_ids.click_ids', 'touches_with_hosts.untagged_parameters') }}
         end as click_id,
         case
             when not touches_with_hosts.is_tagged
