@@ -24,7 +24,7 @@ import duckdb
 from attribution_oracle import MODELS_BY_WORTH
 from dbt_common.events.base_types import EventMsg
 from forks import Warm
-from pipeline import load_landing, rows_of
+from pipeline import MARTS, load_landing, rows_of
 from random_deliveries import write_delivery
 from random_histories import NOBODY, Calendar, Folder, History, PlacedRow, Step, combined_delivery
 from reference import Arrivals, Delivery, Seeds, Settings, marts_of
@@ -50,6 +50,8 @@ class Compared:
     owner_column: str | None = None
     only: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    is_of_loads: bool = False
+    """Whether it tells nobody's costs, too, which say in which load they came."""
 
     @property
     def query(self) -> str:
@@ -69,8 +71,11 @@ COMPARED = (
     Compared("touch_chains"),
     Compared("channel_participation"),
     Compared("channel_worths"),
+    Compared("channel_costs", is_of_loads=True),
+    Compared("channel_performance", is_of_loads=True),
+    Compared("metric_days"),
 )
-COSTS = Compared("stg_costs")  # no mart, but what marts are told of costs by
+COSTS = Compared("costs")  # no mart, but what marts are told of costs by: stg_costs
 SHOWN_ROWS = 6
 Row = tuple[str | None, ...]
 
@@ -257,13 +262,15 @@ class HistoryRun:
             return []
         found = []
         with self.attached() as connection:
-            worths = worths_in(rows_of(connection, "from incremental.marts.channel_worths"))
-            expected = marts_of(self.arrivals, Settings(**step.settings), self.seeds, worths)
-            for compared in COMPARED:
-                given_rows = rows_of(connection, f"select {compared.query} from incremental.marts.{compared.mart}")
-                expected_rows = as_given(compared.mart, getattr(expected, compared.mart), given_rows)
-                found += row_differences(compared, given_rows, [compared.columns_of(row) for row in expected_rows])
-        found += row_differences(COSTS, cost_rows(self.warehouse), expected.costs)
+            given = {mart: rows_of(connection, f"from incremental.marts.{mart}") for mart in MARTS}
+        given["costs"] = cost_rows(self.warehouse)
+        worths = worths_in(given["channel_worths"])
+        expected = as_given(marts_of(self.arrivals, Settings(**step.settings), self.seeds, worths), given)
+        for compared in (*COMPARED, COSTS):
+            given_rows, expected_rows = (
+                [compared.columns_of(row) for row in rows[compared.mart]] for rows in (given, expected)
+            )
+            found += row_differences(compared, given_rows, expected_rows)
         return found
 
     def data_through(self) -> date | None:
@@ -285,7 +292,7 @@ class HistoryRun:
             if row["source"] != NOBODY
         ]
         with self.attached() as connection:
-            return {"stg_costs": sorted(costs, key=repr)} | {
+            return {"costs": sorted(costs, key=repr)} | {
                 f"{compared.mart} {compared.query}": connection.execute(
                     f"""
                     select columns(*)::varchar from (select {compared.query} from incremental.marts.{compared.mart})
@@ -293,6 +300,7 @@ class HistoryRun:
                     """
                 ).fetchall()
                 for compared in COMPARED
+                if not compared.is_of_loads
             }
 
 

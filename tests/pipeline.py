@@ -17,6 +17,7 @@ from orchestration.warehouse import Warehouse
 MARTS = (
     *("journal", "client_card", "interaction_history", "client_history"),
     *("touch_chains", "channel_participation", "channel_worths", "touch_credits"),
+    *("channel_costs", "channel_performance", "metric_days"),
 )
 
 

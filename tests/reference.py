@@ -24,7 +24,7 @@ from urllib.parse import unquote_to_bytes
 from zoneinfo import ZoneInfo
 
 import phonenumbers
-from reference_attribution import LedContact, Worths, attribution_marts, chain_forms
+from reference_attribution import LedContact, Worths, attribution_marts, chain_forms, channel_performance, metric_days
 
 Row = Mapping[str, str | None]
 MartRow = dict[str, Any]
@@ -205,6 +205,15 @@ class Marts:
     channel_participation: list[MartRow] = field(default_factory=list)
     channel_worths: list[MartRow] = field(default_factory=list)
     touch_credits: list[MartRow] = field(default_factory=list)
+    channel_costs: list[MartRow] = field(default_factory=list)
+
+    @property
+    def channel_performance(self) -> list[MartRow]:
+        return channel_performance(self.touch_credits, self.channel_costs)
+
+    @property
+    def metric_days(self) -> list[MartRow]:
+        return metric_days(self.journal, self.channel_costs)
 
 
 # In between
@@ -275,6 +284,9 @@ def marts_of(arrivals: Arrivals, settings: Settings, seeds: Seeds, markov_worths
     led_contacts.sort(key=lambda contact: contact.row["contact_id"])
     for mart, rows in attribution_marts(led_contacts, clients, settings, markov_worths).items():
         getattr(marts, mart).extend(rows)
+    for cost in marts.costs:
+        channel = channel_of(cost["source"], cost["medium"], cost["campaign"], settings, seeds)
+        marts.channel_costs.append({**cost, "channel": channel})
     marts.journal.sort(key=lambda row: row["contact_id"])
     marts.client_card.sort(key=lambda row: row["first_contact_id"])
     marts.interaction_history.sort(key=lambda row: (row["contact_id"], row["touch_rank"]))

@@ -1,6 +1,6 @@
 """The marts of what channels contributed once more, in plain Python: the part of the reference that attributes.
 
-Contacts come with what counts for them and clients with what they did; credits are those of attribution_oracle. Three
+Contacts come with what counts for them and clients with what they did; credits are those of attribution_oracle. Some
 numbers come out of fractions that no database keeps and are compared within TOLERANCES: see `as_given`.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -21,15 +21,20 @@ import attribution_oracle as oracle
 import numpy
 
 if TYPE_CHECKING:
-    from reference import Client, MartRow, Settings, Touch
+    from reference import Client, MartRow, Marts, Settings, Touch
 
 Worths = Mapping[str, Mapping[str, Fraction]]  # brand → channel → worth
 
-# Of what is weighed by roots and inverses, what the marts round: mart → its key, and how far columns may be off.
-TOLERANCES: dict[str, tuple[tuple[str, ...], dict[str, Decimal]]] = {
-    "channel_worths": (("brand_id", "channel"), {"markov": Decimal("1e-9")}),
+# Of what is weighed by roots and inverses, or divided, what the marts round: mart → its key, and how far columns may be off,
+# in ones or, of what is larger than one, as a share of it.
+TOLERANCES: dict[str, tuple[tuple[str, ...], dict[str, Fraction]]] = {
+    "channel_worths": (("brand_id", "channel"), {"markov": Fraction(1, 10**9)}),
     # Credits of weights that are rounded to the twelfth decimal: some such parts for each of the latest 200 touches.
-    "touch_credits": (("contact_id", "touch_rank"), {"time_decay": Decimal("1e-9")}),
+    "touch_credits": (("contact_id", "touch_rank"), {"time_decay": Fraction(1, 10**9)}),
+    "channel_performance": (
+        ("performance_date", "channel", "campaign", "model"),
+        dict.fromkeys(("cost_per_contact", "return_on_spend"), Fraction(1, 10**12)),
+    ),
 }
 CUT = "…"
 OF_CONTACTS = ("contact_id", "contact_date", "contact_type", "widget_id", "brand_id", "is_multichannel", "value")
@@ -304,12 +309,63 @@ def touch_credits(contacts: Iterable[LedContact], worths: Mapping[str, Worths], 
     return rows
 
 
+# Costs and what they earned
+
+
+def channel_performance(credits: Iterable[MartRow], costs: Iterable[MartRow]) -> list[MartRow]:
+    """Out of rows of touch_credits and of channel_costs."""
+    earning: dict[tuple[Any, ...], list[MartRow]] = defaultdict(list)
+    for row in credits:
+        earning[row["contact_date"], row["channel"], row["campaign"]].append(row)
+    spending: dict[tuple[Any, ...], list[MartRow]] = defaultdict(list)
+    for row in costs:
+        spending[row["cost_date"], row["channel"], row["campaign"]].append(row)
+    rows = []
+    for key in {**earning, **spending}:
+        earned, spent = earning.get(key, []), spending.get(key, [])
+        multichannel = {row["contact_id"] for row in earned if row["is_multichannel"]}
+        spend = sum((Fraction(row["amount"]) for row in spent), Fraction(0))
+        for model in oracle.MODELS:
+            contacts = sum((Fraction(row[model]) for row in earned), Fraction(0))
+            value = sum((Fraction(row[model]) * Fraction(row["value"] or 0) for row in earned), Fraction(0))
+            rows.append(
+                {
+                    **dict(zip(("performance_date", "channel", "campaign"), key, strict=True)),
+                    "model": model,
+                    "match": "matched" if earned and spent else "contacts_only" if earned else "spend_only",
+                    "spend": as_decimal(spend, 2),
+                    "impressions": whole_sum(row["impressions"] for row in spent),
+                    "clicks": whole_sum(row["clicks"] for row in spent),
+                    "contact_count": len({row["contact_id"] for row in earned}),
+                    "multichannel_contact_count": len(multichannel),
+                    "credited_contacts": as_decimal(contacts),
+                    "credited_value": as_decimal(value, 14),
+                    "cost_per_contact": float(spend / contacts) if spent and contacts else None,
+                    "return_on_spend": float(value / spend) if spend else None,
+                }
+            )
+    return rows
+
+
+def whole_sum(numbers: Iterable[int | None]) -> int | None:
+    """None of nothing, and of more than a database counts to."""
+    known = [number for number in numbers if number is not None]
+    return sum(known) if known and sum(known) < 2**63 else None
+
+
+def metric_days(journal: Iterable[MartRow], costs: Iterable[MartRow]) -> list[MartRow]:
+    days = [*(row["contact_date"] for row in journal), *(row["cost_date"] for row in costs)]
+    if not days:
+        return []
+    return [{"metric_date": min(days) + timedelta(days=number)} for number in range((max(days) - min(days)).days + 1)]
+
+
 # What is compared
 
 
-def as_decimal(share: Fraction) -> Decimal:
-    """To the twelfth decimal, which credits have no more of."""
-    return Decimal(round(share * oracle.CREDIT_UNITS)).scaleb(-12)
+def as_decimal(number: Fraction, digits: int = 12) -> Decimal:
+    """Written down with so many decimals: credits have no more than twelve."""
+    return Decimal(f"{round(number * 10**digits)}e-{digits}")
 
 
 def worths_in(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Fraction]]:
@@ -320,8 +376,16 @@ def worths_in(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Fraction
     return dict(worths)
 
 
-def as_given(mart: str, expected_rows: Sequence[MartRow], given_rows: Iterable[Mapping[str, Any]]) -> Sequence[MartRow]:
-    """The expected rows with the given numbers where these are as near as they can be asked to be."""
+def as_given(expected: Marts, given: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Sequence[MartRow]]:
+    """The expected rows of the given marts, with the given numbers where these are as near as can be asked for."""
+    credits = with_near_numbers("touch_credits", expected.touch_credits, given["touch_credits"])
+    expected = replace(expected, touch_credits=credits)  # out of which performance is told
+    return {mart: with_near_numbers(mart, getattr(expected, mart), rows) for mart, rows in given.items()}
+
+
+def with_near_numbers(
+    mart: str, expected_rows: list[MartRow], given_rows: Iterable[Mapping[str, Any]]
+) -> list[MartRow]:
     if mart not in TOLERANCES:
         return expected_rows
     key, tolerances = TOLERANCES[mart]
@@ -332,7 +396,13 @@ def as_given(mart: str, expected_rows: Sequence[MartRow], given_rows: Iterable[M
         near = {
             column: same[column]
             for column, tolerance in tolerances.items()
-            if column in same and abs(same[column] - row[column]) <= tolerance
+            if are_near(same[column], row[column], tolerance)
         }
         rows.append({**row, **near})
     return rows
+
+
+def are_near(one: Any, other: Any, tolerance: Fraction) -> bool:
+    if one is None or other is None:
+        return one is other
+    return abs(Fraction(one) - Fraction(other)) <= tolerance * max(1, abs(Fraction(other)))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from golden_marts import as_golden_rows
 from history_runs import cost_rows
-from pipeline import MARTS, build_marts, built_marts, load_landing, rejected_rows, sorted_rows
+from pipeline import build_marts, built_marts, load_landing, rejected_rows, sorted_rows
 from random_deliveries import (
     CHANGED_SETTINGS,
     FILE_FORMATS,
@@ -46,8 +46,7 @@ def test_a_random_history_gives_the_reference_marts(tmp_path: Path, seed: int) -
 
     given = built_marts(warehouse) | {"costs": cost_rows(warehouse)}
     expected = expected_marts(deliveries, Settings(**changed), seeds, worths_in(given["channel_worths"]))
-    for mart in (*MARTS, "costs"):
-        rows = as_given(mart, getattr(expected, mart), given[mart])
+    for mart, rows in as_given(expected, given).items():
         columns = sorted((given[mart] or rows or [{}])[0])
         assert sorted_rows(as_golden_rows(given[mart], columns)) == sorted_rows(as_golden_rows(rows, columns)), mart
     assert rejected_rows(warehouse) == sorted(
