@@ -21,12 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from attribution_oracle import MODELS_BY_WORTH
 from dbt_common.events.base_types import EventMsg
 from forks import Warm
 from pipeline import MARTS, load_landing, rows_of
 from random_deliveries import write_delivery
 from random_histories import NOBODY, Calendar, Folder, History, PlacedRow, Step, combined_delivery
 from reference import Arrivals, Delivery, Seeds, Settings, marts_of
+from reference_attribution import as_given, worths_in
 
 from orchestration import building
 from orchestration.building import MENDED, build
@@ -35,12 +37,45 @@ from orchestration.settings import PROJECT_DIR, Rules
 from orchestration.warehouse import Warehouse
 
 COMPARISONS = ("reference", "published", "full rebuild")
-OWNER_COLUMN = {
-    "journal": "contact_id",
-    "client_card": "first_contact_id",
-    "interaction_history": "contact_id",
-    "client_history": "contact_id",
-}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Columns of a mart, by default all, that are compared row by row; whose a row is tells an id in its owner column.
+
+    Without an owner column rows are everybody's: what they say is made of the rows of all histories.
+    """
+
+    mart: str
+    owner_column: str | None = None
+    only: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    is_of_loads: bool = False
+    """Whether it tells nobody's costs, too, which say in which load they came."""
+
+    @property
+    def query(self) -> str:
+        return ", ".join(self.only) or (f"* exclude ({', '.join(self.without)})" if self.without else "*")
+
+    def columns_of(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: row[name] for name in self.only or row if name not in self.without}
+
+
+COMPARED = (
+    Compared("journal", "contact_id"),
+    Compared("client_card", "first_contact_id"),
+    Compared("interaction_history", "contact_id"),
+    Compared("client_history", "contact_id"),
+    Compared("touch_credits", "contact_id", without=MODELS_BY_WORTH),
+    Compared("touch_credits", only=("contact_id", "touch_rank", *MODELS_BY_WORTH)),
+    Compared("touch_chains"),
+    Compared("channel_participation"),
+    Compared("channel_worths"),
+    Compared("channel_costs", is_of_loads=True),
+    Compared("channel_performance", is_of_loads=True),
+    Compared("metric_days"),
+)
+COSTS = Compared("costs")  # no mart, but what marts are told of costs by: stg_costs
 SHOWN_ROWS = 6
 Row = tuple[str | None, ...]
 
@@ -57,14 +92,18 @@ class Fault:
 
 @dataclass(frozen=True)
 class Difference:
-    mart: str
+    compared: Compared
     side: str
     row: Mapping[str, Any]
 
     @property
-    def owner(self) -> str:
-        """Nobody's for what histories have in common."""
-        return str(self.row[OWNER_COLUMN[self.mart]]) if self.mart in OWNER_COLUMN else ""
+    def mart(self) -> str:
+        return self.compared.mart
+
+    @property
+    def owner(self) -> str | None:
+        """None is everybody."""
+        return str(self.row[self.compared.owner_column]) if self.compared.owner_column else None
 
     def __str__(self) -> str:
         values = {name: value for name, value in self.row.items() if value is not None}
@@ -124,7 +163,7 @@ class HistoryRun:
                 if compared_steps is not None and number not in compared_steps:
                     continue
                 try:
-                    differing = by_namespace(self.compare(step, comparison), namespaces)
+                    differing = by_namespace(told(self.compare(step, comparison), is_first=not found), namespaces)
                 except Exception as error:
                     return [*found, Fault(number, comparison, None, f"{type(error).__name__}: {error}")]
                 for namespace, own in differing.items():
@@ -193,7 +232,7 @@ class HistoryRun:
             return self.differences_from_reference(step)
         if comparison == "full rebuild":
             rebuilt = self.full_rebuild(step)
-            found = row_differences("stg_costs", cost_rows(self.warehouse), cost_rows(rebuilt))
+            found = row_differences(COSTS, cost_rows(self.warehouse), cost_rows(rebuilt))
             with self.attached(rebuilt=rebuilt.file) as connection:
                 return found + differences(connection, "rebuilt.marts")
         if comparison == "published" and step.is_published:
@@ -221,12 +260,17 @@ class HistoryRun:
     def differences_from_reference(self, step: Step) -> list[Difference]:
         if not self.arrivals.accepted:
             return []
-        expected = marts_of(self.arrivals, Settings(**step.settings), self.seeds)
-        found = row_differences("stg_costs", cost_rows(self.warehouse), expected.costs)
+        found = []
         with self.attached() as connection:
-            for mart in MARTS:
-                given_rows = rows_of(connection, f"select * from incremental.marts.{mart}")
-                found += row_differences(mart, given_rows, getattr(expected, mart))
+            given = {mart: rows_of(connection, f"from incremental.marts.{mart}") for mart in MARTS}
+        given["costs"] = cost_rows(self.warehouse)
+        worths = worths_in(given["channel_worths"])
+        expected = as_given(marts_of(self.arrivals, Settings(**step.settings), self.seeds, worths), given)
+        for compared in (*COMPARED, COSTS):
+            given_rows, expected_rows = (
+                [compared.columns_of(row) for row in rows[compared.mart]] for rows in (given, expected)
+            )
+            found += row_differences(compared, given_rows, expected_rows)
         return found
 
     def data_through(self) -> date | None:
@@ -248,14 +292,15 @@ class HistoryRun:
             if row["source"] != NOBODY
         ]
         with self.attached() as connection:
-            return {"stg_costs": sorted(costs, key=repr)} | {
-                mart: connection.execute(
+            return {"costs": sorted(costs, key=repr)} | {
+                f"{compared.mart} {compared.query}": connection.execute(
                     f"""
-                    select columns(*)::varchar from incremental.marts.{mart}
-                    where not starts_with({OWNER_COLUMN[mart]}, '{NOBODY}') order by all
+                    select columns(*)::varchar from (select {compared.query} from incremental.marts.{compared.mart})
+                    where not starts_with({compared.owner_column or "''"}, '{NOBODY}') order by all
                     """
                 ).fetchall()
-                for mart in MARTS
+                for compared in COMPARED
+                if not compared.is_of_loads
             }
 
 
@@ -266,7 +311,7 @@ def cost_rows(warehouse: Warehouse) -> list[dict[str, Any]]:
 
 
 def row_differences(
-    mart: str, given_rows: Sequence[Mapping[str, Any]], expected_rows: Sequence[Mapping[str, Any]]
+    compared: Compared, given_rows: Sequence[Mapping[str, Any]], expected_rows: Sequence[Mapping[str, Any]]
 ) -> list[Difference]:
     columns = sorted((given_rows or expected_rows or [{}])[0])
     given = {comparable(row, columns): row for row in given_rows}
@@ -274,7 +319,7 @@ def row_differences(
     counts = Counter(comparable(row, columns) for row in given_rows)
     counts.subtract(Counter(comparable(row, columns) for row in expected_rows))
     return [
-        Difference(mart, "is there, should not be" if count > 0 else "is missing", (given | wanted)[key])
+        Difference(compared, "is there, should not be" if count > 0 else "is missing", (given | wanted)[key])
         for key, count in counts.items()
         if count
     ]
@@ -283,20 +328,28 @@ def row_differences(
 def differences(connection: duckdb.DuckDBPyConnection, other: str) -> list[Difference]:
     """Rows of marts that are not in both databases equally often."""
     found = []
-    for mart in MARTS:
-        ours, theirs = f"from incremental.marts.{mart}", f"from {other}.{mart}"
+    for compared in COMPARED:
+        ours, theirs = (
+            f"select {compared.query} from {database}.{compared.mart}" for database in ("incremental.marts", other)
+        )
         for side, query in (
             ("is there, should not be", f"{ours} except all {theirs}"),
             ("is missing", f"{theirs} except all {ours}"),
         ):
-            found += [Difference(mart, side, row) for row in rows_of(connection, query)]
+            found += [Difference(compared, side, row) for row in rows_of(connection, query)]
     return found
+
+
+def told(some: Sequence[Difference], is_first: bool) -> list[Difference]:
+    """What somebody's own rows differ in; else what everybody's do, unless that may follow from an earlier fault."""
+    own = [difference for difference in some if difference.owner is not None]
+    return own or (list(some) if is_first else [])
 
 
 def by_namespace(some: Sequence[Difference], namespaces: set[str]) -> dict[str | None, list[Difference]]:
     grouped: dict[str | None, list[Difference]] = {}
     for difference in some:
-        owner = next((namespace for namespace in namespaces if difference.owner.startswith(namespace)), None)
+        owner = next((namespace for namespace in namespaces if (difference.owner or "").startswith(namespace)), None)
         grouped.setdefault(owner, []).append(difference)
     return grouped
 

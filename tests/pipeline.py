@@ -14,7 +14,11 @@ from orchestration.loading import Load, known_signatures, load_delivery, pending
 from orchestration.settings import Rules
 from orchestration.warehouse import Warehouse
 
-MARTS = ("journal", "client_card", "interaction_history", "client_history")
+MARTS = (
+    *("journal", "client_card", "interaction_history", "client_history"),
+    *("touch_chains", "channel_participation", "channel_worths", "touch_credits"),
+    *("channel_costs", "channel_performance", "metric_days"),
+)
 
 
 def load_landing(warehouse: Warehouse, landing_dir: Path, rules: Rules) -> list[Load]:

@@ -77,6 +77,18 @@ CHANGED_SETTINGS: tuple[dict[str, Any], ...] = (
 )
 
 
+def random_attribution_settings(seed: str) -> dict[str, Any]:
+    """Settings of what is only told of touches, whichever count; of a generator of their own, so that all else stays."""
+    dice = random.Random(f"attribution settings {seed}")
+    first_share, last_share = dice.choice(((0.4, 0.4), (0.4, 0.4), (0.3, 0.45), (0.1, 0.9), (1, 0), (0, 0)))
+    return {
+        "chain_form": dice.choice(("as_is", "collapsed", "unique")),
+        "position_based_first_share": first_share,
+        "position_based_last_share": last_share,
+        "time_decay_half_life_days": dice.choice((7, 7, 1, 0.25, 40)),
+    }
+
+
 def example_seeds() -> Seeds:
     """Seeds with something of every kind."""
     return Seeds(

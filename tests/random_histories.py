@@ -23,6 +23,7 @@ from random_deliveries import (
     FileFormat,
     Person,
     RowMaker,
+    random_attribution_settings,
 )
 from reference import COOKIE_KINDS, ID_COLUMN, IDENTIFIER_KINDS, TAGS, TIME_COLUMN, Delivery, Row, Seeds, start_of_day
 
@@ -30,7 +31,8 @@ Folder = tuple[str, date]  # table, load day
 Change = tuple[int, str, date]  # a load's number, and the folder in which a history has other rows from then on
 TABLES = ("touches", "contacts")
 NUMBER_OF_DAYS = 7
-NUMBER_OF_MODELS = 40  # about
+NUMBER_OF_MODELS = 70  # about
+PLACES_TO_DIE = 40  # spread over the models
 NOBODY = "nobody-"  # the namespace of rows that belong to no history
 CHANGED_COLUMNS = CORRECTED_COLUMNS | {
     "contacts": (*CORRECTED_COLUMNS["contacts"][:-1], ("contact_type", "client_name")),
@@ -125,12 +127,14 @@ def random_calendar(seed: int, number_of_steps: int) -> Calendar:
     dice = random.Random(f"calendar {seed}")
     report_timezone, first_day = PLACES[seed % len(PLACES)]
     settings = {"report_timezone": report_timezone} | CHANGED_SETTINGS[seed % len(CHANGED_SETTINGS)]
+    settings |= random_attribution_settings(f"{seed}")
     steps_settings = [settings] * number_of_steps
     if number_of_steps > 3 and dice.random() < 0.5:
         # Changed for a step or two, and back.
         start = dice.randrange(1, number_of_steps - 1)
         for step in range(start, min(start + dice.choice((1, 2)), number_of_steps - 1)):
             steps_settings[step] = settings | dice.choice(REVERSIBLE_SETTINGS)
+            steps_settings[step] |= random_attribution_settings(f"{seed}, step {step}")
 
     counts = [dice.choice((1, 1, 1, 1, 2, 2, 3)) for _ in range(number_of_steps)]
     if number_of_steps > 3 and dice.random() < 0.2:
@@ -178,7 +182,9 @@ def random_calendar(seed: int, number_of_steps: int) -> Calendar:
             )
         )
     for step in dice.sample(range(1, number_of_steps), number_of_steps // 5):
-        steps[step] = replace(steps[step], killed_after=dice.randrange(NUMBER_OF_MODELS))
+        steps[step] = replace(
+            steps[step], killed_after=dice.randrange(PLACES_TO_DIE) * NUMBER_OF_MODELS // PLACES_TO_DIE
+        )
     file_names = tuple(dice.sample(FILE_NAMES, 3))
     costs = random.Random(f"costs of calendar {seed}")
     return Calendar(

@@ -12,6 +12,7 @@ import csv
 import json
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -23,6 +24,7 @@ from urllib.parse import unquote_to_bytes
 from zoneinfo import ZoneInfo
 
 import phonenumbers
+from reference_attribution import LedContact, Worths, attribution_marts, chain_forms, channel_performance, metric_days
 
 Row = Mapping[str, str | None]
 MartRow = dict[str, Any]
@@ -96,6 +98,10 @@ class Settings:
     max_rejected_share: float = 0.5
     history_touch_limit: int = 200
     report_currency: str = "RUB"
+    chain_form: str = "as_is"
+    position_based_first_share: float = 0.4
+    position_based_last_share: float = 0.4
+    time_decay_half_life_days: float = 7
 
     def __post_init__(self) -> None:
         if self.history_scope not in ("all_prior", "since_previous_contact"):
@@ -126,6 +132,7 @@ class ChannelRule:
     source: str
     medium: str
     channel: str
+    rule_order: int = 0
 
 
 @dataclass(frozen=True)
@@ -164,7 +171,7 @@ class Seeds:
                 for row in rows("widgets")
             },
             channel_rules=[
-                ChannelRule(row["match"], row["source"], row["medium"], row["channel"])
+                ChannelRule(row["match"], row["source"], row["medium"], row["channel"], int(row["rule_order"]))
                 for row in sorted(rows("channel_rules"), key=lambda row: int(row["rule_order"]))
                 if read_boolean(row["is_enabled"])
             ],
@@ -194,6 +201,19 @@ class Marts:
     rejected: list[MartRow]
     failed: set[tuple[str, date]]
     """The tables' days whose latest delivery failed."""
+    touch_chains: list[MartRow] = field(default_factory=list)
+    channel_participation: list[MartRow] = field(default_factory=list)
+    channel_worths: list[MartRow] = field(default_factory=list)
+    touch_credits: list[MartRow] = field(default_factory=list)
+    channel_costs: list[MartRow] = field(default_factory=list)
+
+    @property
+    def channel_performance(self) -> list[MartRow]:
+        return channel_performance(self.touch_credits, self.channel_costs)
+
+    @property
+    def metric_days(self) -> list[MartRow]:
+        return metric_days(self.journal, self.channel_costs)
 
 
 # In between
@@ -231,15 +251,17 @@ class Client:
     contacts: list[Contact] = field(default_factory=list)
 
 
-def expected_marts(deliveries: Iterable[Delivery], settings: Settings, seeds: Seeds) -> Marts:
-    """What the marts hold after these deliveries arrived in this order."""
+def expected_marts(
+    deliveries: Iterable[Delivery], settings: Settings, seeds: Seeds, markov_worths: Worths | None = None
+) -> Marts:
+    """What the marts hold after these deliveries arrived in this order; credits go by Markov's worths if they are given."""
     arrivals = Arrivals()
     for delivery in deliveries:
         arrivals.add(delivery, settings)
-    return marts_of(arrivals, settings, seeds)
+    return marts_of(arrivals, settings, seeds, markov_worths)
 
 
-def marts_of(arrivals: Arrivals, settings: Settings, seeds: Seeds) -> Marts:
+def marts_of(arrivals: Arrivals, settings: Settings, seeds: Seeds, markov_worths: Worths | None = None) -> Marts:
     """What the marts hold after these arrivals, whatever the settings were when they came."""
     accepted = arrivals.accepted
     rejected = [row for _, delivery in sorted(accepted.items()) for row in delivery.rejected]
@@ -254,9 +276,17 @@ def marts_of(arrivals: Arrivals, settings: Settings, seeds: Seeds) -> Marts:
         if day_has_come("contacts", row, accepted, settings)
     ]
     marts = Marts([], [], [], [], costs_of(accepted), rejected, set(arrivals.failed))
-    for client in find_clients(touches, contacts):
+    clients = find_clients(touches, contacts)
+    led_contacts: list[LedContact] = []
+    for client in clients:
         if client.contacts:  # R16
-            add_client(client, marts, settings)
+            led_contacts += add_client(client, marts, settings)
+    led_contacts.sort(key=lambda contact: contact.row["contact_id"])
+    for mart, rows in attribution_marts(led_contacts, clients, settings, markov_worths).items():
+        getattr(marts, mart).extend(rows)
+    for cost in marts.costs:
+        channel = channel_of(cost["source"], cost["medium"], cost["campaign"], settings, seeds)
+        marts.channel_costs.append({**cost, "channel": channel})
     marts.journal.sort(key=lambda row: row["contact_id"])
     marts.client_card.sort(key=lambda row: row["first_contact_id"])
     marts.interaction_history.sort(key=lambda row: (row["contact_id"], row["touch_rank"]))
@@ -664,7 +694,8 @@ def longest_hosts_first(seeds: Seeds) -> list[tuple[str, Referrer]]:
     return [(host.lower(), seeds.referrers[host]) for host in hosts]
 
 
-def referrer_pair(values: Mapping[str, str], seeds: Seeds) -> tuple[str, str] | None:
+def referrer_pair(values: Mapping[str, str], seeds: Seeds) -> tuple[str, str, str] | None:
+    """Source, medium and what told them."""
     host = host_of(values.get("referrer"))
     if host is None:
         return None
@@ -675,35 +706,50 @@ def referrer_pair(values: Mapping[str, str], seeds: Seeds) -> tuple[str, str] | 
         if is_within(host, seed_host):
             if referrer.kind == "ignored":
                 return None
-            return referrer.name, {"search": "organic", "social": "social"}[referrer.kind]
-    return host, "referral"
+            medium, told_by = {"search": ("organic", "search_engine"), "social": ("social", "social_network")}[
+                referrer.kind
+            ]
+            return referrer.name, medium, told_by
+    return host, "referral", "referring_site"
 
 
 def source_and_medium(values: Mapping[str, str], seeds: Seeds) -> tuple[str, str]:
+    return told_source_and_medium(values, seeds)[:2]
+
+
+def told_source_and_medium(values: Mapping[str, str], seeds: Seeds) -> tuple[str, str, str]:
+    """Source, medium and what told them."""
     source, medium = tag_of(values, "utm_source"), tag_of(values, "utm_medium")
     if source is not None or medium is not None:
-        pair = (source or NOT_SET, medium or NOT_SET)
+        told = (source or NOT_SET, medium or NOT_SET, "tags")
     else:
-        pair = (
+        told = (
             next(
                 (
-                    (click_id.source, click_id.medium)
+                    (click_id.source, click_id.medium, "click_id")
                     for click_id in seeds.click_ids
                     if any(query_values(values.get("landing_page", ""), click_id.parameter))
                 ),
                 None,
             )
             or referrer_pair(values, seeds)
-            or DIRECT
+            or (*DIRECT, "direct")
         )
-    return trim(pair[0]).lower(), trim(pair[1]).lower()
+    return trim(told[0]).lower(), trim(told[1]).lower(), told[2]
 
 
-def channel_of(source: str, medium: str, campaign: str | None, settings: Settings, seeds: Seeds) -> str:
+def rule_of(source: str, medium: str, seeds: Seeds) -> ChannelRule | None:
     for rule in seeds.channel_rules:
         matches = {"exact": matches_exactly, "words": matches_words}[rule.match]
         if matches(rule.source.lower(), source) and matches(rule.medium.lower(), medium):
-            return rule.channel
+            return rule
+    return None
+
+
+def channel_of(source: str, medium: str, campaign: str | None, settings: Settings, seeds: Seeds) -> str:
+    rule = rule_of(source, medium, seeds)
+    if rule is not None:
+        return rule.channel
     return {
         "source_medium": f"{source} / {medium}",
         "medium": medium,
@@ -742,7 +788,8 @@ def is_letter_or_digit(character: str) -> bool:
 def read_touch(values: Record, settings: Settings, seeds: Seeds) -> Touch:
     touched_at = readable_instant(values["touched_at"], settings)
     tags = {tag: tag_of(values, tag) for tag in TAGS}
-    source, medium = source_and_medium(values, seeds)
+    source, medium, told_by = told_source_and_medium(values, seeds)
+    rule = rule_of(source, medium, seeds)
     channel = channel_of(source, medium, tags["utm_campaign"], settings, seeds)
     return Touch(
         touch_id=values["touch_id"],
@@ -766,6 +813,8 @@ def read_touch(values: Record, settings: Settings, seeds: Seeds) -> Touch:
             "time_on_site": read_whole_number(values.get("time_on_site")),
             "visit_duration": read_whole_number(values.get("visit_duration")),
             "page_hash": values.get("page_hash"),
+            "channel_told_by": told_by,
+            "channel_rule_order": rule.rule_order if rule else None,
         },
     )
 
@@ -819,33 +868,40 @@ def read_contact(values: Record, settings: Settings, seeds: Seeds) -> Contact:
 # The marts
 
 
-def counted_touches(client: Client, contact: Contact, settings: Settings) -> list[Touch]:
-    """The touches that count for a contact, oldest first: R2, R5, R7, R8, R12."""
-    before = contact.contacted_at + timedelta(seconds=settings.contact_grace_seconds)
-    touches = [touch for touch in client.touches if touch.touched_at < before]
-    if settings.lookback_days is not None:
-        since = contact.contacted_at - timedelta(hours=24 * settings.lookback_days)
-        touches = [touch for touch in touches if touch.touched_at >= since]
-    if settings.history_scope == "since_previous_contact":
-        earlier = [other.contacted_at for other in client.contacts if other.contacted_at < contact.contacted_at]
-        touches = [touch for touch in touches if not earlier or touch.touched_at >= max(earlier)]
-    if not settings.count_direct_touches:
-        touches = [touch for touch in touches if not touch.is_direct]
-    return touches
+class CountedTouches(list[Touch]):
+    """The touches that count for a contact, oldest first, and how many of the client's don't, by why: R2, R5, R7, R8, R12."""
+
+    def __init__(self, client: Client, contact: Contact, settings: Settings) -> None:
+        before = contact.contacted_at + timedelta(seconds=settings.contact_grace_seconds)
+        touches = [touch for touch in client.touches if touch.touched_at < before]
+        self.later_count = len(client.touches) - len(touches)
+        if settings.lookback_days is not None:
+            since = contact.contacted_at - timedelta(hours=24 * settings.lookback_days)
+            touches = [touch for touch in touches if touch.touched_at >= since]
+        if settings.history_scope == "since_previous_contact":
+            earlier = [other.contacted_at for other in client.contacts if other.contacted_at < contact.contacted_at]
+            touches = [touch for touch in touches if not earlier or touch.touched_at >= max(earlier)]
+        self.earlier_count = len(client.touches) - self.later_count - len(touches)
+        counted = [touch for touch in touches if settings.count_direct_touches or not touch.is_direct]
+        self.left_out_direct_count = len(touches) - len(counted)
+        super().__init__(counted)
 
 
-def add_client(client: Client, marts: Marts, settings: Settings) -> None:
+def add_client(client: Client, marts: Marts, settings: Settings) -> list[LedContact]:
+    """Adds the client's rows, and tells its contacts with what counts for them."""
+    led_contacts = []
     first_contact = client.contacts[0]
     client_id = f"client-{first_contact.contact_id}"
     limit = settings.history_touch_limit
     multichannel_contact_count = 0
     for contact_number, contact in enumerate(client.contacts, start=1):
-        touches = counted_touches(client, contact, settings)
+        touches = CountedTouches(client, contact, settings)
         channels = sorted({touch.channel for touch in touches})
         is_multichannel = len(channels) >= 2  # R4: two channels are never of one touch
         multichannel_contact_count += is_multichannel
         icon = "multichannel" if is_multichannel else "single_channel" if touches else "no_touches"
-        chain = (["…"] if len(touches) > limit else []) + [touch.channel for touch in touches[-limit:]]
+        several = "one_channel" if len(touches) > 1 else "one_touch"
+        forms = chain_forms(touches, limit)
         marts.journal.append(
             {
                 **contact.journal_columns,
@@ -856,11 +912,18 @@ def add_client(client: Client, marts: Marts, settings: Settings) -> None:
                 "touch_count": len(touches),
                 "channel_count": len(channels),
                 "channels": channels or None,
-                "touch_chain": " > ".join(chain) if touches else None,
+                "touch_chain": forms["as_is"],
                 "first_touch_at": touches[0].touched_at if touches else None,
                 "last_touch_at": touches[-1].touched_at if touches else None,
+                "not_multichannel_reason": None if is_multichannel else several if touches else "no_touches",
+                "collapsed_chain": forms["collapsed"],
+                "unique_chain": forms["unique"],
+                "later_touch_count": touches.later_count,
+                "earlier_touch_count": touches.earlier_count,
+                "left_out_direct_count": touches.left_out_direct_count,
             }
         )
+        led_contacts.append(LedContact(marts.journal[-1], touches))
         marts.client_history.append(
             {
                 "client_id": client_id,
@@ -891,10 +954,8 @@ def add_client(client: Client, marts: Marts, settings: Settings) -> None:
     calls_first = sorted(client.contacts, key=lambda contact: contact.contact_type != "call")
     phones = [contact.valid_phone for contact in calls_first if contact.valid_phone]
     emails = {contact.valid_email for contact in client.contacts if contact.valid_email}
-    identifiers = frozenset[Identifier]().union(
-        *(touch.identifiers for touch in client.touches),
-        *(contact.identifiers for contact in client.contacts),
-    )
+    carriers = Counter(identifier for row in (*client.touches, *client.contacts) for identifier in row.identifiers)
+    ties = sorted(f"{kind} {value}" for (kind, value), count in carriers.items() if count > 1)
     marts.client_card.append(
         {
             "client_id": client_id,
@@ -902,8 +963,8 @@ def add_client(client: Client, marts: Marts, settings: Settings) -> None:
             "phone": phones[0] if phones else None,
             "phones": sorted(set(phones)) or None,
             "emails": sorted(emails) or None,
-            "visitor_ids": values_of_kind("visitor_id", identifiers),
-            "crm_client_ids": values_of_kind("crm_client_id", identifiers),
+            "visitor_ids": values_of_kind("visitor_id", carriers),
+            "crm_client_ids": values_of_kind("crm_client_id", carriers),
             "client_name": first_contact.client_name,
             "location": first_contact.location,
             "first_touch_at": client.touches[0].touched_at if client.touches else None,
@@ -912,8 +973,10 @@ def add_client(client: Client, marts: Marts, settings: Settings) -> None:
             "last_contact_at": client.contacts[-1].contacted_at,
             "contact_count": len(client.contacts),
             "multichannel_contact_count": multichannel_contact_count,
+            "tied_by": ties or None,
         }
     )
+    return led_contacts
 
 
 def values_of_kind(kind: str, identifiers: Iterable[Identifier]) -> list[str] | None:

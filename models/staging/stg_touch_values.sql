@@ -1,4 +1,4 @@
--- One row per affected touch that no build before has typed. What ties nothing is no identifier (R15).
+-- One row per affected touch that no build before has typed, or that is a prospect's. What ties nothing is no identifier (R15).
 with
 
 affected_touches as (
@@ -22,11 +22,12 @@ typed_touches as (
 
 ),
 
+-- Whoever made contact once and makes none any more is a prospect whose touches were typed before.
 untyped_touches as (
 
     select *
     from affected_touches
-    where record_number not in (select record_number from typed_touches)
+    where is_prospect or record_number not in (select record_number from typed_touches)
 
 ),
 
