@@ -41,8 +41,8 @@ everything closes it as passed. Publication asks for the last entry, whoever ran
         {% endfor %}
         {% set left_out = [] %}
         {% for node in graph.nodes.values() if node.resource_type in ('model', 'seed', 'test') and node.config.enabled and node.unique_id not in passed %}
-            {# Only a full build loads seeds and tests them. #}
-            {% if flags.FULL_REFRESH or not (node.attached_node or node.unique_id).startswith('seed.') %}
+            {# Only a full build loads seeds and tests them, and makes views that say the same in every build. #}
+            {% if flags.FULL_REFRESH or not ((node.attached_node or node.unique_id).startswith('seed.') or 'lasting' in node.tags) %}
                 {% do left_out.append(node.unique_id) %}
             {% endif %}
         {% endfor %}

@@ -33,8 +33,9 @@ log = logging.getLogger("orchestration")
 BUILT_FROM = ("dbt_project.yml", "models", "macros", "seeds", "tests/generic")
 # Saved queries are asked of what is published; dbt would count them among what it built.
 BUILD = ("build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "saved_query")
-# Seeds that have changed are a reason to build everything; those that haven't are there, and tested.
-WITHOUT_SEEDS = ("--exclude", "resource_type:seed")
+# Seeds that have changed are a reason to build everything; those that haven't are there, and tested. So are views that say the
+# same in every build. Tests are chosen by themselves, or those of what is left out would be left out too.
+WITHOUT_LASTING = ("--indirect-selection", "empty", "--exclude", "path:seeds", "tag:lasting")
 # Why a full build follows an incremental one of which only tests failed.
 MENDED = "what changed did not pass its tests"
 # What an incremental build may take of the memory. It reads most of the warehouse's keys once, and to have them in memory
@@ -247,7 +248,7 @@ def _build(
 ) -> Build:
     if reason:
         log.info("everything is built anew: %s", reason)
-    arguments = [*BUILD, *(["--full-refresh"] if reason else ["--select", *select] if select else WITHOUT_SEEDS)]
+    arguments = [*BUILD, *(["--full-refresh"] if reason else ["--select", *select] if select else WITHOUT_LASTING)]
     # The hooks that keep raw.builds read these.
     facts = {
         # A part of a build may leave tables that don't fit together, so that the next one takes everything anew.

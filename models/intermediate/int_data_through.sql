@@ -1,5 +1,5 @@
 -- One row: the last loaded day, beyond which nothing counts (R9).
-{{ config(materialized='view') }}
+{{ config(materialized='view', tags='lasting') }}
 with
 
 loads as (

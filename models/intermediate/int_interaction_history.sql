@@ -1,6 +1,6 @@
 -- One row per multichannel contact of the affected clients and touch that counts for it.
 -- Not written down but by the mart: rows are wide, and a crowd has very many.
-{{ config(materialized='view') }}
+{{ config(materialized='view', tags='lasting') }}
 
 with
 

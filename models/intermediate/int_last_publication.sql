@@ -1,5 +1,5 @@
 -- One row: what the last published build knew. Nulls before the first publication.
-{{ config(materialized='view') }}
+{{ config(materialized='view', tags='lasting') }}
 
 with
 

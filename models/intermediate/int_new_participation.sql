@@ -1,6 +1,6 @@
 -- One row per affected contact, channel, source, medium and campaign that took part in it, and how (R24). Where a history is
 -- cut, a channel has a row without these three for the part that it took by touches that aren't kept.
-{{ config(materialized='view') }}
+{{ config(materialized='view', tags='lasting') }}
 
 with
 

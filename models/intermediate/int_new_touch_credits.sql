@@ -1,6 +1,6 @@
 -- One row per affected contact and touch that its history keeps, or the contact alone if no touch counts for it, with what
 -- each touch earned by the models that look at nothing but the contact.
-{{ config(materialized='view') }}
+{{ config(materialized='view', tags='lasting') }}
 
 with
 

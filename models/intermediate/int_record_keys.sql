@@ -1,5 +1,5 @@
 -- One row per delivered version of a touch or contact.
-{{ config(materialized='view') }}
+{{ config(materialized='view', tags='lasting') }}
 
 select
     'touch' as record_kind,

@@ -1,6 +1,6 @@
 -- One row per day, widget, source, medium and campaign for which something was spent, with the channel: told as a touch's that is
 -- tagged so (R11).
-{{ config(materialized='view') }}
+{{ config(materialized='view', tags='lasting') }}
 
 with
 

@@ -1,5 +1,5 @@
 -- One row per brand and channel that is in some chain.
-{{ config(materialized='view') }}
+{{ config(materialized='view', tags='lasting') }}
 
 select
     brand_id,

@@ -1,5 +1,5 @@
 -- One row per widget, day and chain.
-{{ config(materialized='view') }}
+{{ config(materialized='view', tags='lasting') }}
 
 with
 

@@ -1,6 +1,6 @@
 -- One row per contact and touch that its history keeps, or the contact alone if no touch counts for it.
 -- What channels are worth changes with every build, and so does what touches earn by it: worked out where it is read.
-{{ config(materialized='view') }}
+{{ config(materialized='view', tags='lasting') }}
 
 with
 

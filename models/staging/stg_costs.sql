@@ -1,4 +1,6 @@
 -- One row per day, source, medium, campaign and widget that something was spent on, as the latest load day that names them says.
+{{ config(tags='lasting') }}
+
 with
 
 loads as (

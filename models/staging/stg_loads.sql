@@ -1,4 +1,6 @@
 -- One row per live load: an accepted delivery that no later one has replaced.
+{{ config(tags='lasting') }}
+
 with
 
 loads as (

@@ -1,5 +1,7 @@
 -- One row per touch that no build before has typed, with its source and medium: tagged, or told by a click id or the referrer,
 -- or direct.
+{{ config(tags='lasting') }}
+
 with
 
 touches as (

@@ -1,4 +1,6 @@
 -- One row per touch, with its tags: the row's own, or else the landing page's.
+{{ config(tags='lasting') }}
+
 with
 
 touches as (
