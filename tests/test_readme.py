@@ -1,4 +1,4 @@
-"""The README's queries answer, through the link, in DuckDB's own shell (1.5)."""
+"""The queries of the README and of docs/questions.md answer, through the link, in DuckDB's own shell (1.5)."""
 
 import re
 import subprocess
@@ -14,7 +14,11 @@ from orchestration.publishing import Publications
 from orchestration.settings import PROJECT_DIR, Rules
 from orchestration.warehouse import Warehouse
 
-QUERIES = re.findall(r"```sql\n(.*?)```", (PROJECT_DIR / "README.md").read_text("utf-8"), re.DOTALL)
+QUERIES = [
+    query
+    for document in ("README.md", "docs/questions.md")
+    for query in re.findall(r"```sql\n(.*?)```", (PROJECT_DIR / document).read_text("utf-8"), re.DOTALL)
+]
 SHELL = Path(sys.executable).with_name("duckdb")
 
 
@@ -39,8 +43,8 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Publications(warehouse).link
 
 
-def test_the_readme_has_queries() -> None:
-    assert len(QUERIES) >= 5
+def test_there_are_queries() -> None:
+    assert len(QUERIES) >= 15
 
 
 def test_the_shell_is_of_the_oldest_supported_version() -> None:
@@ -49,7 +53,7 @@ def test_the_shell_is_of_the_oldest_supported_version() -> None:
 
 
 @pytest.mark.parametrize("number", range(len(QUERIES)))
-def test_a_query_of_the_readme_answers(published: Path, number: int) -> None:
+def test_a_query_answers(published: Path, number: int) -> None:
     answer = subprocess.run(
         [SHELL, "-readonly", "-csv", "-bail", str(published), QUERIES[number]], capture_output=True, text=True
     )
