@@ -10,8 +10,8 @@ whole number, not negative, that is the same in every build: sums of it are exac
                                weighed by them (`is_data_driven`) aren't kept, but worked out where they are read
 #}
 {% macro attribution_models() -%}
-    {%- set first_share = (var('position_based_first_share') * 1000000) | round | int -%}
-    {%- set last_share = (var('position_based_last_share') * 1000000) | round | int -%}
+    {%- set first_share = (var('position_based_first_share') | float * 1000000) | round | int -%}
+    {%- set last_share = (var('position_based_last_share') | float * 1000000) | round | int -%}
     {{ return({
         'first_touch': {'weight': "case when touch_position = 1 then 1 else 0 end"},
         'last_touch': {'weight': "case when touch_position = kept_touch_count then 1 else 0 end"},
@@ -37,6 +37,13 @@ whole number, not negative, that is the same in every build: sums of it are exac
         {%- if is_data_driven is none or is_data_driven == model.get('is_data_driven', false) -%}{%- do names.append(name) -%}{%- endif -%}
     {%- endfor -%}
     {{ return(names) }}
+{%- endmacro %}
+
+{# The same of each model, whose name stands for MODEL, as columns. #}
+{% macro of_each_model(expression, is_data_driven=none) -%}
+    {%- for model in attribution_model_names(is_data_driven) %}
+        {{ expression | replace('MODEL', model) }}{{ ',' if not loop.last }}
+    {%- endfor %}
 {%- endmacro %}
 
 {# What credits and worths are counted in, so that they are whole numbers until they are shown. #}

@@ -359,7 +359,7 @@ def look(
         str | None, typer.Option("--contact", help="A contact's id; by default one worth looking at.")
     ] = None,
 ) -> None:
-    """Shows an excerpt of the published journal, and one client's card with its history."""
+    """Shows an excerpt of the published journal, what channels cost and earned, and one client's card with its history."""
     publications = Publications(Warehouse(Settings.read().warehouse_dir))
     current = publications.current()
     if current is None:
@@ -376,6 +376,18 @@ def look(
                 client_name as client, coalesce(phone, '') as phone, icon, touch_count as touches,
                 coalesce(touch_chain, '') as chain
             from journal order by contacted_at desc, contact_id limit 12
+            """,
+        )
+        _show(
+            connection,
+            "Каналы: what they cost and earned, all touches of a contact counting the same (model linear)",
+            """
+            select
+                channel, format('{:,.0f}', sum(spend)::double) as spend, round(sum(credited_contacts), 1) as contacts,
+                coalesce(format('{:,.0f}', nullif(sum(spend), 0)::double / nullif(sum(credited_contacts), 0)::double), '') as "cost per contact",
+                coalesce(format('{:.1f}', sum(credited_value)::double / nullif(sum(spend), 0)::double), '') as "return on spend"
+            from channel_performance where model = 'linear'
+            group by channel order by sum(credited_contacts) desc, channel limit 12
             """,
         )
         chosen = connection.execute(

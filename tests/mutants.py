@@ -37,12 +37,15 @@ HISTORIES = (("tests/test_torture_histories.py",),)
 # The few histories that are tried here have one setting each, and no build of a part.
 TESTS_OF_CHANGES = (("tests/test_changes.py",),)
 
+ATTRIBUTIONS = (("tests/test_attribution.py",),)
+
 STAGING, INTERMEDIATE, MARTS = "models/staging/", "models/intermediate/", "models/marts/"
 WORDS, READING, CHANGES = "macros/words.sql", "macros/reading.sql", "macros/changes.sql"
+ATTRIBUTION = "macros/attribution.sql"
 
 MUTANTS = (
-    Mutant("R2", INTERMEDIATE + "int_contact_touch_ranges.sql", "order by happened_at, touch_count, bound, event_id",
-           "order by happened_at, touch_count desc, bound, event_id"),
+    Mutant("R2", INTERMEDIATE + "int_contact_touch_ranges.sql", "order by happened_at, client_touch_count, bound, event_id\n            rows between unbounded preceding and current row\n        ) as touches_before,",
+           "order by happened_at, client_touch_count desc, bound, event_id\n            rows between unbounded preceding and current row\n        ) as touches_before,"),
     Mutant("R2", WORDS, "{{ contacted_at }} + to_seconds({{ var('contact_grace_seconds') }})", "{{ contacted_at }}"),
     Mutant("R3", INTERMEDIATE + "int_records.sql", "order by loads.load_day desc, repeated", "order by loads.load_id desc, repeated"),
     Mutant("R3", INTERMEDIATE + "int_records.sql", "load_day desc, repeated_versions.record_number desc",
@@ -83,7 +86,7 @@ MUTANTS = (
     Mutant("R11", WORDS, "'^[^?#]*\\?([^#]*)'", "'\\?(.*)$'"),
     Mutant("R11", WORDS, "'(?i)(?:^|&){{ name }}=([^&]*)'", "'(?:^|&){{ name }}=([^&]*)'"),
     Mutant("R11", WORDS, "'(?i)(?:^|&){{ name }}=([^&]*)'", "'(?i){{ name }}=([^&]*)'"),
-    Mutant("R11", WORDS, "replace(\" ~ value ~ \", '+', ' ')", "replace(\" ~ value ~ \", '+', '+')"),
+    Mutant("R11", WORDS, "replace({{ value }}, '+', ' ')", "replace({{ value }}, '+', '+')"),
     Mutant("R11", STAGING + "stg_touch_sources.sql", "when 'tags' then coalesce(lower(utm_source), '(not set)')",
            "when 'tags' then coalesce(utm_source, '(not set)')"),
     Mutant("R11", STAGING + "stg_touch_sources.sql", "when 'tags' then coalesce(lower(utm_medium), '(not set)')",
@@ -104,7 +107,7 @@ MUTANTS = (
     Mutant("R13", STAGING + "stg_touch_keys.sql", "'google_client_id', 'crm_client_id']) }} as identifier_keys", "'google_client_id']) }} as identifier_keys"),
     Mutant("R13", STAGING + "stg_contact_keys.sql", "'phone', 'email']) }} as identifier_keys", "'phone']) }} as identifier_keys"),
     Mutant("R13", INTERMEDIATE + "int_tie_components.py", "where ties_of_nodes.node <> firsts.tied_to", "where ties_of_nodes.node = firsts.tied_to"),
-    Mutant("R13", INTERMEDIATE + "int_record_groups.sql", "    union\n    select\n        identifier_group as identity_key,\n        identifier_group\n    from client_groups\n", ""),
+    Mutant("R13", INTERMEDIATE + "int_record_groups.sql", "coalesce(identity_groups.group_key, records.identity_key)", "identity_groups.group_key"),
     Mutant("R14", STAGING + "stg_contact_keys.sql", "tying('phone', 'phones.number')", "tying('phone', 'contacts.phone')"),
     Mutant("R14", STAGING + "stg_phones.py", "if not phonenumbers.is_valid_number(number):", "if not phonenumbers.is_possible_number(number):"),
     Mutant("R14", WORDS, "then lower({{ email }}) end", "then {{ email }} end"),
@@ -188,8 +191,40 @@ MUTANTS = (
     Mutant("Deliveries", STAGING + "stg_costs.sql", "lower(delivered_costs.medium)", "delivered_costs.medium"),
     Mutant("Deliveries", STAGING + "stg_costs.sql", "group by load_day, ", "group by load_day, clicks, "),
     Mutant("Deliveries", "macros/sums.sql", "try_cast(", "cast("),
-    Mutant("Marts", INTERMEDIATE + "int_contact_touches.sql", " ~ \" + 1)\",", " ~ \")\","),
-    Mutant("Marts", INTERMEDIATE + "int_contact_counts.sql", "chains.first_kept_rank > 1", "chains.first_kept_rank > 2"),
+    Mutant("Marts", INTERMEDIATE + "int_contact_touches.sql", "{{ var('history_touch_limit') }} + 1)", "{{ var('history_touch_limit') }})"),
+    Mutant("Marts", INTERMEDIATE + "int_contact_counts.sql", "touch_chain,\n", "unused_chain,\n    chains.kept_chain as touch_chain,\n"),
+    Mutant("R23", INTERMEDIATE + "int_contact_touches.sql", "touches.previous_touch_number < kept_numbers.first_kept_number", "touches.previous_touch_number < 1"),
+    Mutant("R23", INTERMEDIATE + "int_contact_touches.sql", "kept_numbers.touch_number = kept_numbers.first_kept_number\n    or ", ""),
+    Mutant("R23", MARTS + "touch_chains.sql", "    where touch_count > 0\n", ""),
+    Mutant("R24", INTERMEDIATE + "int_contact_channels.sql", "latest_touch_number > first_touch_number", "latest_touch_number >= first_touch_number"),
+    Mutant("R24", INTERMEDIATE + "int_new_participation.sql", "contact_touches.touch_rank > 1 and contact_touches.touch_rank < journal.touch_count",
+           "contact_touches.touch_rank < journal.touch_count"),
+    Mutant("R24", INTERMEDIATE + "int_new_participation.sql", "where (contact_channels.is_opening and kept_channels.is_opening is not true)\n        or ", "where "),
+    Mutant("R24", MARTS + "channel_participation.sql", "    group by contact_id, widget_id, contact_date, channel\n", "    group by contact_id, widget_id, contact_date, channel, campaign\n"),
+    Mutant("Why", INTERMEDIATE + "int_contact_touch_ranges.sql", "coalesce(max(case when bound = 'start' then client_touches_before end), 0)", "0"),
+    Mutant("Why", INTERMEDIATE + "int_client_card.sql", "where carried_identifiers.record_count > 1", "where true"),
+    Mutant("Why", STAGING + "stg_contacts.sql", "{{ tying('phone', 'phones.number') }} as identifying_phone", "phones.number as identifying_phone"),
+    Mutant("Attribution", ATTRIBUTION, "touch_position = coalesce(last_non_direct_position, kept_touch_count)", "touch_position = last_non_direct_position"),
+    Mutant("Attribution", ATTRIBUTION, "greatest(kept_touch_count - 2, 1)\"\n            \" when touch_position = kept", "1\"\n            \" when touch_position = kept"),
+    Mutant("Attribution", ATTRIBUTION, "power(0.5, half_lives_before_last)", "power(0.4, half_lives_before_last)"),
+    Mutant("Attribution", ATTRIBUTION, "case when touch_position = kept_touch_count then \"", "case when touch_position = 1 then \""),
+    Mutant("Attribution", ATTRIBUTION, "else {{ parts_of_one() }} // kept_touch_count", "else 0"),
+    Mutant("Attribution", INTERMEDIATE + "int_new_touch_credits.sql", "/ {{ var('time_decay_half_life_days') }}", "/ 8"),
+    Mutant("Attribution", INTERMEDIATE + "int_new_chains.sql", "clients.counting_ends_at <= client_touches.touched_at", "clients.counting_ends_at < client_touches.touched_at"),
+    Mutant("Attribution", INTERMEDIATE + "int_new_chains.sql", "max(contacts.counting_ends_at)", "min(contacts.counting_ends_at)"),
+    Mutant("Attribution", INTERMEDIATE + "int_new_chains.sql", "    where {{ is_counted('prospect_touches.source', 'prospect_touches.medium') }}\n", ""),
+    Mutant("Attribution", INTERMEDIATE + "int_new_chains.sql", "            or touch_number = touch_count - {{ var('history_touch_limit') }} + 1\n", ""),
+    Mutant("Attribution", INTERMEDIATE + "int_channel_worths.sql", "(contact_count + other_count) * len(channels)", "contact_count * len(channels)"),
+    Mutant("Attribution", INTERMEDIATE + "int_markov_worths.py", "visits / returns * leads_to_contact / rate", "visits * leads_to_contact / rate", ATTRIBUTIONS),
+    Mutant("Attribution", INTERMEDIATE + "int_markov_worths.py", "contact_count + steps.column", "steps.column", ATTRIBUTIONS),
+    Mutant("Attribution", MARTS + "touch_credits.sql", "touch_credits.brand_id = channel_worths.brand_id and ", ""),
+    Mutant("Performance", MARTS + "channel_performance.sql", "full outer join costs", "left join costs"),
+    Mutant("Performance", MARTS + "channel_performance.sql", "(credits.campaign is not distinct from costs.campaign)", "credits.campaign = costs.campaign"),
+    # Of chains that changed, what they were stays counted; or they stay.
+    Mutant("R27", INTERMEDIATE + "int_chain_changes.sql", "-1 as change", "0 as change", HISTORIES),
+    Mutant("R27", CHANGES, "\n        or identifier_group in (select identity_key from {{ affected_identities }})", "", HISTORIES),
+    # Counts of a build that was cut short are believed.
+    Mutant("R27", CHANGES, "found | length > 0 and found[0][0] == 'passed'", "true", ATTRIBUTIONS),
 )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ select
     -- Of the kept touches, the first is never a repeat, whatever was before it.
     coalesce(touches.previous_touch_number < kept_numbers.first_kept_number, true) as is_new_channel,
     kept_numbers.touch_number = kept_numbers.first_kept_number
-    or touches.previous_touch_number is distinct from kept_numbers.touch_number - 1 as is_other_channel
+    or coalesce(touches.previous_touch_number, 0) <> kept_numbers.touch_number - 1 as is_other_channel
 from kept_numbers
 inner join touches
     on kept_numbers.client_id = touches.client_id

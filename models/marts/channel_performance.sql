@@ -11,10 +11,8 @@ credits as (
         campaign,
         count(distinct contact_id) as contact_count,
         count(distinct case when is_multichannel then contact_id end) as multichannel_contact_count,
-        {% for model in attribution_model_names() %}
-        sum({{ model }}) as {{ model }},
-        sum({{ credited_value('value', model) }}) as {{ model }}_value{{ ',' if not loop.last }}
-        {% endfor %}
+        {{ of_each_model('sum(MODEL) as MODEL') }},
+        {{ of_each_model('sum(' ~ credited_value('value', 'MODEL') ~ ') as MODEL_value') }}
     from {{ ref('touch_credits') }}
     group by contact_date, channel, campaign
 
@@ -46,10 +44,8 @@ days as (
         costs.clicks,
         credits.contact_count,
         credits.multichannel_contact_count,
-        {% for model in attribution_model_names() %}
-        credits.{{ model }},
-        credits.{{ model }}_value{{ ',' if not loop.last }}
-        {% endfor %}
+        {{ of_each_model('credits.MODEL') }},
+        {{ of_each_model('credits.MODEL_value') }}
     from credits
     full outer join costs
         on credits.performance_date = costs.performance_date
