@@ -1,16 +1,19 @@
 """The pipeline without Dagster around it, for tests that need many loads."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import duckdb
+from random_deliveries import write_delivery
+from reference import Delivery, Row
 
 from orchestration.building import Build, build
 from orchestration.contracts import delivered_tables
 from orchestration.landing import scan
 from orchestration.loading import Load, known_signatures, load_delivery, pending
+from orchestration.publishing import Generation, Publications
 from orchestration.settings import Rules
 from orchestration.warehouse import Warehouse
 
@@ -63,3 +66,35 @@ def rejected_rows(warehouse: Warehouse) -> list[tuple[str, date, str, int, str]]
 
 def sorted_rows(rows: Iterable[Mapping[str, str]]) -> list[tuple[tuple[str, str], ...]]:
     return sorted(tuple(sorted(row.items())) for row in rows)
+
+
+class Place:
+    """A landing folder and a warehouse, by day and table."""
+
+    def __init__(self, folder: Path) -> None:
+        self.landing = folder / "landing"
+        self.warehouse = Warehouse(folder / "warehouse")
+        self.publications = Publications(self.warehouse)
+
+    def deliver(self, table: str, day: date, rows: Sequence[Row]) -> None:
+        write_delivery(Delivery(table, day, {"part-1.csv": rows}), self.landing, "csv")
+        load_landing(self.warehouse, self.landing, Rules.read())
+
+    def update(self, rules: Rules | None = None) -> Generation:
+        rules = rules or Rules.read()
+        build_marts(self.warehouse, rules)
+        with self.warehouse.locked("test"):
+            return self.publications.publish(rules)
+
+    def private(self, query: str) -> list[dict[str, Any]]:
+        with self.warehouse.locked("test"), self.warehouse.connected() as connection:
+            return rows_of(connection, query)
+
+    def last_build(self) -> dict[str, Any]:
+        return self.private("from raw.builds order by started_at desc limit 1")[0]
+
+    def changes(self) -> dict[str, tuple[str, str]]:
+        number = self.publications.numbers()[-1]
+        with duckdb.connect(str(self.publications.file(number)), read_only=True) as connection:
+            rows = connection.execute("select contact_id, change, reason from _changes").fetchall()
+        return {contact: (change, reason) for contact, change, reason in rows}

@@ -2,58 +2,24 @@
 
 import os
 import shutil
-from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
-from pipeline import build_marts, load_landing, rows_of
+from pipeline import Place, build_marts
 from processes import made_once
-from random_deliveries import write_delivery
-from reference import Delivery, Row
+from reference import Row
 
 from orchestration import building
 from orchestration.building import build, run_dbt
-from orchestration.publishing import Generation, Publications
+from orchestration.publishing import Publications
 from orchestration.settings import Rules
 from orchestration.verifying import VerificationError, verify
-from orchestration.warehouse import Warehouse
 
 RULES = Rules.read()
 FIRST, SECOND = date(2026, 3, 1), date(2026, 3, 2)
-
-
-class Place:
-    """A landing folder and a warehouse, by day and table."""
-
-    def __init__(self, folder: Path) -> None:
-        self.landing = folder / "landing"
-        self.warehouse = Warehouse(folder / "warehouse")
-        self.publications = Publications(self.warehouse)
-
-    def deliver(self, table: str, day: date, rows: Sequence[Row]) -> None:
-        write_delivery(Delivery(table, day, {"part-1.csv": rows}), self.landing, "csv")
-        load_landing(self.warehouse, self.landing, RULES)
-
-    def update(self, rules: Rules = RULES) -> Generation:
-        build_marts(self.warehouse, rules)
-        with self.warehouse.locked("test"):
-            return self.publications.publish(rules)
-
-    def private(self, query: str) -> list[dict[str, Any]]:
-        with self.warehouse.locked("test"), self.warehouse.connected() as connection:
-            return rows_of(connection, query)
-
-    def last_build(self) -> dict[str, Any]:
-        return self.private("from raw.builds order by started_at desc limit 1")[0]
-
-    def changes(self) -> dict[str, tuple[str, str]]:
-        number = self.publications.numbers()[-1]
-        with duckdb.connect(str(self.publications.file(number)), read_only=True) as connection:
-            rows = connection.execute("select contact_id, change, reason from _changes").fetchall()
-        return {contact: (change, reason) for contact, change, reason in rows}
 
 
 def touch(touch_id: str, hour: int, source: str, **values: str) -> Row:

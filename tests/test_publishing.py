@@ -9,12 +9,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import golden_marts
 import pytest
 from processes import Reader, Site, golden_site
 
 from orchestration.building import build, fingerprint
-from orchestration.publishing import KEPT_GENERATIONS, MARTS, PublicationError, last_settings
+from orchestration.publishing import KEPT_GENERATIONS, MARTS, VIEWS, PublicationError, last_settings
 from orchestration.settings import Rules
 
 RULES = Rules.read()
@@ -26,27 +27,63 @@ CONTRACT = {
         contacted_at timestamptz, contact_date date, contact_number bigint, client_name text, phone text, location text,
         is_multichannel boolean, icon text, touch_count bigint, channel_count bigint, channels varchar[],
         touch_chain text, first_touch_at timestamptz, last_touch_at timestamptz, final_group text, is_unique boolean,
-        call_page text, duration bigint, value decimal(18;2), attributes json
+        call_page text, duration bigint, value decimal(18;2), attributes json, not_multichannel_reason text,
+        collapsed_chain text, unique_chain text, later_touch_count bigint, earlier_touch_count bigint,
+        left_out_direct_count bigint
     """,
     "client_card": """
         client_id text, brand_id text, phone text, phones varchar[], emails varchar[], visitor_ids varchar[],
         crm_client_ids varchar[], client_name text, location text, first_touch_at timestamptz, first_contact_id text,
         first_contact_at timestamptz, last_contact_at timestamptz, contact_count bigint,
-        multichannel_contact_count bigint
+        multichannel_contact_count bigint, tied_by varchar[]
     """,
     "interaction_history": """
         contact_id text, touch_rank bigint, touch_id text, client_id text, touched_at timestamptz, action_type text,
         location text, utm_source text, utm_medium text, utm_campaign text, utm_term text, utm_content text,
         source text, medium text, channel text, landing_page text, device_type text, visited_pages varchar[],
         time_on_site bigint, visit_duration bigint, page_hash text, is_unique boolean, final_group text,
-        call_page text, phone text
+        call_page text, phone text, channel_told_by text, channel_rule_order integer
     """,
     "client_history": """
         client_id text, contact_number bigint, contact_id text, contact_type text, contacted_at timestamptz,
         location text, widget_id text, touch_count bigint, is_multichannel boolean, highlight text
     """,
+    "touch_chains": """
+        widget_id text, contact_date date, chain text, collapsed_chain text, unique_chain text, contact_count bigint,
+        multichannel_contact_count bigint, touch_count bigint, median_seconds_to_contact bigint
+    """,
+    "channel_participation": """
+        grain text, widget_id text, contact_date date, channel text, source text, medium text, campaign text,
+        contact_count bigint, opened_count bigint, assisted_count bigint, closed_count bigint, alone_count bigint,
+        multichannel_contact_count bigint, multichannel_opened_count bigint, multichannel_assisted_count bigint,
+        multichannel_closed_count bigint
+    """,
+    "channel_worths": "brand_id text, channel text, markov decimal(18;12), shapley decimal(38;12)",
+    "touch_credits": """
+        contact_id text, contact_date date, contact_type text, widget_id text, brand_id text, is_multichannel boolean,
+        value decimal(18;2), touch_rank bigint, touch_id text, touched_at timestamptz, channel text, source text,
+        medium text, campaign text, utm_term text, channel_told_by text, channel_rule_order integer,
+        first_touch decimal(18;12), last_touch decimal(18;12), last_non_direct decimal(18;12), linear decimal(18;12),
+        position_based decimal(18;12), time_decay decimal(18;12), markov decimal(18;12), shapley decimal(18;12)
+    """,
+    "channel_costs": """
+        cost_date date, widget_id text, channel text, source text, medium text, campaign text, amount decimal(38;2),
+        impressions bigint, clicks bigint
+    """,
+    "channel_performance": """
+        performance_date date, channel text, campaign text, model text, match text, spend decimal(38;2),
+        impressions bigint, clicks bigint, contact_count bigint, multichannel_contact_count bigint,
+        credited_contacts decimal(38;12), credited_value decimal(38;14), cost_per_contact double, return_on_spend double
+    """,
+    "metric_days": "metric_date date",
+    "channel_attribution": """
+        contact_id text, contact_date date, contact_type text, widget_id text, brand_id text, is_multichannel boolean,
+        touch_rank bigint, touch_id text, touched_at timestamptz, channel text, source text, medium text, campaign text,
+        utm_term text, channel_told_by text, channel_rule_order integer, model text, credit decimal(18;12),
+        credited_value decimal(36;14)
+    """,
 }
-DUCKDB_TYPES = {"text": "VARCHAR", "timestamptz": "TIMESTAMP WITH TIME ZONE", "decimal(18;2)": "DECIMAL(18,2)"}
+DUCKDB_TYPES = {"text": "VARCHAR", "timestamptz": "TIMESTAMP WITH TIME ZONE"}
 
 
 @pytest.fixture(scope="session")
@@ -77,12 +114,12 @@ def mode(path: Path) -> int:
 # What readers get
 
 
-@pytest.mark.parametrize("mart", MARTS)
+@pytest.mark.parametrize("mart", (*MARTS, *VIEWS))
 def test_columns_and_types_are_the_contract(loaded: Site, mart: str) -> None:
     contract = [column.split() for column in CONTRACT[mart].split(",")]
 
     assert [(name, data_type) for name, data_type, *_ in loaded.published(f"describe {mart}")] == [
-        (name, DUCKDB_TYPES.get(data_type, data_type.upper())) for name, data_type in contract
+        (name, DUCKDB_TYPES.get(data_type, data_type.upper().replace(";", ","))) for name, data_type in contract
     ]
 
 
@@ -97,7 +134,57 @@ def test_the_file_is_called_marts_and_holds_what_it_should(loaded: Site) -> None
     assert tables == [("main", table) for table in sorted((*DESCRIPTIONS, *MARTS))]
     for mart in MARTS:
         assert loaded.published(f"from {mart}") == loaded.published(f"from marts.{mart}")
-    assert loaded.published("select view_name from duckdb_views() where not internal") == []
+    assert loaded.published("select schema_name, view_name from duckdb_views() where not internal") == [
+        ("main", view) for view in VIEWS
+    ]
+
+
+MODELS = ("first_touch", "last_touch", "last_non_direct", "linear", "position_based", "time_decay", "markov", "shapley")
+
+
+def test_the_view_tells_the_credits_row_by_row(loaded: Site) -> None:
+    columns = [
+        name
+        for name, *_ in loaded.published("describe channel_attribution")
+        if name not in ("credit", "credited_value")
+    ]
+    unpivoted = loaded.published(
+        f"""
+        select {", ".join(columns)}, credit, cast(cast(value as decimal(20, 2)) * credit as decimal(36, 14)) as credited_value
+        from (unpivot touch_credits on {", ".join(MODELS)} into name model value credit)
+        order by all
+        """
+    )
+    assert unpivoted
+    assert loaded.published(
+        f"select {', '.join(columns)}, credit, credited_value from channel_attribution order by all"
+    ) == (unpivoted)
+
+
+def test_credits_add_up_to_the_journal_by_every_model(site: Site) -> None:
+    value = "set value = 3.33 * length(contact_id) where contact_id <> 'c-two'"
+    change(site, f"update marts.journal {value}", f"update intermediate.int_touch_credits {value}")
+    site.publications.publish(RULES)
+
+    journal = site.published("select count(*), sum(value) from journal")
+    assert journal[0][0] > 5 and journal[0][1] > 100
+    sums = site.published("select model, sum(credit), sum(credited_value) from channel_attribution group by model")
+    assert {model: (contacts, value) for model, contacts, value in sums} == dict.fromkeys(MODELS, journal[0])
+    of_contacts = site.published("select sum(credit) from channel_attribution group by contact_id, model")
+    assert {credit for (credit,) in of_contacts} == {1}
+
+
+def test_the_view_is_read_wherever_the_file_is_attached(loaded: Site) -> None:
+    query = "select model, sum(credit), sum(credited_value) from {}channel_attribution group by model order by model"
+    expected = loaded.published(query.format(""))
+    with duckdb.connect() as connection:
+        # Whatever else is called so, and whichever database is asked by default.
+        connection.execute("create schema marts; create table marts.touch_credits as select 1 as contact_id")
+        connection.execute(f"attach '{loaded.publications.link}' as \"other name\" (read_only)")
+        assert connection.execute(query.format('"other name".')).fetchall() == expected
+        assert connection.execute(query.format('"other name".main.')).fetchall() == expected
+        connection.execute('use "other name"')
+        assert connection.execute(query.format("")).fetchall() == expected
 
 
 def test_the_file_says_what_it_was_made_of(loaded: Site) -> None:

@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from attribution_oracle import MODELS, Chain, markov_worths, shapley_worths
 from golden_marts import CHANGED_SETTINGS, LANDING, as_golden_rows, as_golden_text, read_expected
 from random_deliveries import (
     FILE_FORMATS,
@@ -34,6 +37,7 @@ from reference import (
     tag_of,
     trimmed,
 )
+from reference_attribution import as_given, removal_effects, shared_rates
 
 GOLDEN_SEEDS = Seeds(placeholders=frozenset({"-", "нет", "undefined"}))
 DAY = date(2026, 3, 1)
@@ -224,6 +228,21 @@ def test_marts_agree_with_each_other(variant: str, seed: int) -> None:
         assert history[-1]["touched_at"] == row["last_touch_at"]
     assert sum(row["contact_count"] for row in marts.client_card) == len(marts.journal)
     assert len(marts.client_history) == len(marts.journal)
+    touched = sum(row["touch_count"] > 0 for row in marts.journal)
+    assert sum(row["contact_count"] for row in marts.touch_chains) == touched
+    for grain in ("channel", "campaign"):
+        rows = [row for row in marts.channel_participation if row["grain"] == grain]
+        for part in ("opened", "closed"):
+            assert sum(row[f"{part}_count"] for row in rows) == touched, (grain, part)
+    credits: dict[str, list[Mapping[str, Decimal]]] = {}
+    for row in marts.touch_credits:
+        credits.setdefault(row["contact_id"], []).append(row)
+    assert set(credits) == {row["contact_id"] for row in marts.journal}
+    for model in MODELS:
+        assert {sum(row[model] for row in rows) for rows in credits.values()} == {1}, model
+        performance = [row for row in marts.channel_performance if row["model"] == model]
+        assert sum(row["credited_contacts"] for row in performance) == len(marts.journal)
+        assert sum(row["spend"] for row in performance) == sum(row["amount"] for row in marts.costs)
 
 
 def test_r3_newest_version_is_of_the_later_load_day_file_and_row() -> None:
@@ -566,3 +585,287 @@ def test_r17_phone_of_the_first_call_then_of_the_first_contact() -> None:
     (card,) = marts_of([], contacts).client_card
     assert card["phone"] == "+79001234568"
     assert card["client_name"] == "неизвестно"
+
+
+# Chains, participation, worths and credits: R23, R24, Attribution
+
+
+def visits(visitor_id: str, *sources: str, day: int = 1) -> list[Row]:
+    """One touch an hour from 6:00 on, a channel for each source."""
+    return [
+        touch(
+            f"{visitor_id}-{day}-{number}",
+            f"2026-03-{day:02}T{6 + number:02}:00Z",
+            **{"visitor_id": visitor_id} | ({"utm_source": source, "utm_medium": "m"} if source != "direct" else {}),
+        )
+        for number, source in enumerate(sources)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("form", "limit", "expected"),
+    [
+        ("as_is", 9, ("a / m > a / m > b / m > a / m", "a / m > b / m > a / m", "a / m > b / m")),
+        ("collapsed", 9, ("a / m > b / m > a / m", "a / m > b / m > a / m", "a / m > b / m")),
+        ("unique", 9, ("a / m > b / m", "a / m > b / m", "a / m > b / m")),
+        ("as_is", 2, ("… > b / m > a / m",) * 3),
+        ("unique", 3, ("… > a / m > b / m",) * 3),
+    ],
+)
+def test_r23_forms_of_a_chain(form: str, limit: int, expected: tuple[str, str, str]) -> None:
+    contacts = [
+        contact("c1", "2026-03-01T12:00:01Z", visitor_id="v"),
+        contact("c2", "2026-03-01T12:00:02Z", visitor_id="w"),
+        contact("c3", "2026-03-01T12:00:00Z", visitor_id="nobody"),
+    ]
+    touches = [*visits("v", "a", "a", "b", "a"), *visits("w", "a", "a", "b", "a")]
+    marts = marts_of(touches, contacts, Settings(chain_form=form, history_touch_limit=limit))
+    (row,) = marts.touch_chains
+    assert (row["chain"], row["collapsed_chain"], row["unique_chain"]) == expected
+    assert (row["contact_count"], row["multichannel_contact_count"], row["touch_count"]) == (2, 2, 8)
+    assert row["median_seconds_to_contact"] == 6 * 3600 + 2  # and a half
+    assert [row["touch_chain"] for row in marts.journal[2:]] == [None]
+
+
+def test_r24_parts_of_channels_and_of_campaigns_within_them() -> None:
+    touches = visits("v", "a", "b", "a", "b", "c", "a")
+    touches[2] = {**touches[2], "utm_campaign": "x"}
+
+    def parts(grain: str, limit: int = 9) -> dict[tuple[object, ...], str]:
+        contacts = [contact("c", "2026-03-01T12:00Z", visitor_id="v")]
+        marts = marts_of(touches, contacts, Settings(history_touch_limit=limit))
+        names = ("opened", "assisted", "closed", "alone")
+        return {
+            (row["channel"], row["source"], row["campaign"]): " ".join(name for name in names if row[f"{name}_count"])
+            for row in marts.channel_participation
+            if row["grain"] == grain and row["contact_count"] == row["multichannel_contact_count"] == 1
+        }
+
+    of_channels = {
+        ("a / m", None, None): "opened assisted closed",
+        ("b / m", None, None): "assisted",
+        ("c / m", None, None): "assisted",
+    }
+    assert parts("channel") == parts("channel", limit=2) == of_channels
+    assert parts("campaign") == {
+        ("a / m", "a", None): "opened closed",
+        ("a / m", "a", "x"): "assisted",
+        ("b / m", "b", None): "assisted",
+        ("c / m", "c", None): "assisted",
+    }
+    # What was taken by touches that aren't kept, and by none that are: nobody knows by which campaign.
+    assert parts("campaign", limit=3) == {
+        ("a / m", None, None): "opened assisted",
+        ("a / m", "a", None): "closed",
+        ("b / m", "b", None): "assisted",
+        ("c / m", "c", None): "assisted",
+    }
+
+
+def test_a_channel_that_is_alone_took_part_alone() -> None:
+    marts = marts_of(visits("v", "a", "a"), [contact("c", "2026-03-01T12:00Z", visitor_id="v")])
+    counts = [
+        (row["grain"], row["alone_count"], row["opened_count"], row["closed_count"], row["multichannel_contact_count"])
+        for row in marts.channel_participation
+    ]
+    assert sorted(counts) == [("campaign", 1, 1, 1, 0), ("channel", 1, 1, 1, 0)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        # Sets of the chains: a|b (contact), b|c (later), d|direct (never called).
+        (Settings(), {"a / m": "0.5", "b / m": "0.5", "c / m": "0", "d / m": "0", "(direct) / (none)": "0"}),
+        (Settings(count_direct_touches=False), {"a / m": "0.5", "b / m": "0.5", "c / m": "0", "d / m": "0"}),
+        # What led to no contact isn't looked back from.
+        (Settings(lookback_days=0.05), {"b / m": "0", "c / m": "0", "d / m": "0", "(direct) / (none)": "0"}),
+        # A touch within the grace counts for the contact, and leads to it.
+        (
+            Settings(contact_grace_seconds=24 * 3600),
+            {"a / m": "0.333333333333", "b / m": "0.333333333333", "c / m": "0.333333333333"}
+            | {"d / m": "0", "(direct) / (none)": "0"},
+        ),
+        (Settings(history_touch_limit=1), {"b / m": "1", "c / m": "0", "(direct) / (none)": "0"}),
+    ],
+)
+def test_chains_that_led_to_no_contact(settings: Settings, expected: dict[str, str]) -> None:
+    touches = [
+        *visits("v", "a", "b"),
+        *[{**row, "touch_id": f"later-{row['touch_id']}", "touched_at": f"2026-03-01T{hour}:00Z"}
+          for row, hour in zip(visits("v", "b", "c"), (12, 13), strict=True)],
+        *visits("prospect", "d", "direct"),
+        {**visits("nobody", "e")[0], "visitor_id": "undefined"},
+        *visits("tomorrow", "f", day=2),
+    ]  # fmt: skip
+    marts = marts_of(touches, [contact("c", "2026-03-01T12:00Z", visitor_id="v")], settings)
+    assert {row["channel"]: row["shapley"] for row in marts.channel_worths} == {
+        channel: Decimal(worth) for channel, worth in expected.items()
+    }
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_worths_are_the_oracles(seed: int) -> None:
+    chance = random.Random(seed)
+    chains = [
+        Chain(tuple(chance.choice("ABCDEF") for _ in range(chance.randint(1, 8))), chance.random() < 0.3)
+        for _ in range(chance.choice((1, 3, 40)))
+    ]
+    effects, expected = removal_effects(chains), markov_worths(chains)
+    assert set(effects) == set(expected)
+    assert max(abs(effects[channel] - expected[channel]) for channel in expected) < Fraction(1, 10**12)
+    shares, expected = shared_rates(chains), shapley_worths(chains)
+    assert set(shares) == set(expected)
+    assert all(0 <= expected[channel] - shares[channel] < Fraction(len(chains), 10**12) for channel in expected)
+
+
+def test_credits_of_kept_touches_and_of_none() -> None:
+    contacts = [
+        contact("c1", "2026-03-01T12:00Z", visitor_id="v", value="10"),
+        contact("c2", "2026-03-01T12:00Z", visitor_id="nobody", value="5"),
+    ]
+    settings = Settings(
+        history_touch_limit=3,
+        position_based_first_share=0.5,
+        position_based_last_share=0.3,
+        time_decay_half_life_days=1 / 24,
+    )
+    marts = marts_of(visits("v", "z", "a", "b", "direct"), contacts, settings)
+    rows = [row for row in marts.touch_credits if row["contact_id"] == "c1"]
+    assert [(row["touch_rank"], row["channel"]) for row in rows] == [
+        (2, "a / m"),
+        (3, "b / m"),
+        (4, "(direct) / (none)"),
+    ]
+
+    def credits(model: str) -> list[str]:
+        return [str(row[model].normalize()) for row in rows]
+
+    assert credits("first_touch") == ["1", "0", "0"]
+    assert credits("last_touch") == ["0", "0", "1"]
+    assert credits("last_non_direct") == ["0", "1", "0"]
+    assert credits("linear") == ["0.333333333333", "0.333333333333", "0.333333333334"]
+    assert credits("position_based") == ["0.5", "0.2", "0.3"]
+    assert credits("time_decay") == ["0.142857142857", "0.285714285714", "0.571428571429"]
+    # One chain, that no channel can be taken out of.
+    assert credits("markov") == credits("shapley") == credits("linear")
+    (row,) = (row for row in marts.touch_credits if row["contact_id"] == "c2")
+    assert (row["touch_rank"], row["touch_id"], row["channel"], row["source"]) == (None, None, "(unattributed)", None)
+    assert {row[model] for model in MODELS} == {1}
+
+
+def test_credits_go_by_given_worths() -> None:
+    deliveries = [
+        Delivery("touches", DAY, {"a.csv": visits("v", "a", "b")}),
+        Delivery("contacts", DAY, {"a.csv": [contact("c", "2026-03-01T12:00Z", visitor_id="v")]}),
+    ]
+    worths = {"okna": {"a / m": Fraction(1), "b / m": Fraction(3)}}
+    marts = expected_marts(deliveries, Settings(), example_seeds(), worths)
+    assert [row["markov"] for row in marts.touch_credits] == [Decimal("0.25"), Decimal("0.75")]
+    assert {row["markov"] for row in marts.channel_worths} == {1}
+
+
+def test_performance_tells_what_was_spent_and_earned() -> None:
+    contacts = [contact("c", "2026-03-01T12:00Z", visitor_id="v", value="10.01")]
+    costs = [cost(source="a", medium="m", clicks="2"), cost(source="z", medium="m", amount="3", clicks=str(2**63 - 1))]
+    deliveries = [
+        Delivery("touches", DAY, {"a.csv": visits("v", "a", "b")}),
+        Delivery("contacts", DAY, {"a.csv": contacts}),
+        Delivery(
+            "costs", DAY, {"a.csv": [*costs, cost(source="z", medium="m", widget_id="w2", amount="1", clicks="1")]}
+        ),
+    ]
+    marts = expected_marts(deliveries, Settings(), example_seeds())
+    rows = {row["channel"]: row for row in marts.channel_performance if row["model"] == "linear"}
+    told = {
+        channel: (row["match"], row["spend"], row["clicks"], row["credited_value"], row["cost_per_contact"])
+        for channel, row in rows.items()
+    }
+    assert told == {
+        "a / m": ("matched", 10, 2, Decimal("5.005"), 20.0),
+        "b / m": ("contacts_only", 0, None, Decimal("5.005"), None),
+        "z / m": ("spend_only", 4, None, 0, None),  # more clicks than a number holds
+    }
+    assert [rows[channel]["return_on_spend"] for channel in told] == [0.5005, None, 0.0]
+    assert marts.metric_days == [{"metric_date": DAY}]
+
+
+def test_numbers_that_are_near_are_taken_as_given_and_others_are_not() -> None:
+    marts = marts_of(visits("v", "a", "b"), [contact("c", "2026-03-01T12:00Z", visitor_id="v")])
+    given: dict[str, list[dict[str, Any]]] = {
+        mart: [dict(row) for row in getattr(marts, mart)]
+        for mart in ("journal", "touch_credits", "channel_worths", "channel_performance")
+    }
+    given["channel_worths"][0]["markov"] -= Decimal("1e-10")
+    given["touch_credits"][0]["time_decay"] += Decimal("1e-11")
+    given["touch_credits"][1]["linear"] += Decimal("1e-12")
+    given["touch_credits"][1]["time_decay"] += Decimal("1e-8")
+    given["journal"][0]["touch_count"] += 1
+    expected = as_given(marts, given)
+    assert expected["channel_worths"] == given["channel_worths"]
+    assert expected["touch_credits"][0] == given["touch_credits"][0]
+    assert expected["touch_credits"][1] == marts.touch_credits[1]
+    assert expected["journal"] == marts.journal
+    # Which is told out of the credits that were taken.
+    earned = {row["channel"]: row for row in expected["channel_performance"] if row["model"] == "time_decay"}
+    assert earned["a / m"]["credited_contacts"] == given["touch_credits"][0]["time_decay"]
+
+
+# Why
+
+
+def test_each_touch_of_the_client_counts_or_says_why_not() -> None:
+    touches = visits("v", "a", "direct", "b", "direct", "a", "direct")  # 6:00 to 11:00
+    contacts = [contact("c1", "2026-03-01T07:00Z", visitor_id="v"), contact("c2", "2026-03-01T10:00Z", visitor_id="v")]
+
+    def why(**changed: Any) -> list[tuple[object, ...]]:
+        columns = ("touch_count", "later_touch_count", "earlier_touch_count", "left_out_direct_count")
+        return [
+            tuple(row[column] for column in (*columns, "not_multichannel_reason"))
+            for row in marts_of(touches, contacts, Settings(**changed)).journal
+        ]
+
+    assert why() == [(1, 5, 0, 0, "one_touch"), (4, 2, 0, 0, None)]
+    assert why(lookback_days=2.5 / 24) == [(1, 5, 0, 0, "one_touch"), (2, 2, 2, 0, None)]
+    assert why(history_scope="since_previous_contact") == [(1, 5, 0, 0, "one_touch"), (3, 2, 1, 0, None)]
+    assert why(count_direct_touches=False, history_scope="since_previous_contact") == [
+        (1, 5, 0, 0, "one_touch"),
+        (1, 2, 1, 2, "one_touch"),
+    ]
+    assert marts_of(visits("v", "a", "a"), contacts[1:]).journal[0]["not_multichannel_reason"] == "one_channel"
+    assert marts_of([], contacts[1:]).journal[0]["not_multichannel_reason"] == "no_touches"
+
+
+def test_r13_what_several_rows_carry_tied_them() -> None:
+    touches = [touch("t1", "2026-03-01T08:00Z", visitor_id="v", yandex_client_id="y")]
+    contacts = [
+        contact("c1", "2026-03-01T10:00Z", visitor_id="v", phone="8 900 123-45-67", crm_client_id="robot"),
+        contact("c2", "2026-03-01T11:00Z", phone="+79001234567", email="a@example.com", crm_client_id="robot"),
+        contact("c3", "2026-03-01T11:00Z", crm_client_id="42"),
+    ]
+    cards = marts_of(touches, contacts).client_card
+    assert [card["tied_by"] for card in cards] == [["phone +79001234567", "visitor_id v"], None]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"utm_medium": "email"}, ("tags", 4)),
+        ({"landing_page": "/?yclid=1"}, ("click_id", None)),
+        ({"referrer": "https://yandex.ru/"}, ("search_engine", None)),
+        ({"referrer": "https://vk.com/"}, ("social_network", None)),
+        ({"referrer": "https://elsewhere.example/"}, ("referring_site", None)),
+        ({"referrer": "https://pay.yandex.ru/"}, ("direct", None)),
+        ({}, ("direct", None)),
+    ],
+)
+def test_r11_what_told_the_channel(values: dict[str, str], expected: tuple[str, int | None]) -> None:
+    seeds = replace(
+        example_seeds(),
+        channel_rules=[
+            replace(rule, rule_order=number) for number, rule in enumerate(example_seeds().channel_rules, start=1)
+        ],
+    )
+    contacts = [contact("c", "2026-03-01T12:00Z", visitor_id="v")]
+    touches = [touch("t", "2026-03-01T11:00Z", visitor_id="v", **values)]
+    (row,) = marts_of(touches, contacts, seeds=seeds).touch_credits
+    assert (row["channel_told_by"], row["channel_rule_order"]) == expected

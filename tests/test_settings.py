@@ -143,7 +143,8 @@ def test_dbt_alone_works_without_them(tmp_path: Path) -> None:
 def test_the_audit_uses_them(tmp_path: Path, chosen: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     warehouse = Warehouse(tmp_path / "warehouse")
     file = tmp_path / "marts.duckdb"
-    duckdb.connect(str(file)).close()
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("create table touch_credits (contact_id text, linear decimal(18, 12))")
     asked = []
 
     def count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
@@ -216,6 +217,10 @@ def test_what_is_parsed_depends_on_no_other_setting(tmp_path: Path) -> None:
         "count_direct_touches": False,
         "max_rejected_share": 0.25,
         "history_touch_limit": 11,
+        "chain_form": "unique",
+        "position_based_first_share": 0.3,
+        "position_based_last_share": 0.2,
+        "time_decay_half_life_days": 3,
         "large_client_size": 12,
         "report_currency": "EUR",
     }

@@ -1,0 +1,293 @@
+"""What a build makes of attribution: chains, counts and credits follow what is delivered, and are what the oracle says."""
+
+from __future__ import annotations
+
+import shutil
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import date
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import attribution_oracle as oracle
+import pytest
+from pipeline import MARTS, Place, build_marts, load_landing, rows_of
+from processes import made_once
+from reference import Row
+
+from orchestration.demo import write_demo
+from orchestration.settings import Rules
+from orchestration.verifying import verify
+from orchestration.warehouse import Warehouse
+
+RULES = Rules.read()
+FIRST, SECOND = date(2026, 3, 1), date(2026, 3, 2)
+A, B, C = "a / cpc", "b / cpc", "c / cpc"
+KEPT = ("int_chains", "int_chain_steps", "int_channel_sets", "int_participation", "int_touch_credits")
+BROAD_TOLERANCE = Fraction(1, 10**9)  # of what the warehouse works out by floating point
+
+
+def touch(touch_id: str, time: str, source: str, visitor_id: str, day: date = FIRST) -> Row:
+    return {
+        "touch_id": touch_id,
+        "widget_id": "w-test",
+        "touched_at": f"{day}T{time}:00Z",
+        "utm_source": source,
+        "utm_medium": "cpc",
+        "visitor_id": visitor_id,
+    }
+
+
+def contact(contact_id: str, time: str, visitor_id: str, day: date = FIRST) -> Row:
+    return {
+        "contact_id": contact_id,
+        "widget_id": "w-test",
+        "contacted_at": f"{day}T{time}:00Z",
+        "contact_type": "call",
+        "visitor_id": visitor_id,
+        "value": "99.99",
+    }
+
+
+TOUCHES = [
+    touch("t-anna-1", "08:00", "a", "anna"),
+    touch("t-anna-2", "09:00", "b", "anna"),
+    touch("t-boris", "08:00", "c", "boris"),
+    touch("t-vera-1", "08:00", "a", "vera"),
+    touch("t-vera-2", "09:00", "a", "vera"),
+    touch("t-vera-3", "09:30", "c", "vera"),
+    touch("t-nobody", "08:00", "b", ""),
+]
+CONTACTS = [
+    contact("c-anna", "10:00", "anna"),
+    contact("c-boris", "10:00", "boris"),
+    contact("c-egor", "10:00", "egor"),
+]
+
+
+@pytest.fixture
+def place(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A day that is published: of Anna, Boris and Egor, who called, and of Vera, who didn't."""
+
+    def make(folder: Path) -> None:
+        place = Place(folder)
+        place.deliver("touches", FIRST, TOUCHES)
+        place.deliver("contacts", FIRST, CONTACTS)
+        place.update()
+
+    folder = made_once(tmp_path_factory, "published-day-of-attribution", make)
+    shutil.copytree(folder, tmp_path, symlinks=True, dirs_exist_ok=True)
+    return Place(tmp_path)
+
+
+def everything(place: Place) -> dict[str, list[str]]:
+    tables = [f"marts.{mart}" for mart in MARTS] + [f"intermediate.{table}" for table in KEPT]
+    return {table: sorted(map(repr, place.private(f"from {table}"))) for table in tables}
+
+
+def chains(place: Place) -> list[tuple[str, list[str]]]:
+    """By contact; those that led to no contact are of nobody."""
+    rows = place.private("from intermediate.int_chains")
+    return sorted((row["contact_id"] or "", row["channels"]) for row in rows)
+
+
+def credits_of(place: Place, contact_id: str) -> dict[str, list[Fraction]]:
+    rows = place.private(f"from marts.touch_credits where contact_id = '{contact_id}' order by touch_rank")
+    return {model: [Fraction(row[model]) for row in rows] for model in oracle.MODELS}
+
+
+def touches_of(place: Place, table: str, contact_id: str) -> list[str]:
+    rows = place.private(f"select touch_id from {table} where contact_id = '{contact_id}' order by touch_rank")
+    return [row["touch_id"] for row in rows]
+
+
+def assert_counts_are_those_of_chains(place: Place) -> None:
+    """And what channels are worth is what the oracle makes of the chains."""
+    of_brands = oracle_chains(place.private("from intermediate.int_chains"))
+    worths = place.private("from marts.channel_worths")
+    for model, worths_of in (("markov", oracle.markov_worths), ("shapley", oracle.shapley_worths)):
+        expected = {
+            (brand, channel): worth
+            for brand, chains_of_brand in of_brands.items()
+            for channel, worth in worths_of(chains_of_brand).items()
+        }
+        given = {(row["brand_id"], row["channel"]): Fraction(row[model]) for row in worths}
+        assert set(given) == set(expected)
+        assert all(abs(given[key] - expected[key]) <= BROAD_TOLERANCE for key in expected), model
+
+
+def oracle_chains(rows: list[dict[str, Any]]) -> dict[str, list[oracle.Chain]]:
+    found = defaultdict(list)
+    for row in rows:
+        found[row["brand_id"]].append(oracle.Chain(tuple(row["channels"]), row["contact_id"] is not None))
+    return found
+
+
+def assert_as_built_in_full(place: Place) -> None:
+    assert place.last_build()["is_full"] is False
+    with place.warehouse.locked("test"):
+        assert [str(difference) for difference in verify(place.warehouse, RULES)] == []
+
+
+# What comes late, goes, or turns out otherwise
+
+
+def test_a_touch_that_comes_late_earns_its_part_and_gives_it_back_when_it_goes(place: Place) -> None:
+    former = everything(place)
+    assert chains(place) == [("", [A, C]), ("c-anna", [A, B]), ("c-boris", [C])]
+
+    place.deliver("touches", SECOND, [touch("t-late", "08:30", "c", "anna")])
+    place.update()
+
+    assert chains(place) == [("", [A, C]), ("c-anna", [A, C, B]), ("c-boris", [C])]
+    (journal,) = place.private("from marts.journal where contact_id = 'c-anna'")
+    assert journal["touch_chain"] == f"{A} > {C} > {B}"
+    for table in ("marts.touch_credits", "intermediate.int_touch_credits", "marts.interaction_history"):
+        assert touches_of(place, table, "c-anna") == ["t-anna-1", "t-late", "t-anna-2"], table
+    credits = credits_of(place, "c-anna")
+    assert {model: sum(of_model) for model, of_model in credits.items()} == dict.fromkeys(oracle.MODELS, 1)
+    assert credits["position_based"] == [Fraction(4, 10), Fraction(2, 10), Fraction(4, 10)]
+    parts = place.private("from intermediate.int_participation where contact_id = 'c-anna' order by channel")
+    assert [(row["channel"], row["is_opening"], row["is_assisting"], row["is_closing"]) for row in parts] == [
+        (A, True, False, False),
+        (B, False, False, True),
+        (C, False, True, False),
+    ]
+    assert_counts_are_those_of_chains(place)
+    assert_as_built_in_full(place)
+
+    place.deliver("touches", SECOND, [])
+    place.update()
+    assert everything(place) == former
+    assert_as_built_in_full(place)
+
+
+def test_a_chain_moves_to_those_that_led_to_a_contact_and_back(place: Place) -> None:
+    former = everything(place)
+
+    # Vera calls, and comes by once more; what nobody is known by leads nowhere as ever.
+    place.deliver("contacts", SECOND, [contact("c-vera", "10:00", "vera", SECOND)])
+    place.deliver("touches", SECOND, [touch("t-vera-4", "10:00", "b", "vera", SECOND)])
+    place.update()
+    assert chains(place) == [("", [B]), ("c-anna", [A, B]), ("c-boris", [C]), ("c-vera", [A, C])]
+    sets = place.private("from intermediate.int_channel_sets order by channels")
+    assert [(row["channels"], row["contact_count"], row["other_count"]) for row in sets] == [
+        ([A, B], 1, 0),
+        ([A, C], 1, 0),
+        ([B], 0, 1),
+        ([C], 1, 0),
+    ]
+    assert_counts_are_those_of_chains(place)
+    assert_as_built_in_full(place)
+
+    # The call is removed: Vera's touches were typed as a client's, and are somebody's who never made contact.
+    place.deliver("contacts", SECOND, [])
+    place.update()
+    assert chains(place) == [("", [A, C, B]), ("c-anna", [A, B]), ("c-boris", [C])]
+    assert_as_built_in_full(place)
+
+    place.deliver("touches", SECOND, [])
+    place.update()
+    # Only the last loaded day, which nothing here asks for, is another.
+    assert everything(place) == former
+
+
+def test_counts_of_a_build_that_was_cut_short_are_not_gone_by(place: Place) -> None:
+    place.private(
+        """
+        update raw.builds set outcome = 'failed' where started_at = (select max(started_at) from raw.builds);
+        update intermediate.int_chain_steps set contact_count = contact_count + 100;
+        delete from intermediate.int_channel_sets where contact_count > 0
+        """
+    )
+    place.deliver("touches", SECOND, [touch("t-late", "08:30", "c", "anna")])
+    place.update()
+
+    assert_counts_are_those_of_chains(place)
+    assert_as_built_in_full(place)
+
+
+# The demo, contact by contact
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
+    """Rows by table; of the channels there are few enough for the oracle to try all coalitions."""
+    folder = tmp_path_factory.mktemp("demo")
+    write_demo(folder / "landing", days=10, touches=4_000, last_day=date(2026, 3, 31))
+    warehouse = Warehouse(folder / "warehouse")
+    rules = Rules.read({"channel_grain": "medium", "history_touch_limit": 5})
+    load_landing(warehouse, folder / "landing", rules)
+    build_marts(warehouse, rules)
+    tables = ("marts.touch_credits", "marts.journal", "marts.channel_worths", "intermediate.int_chains")
+    with warehouse.locked("test"), warehouse.connected() as connection:
+        return {table.partition(".")[2]: rows_of(connection, f"from {table}") for table in tables}
+
+
+@pytest.fixture(scope="module")
+def worths(demo: Mapping[str, list[dict[str, Any]]]) -> dict[str, dict[str, dict[str, Fraction]]]:
+    """The oracle's, by model, brand and channel."""
+    of_brands = oracle_chains(demo["int_chains"])
+    return {
+        model: {brand: worths_of(chains_of_brand) for brand, chains_of_brand in of_brands.items()}
+        for model, worths_of in (("markov", oracle.markov_worths), ("shapley", oracle.shapley_worths))
+    }
+
+
+@pytest.mark.parametrize("model", oracle.MODELS)
+def test_credits_of_the_demo_are_the_oracles(
+    demo: Mapping[str, list[dict[str, Any]]], worths: Mapping[str, Mapping[str, dict[str, Fraction]]], model: str
+) -> None:
+    touches: dict[str, list[dict[str, Any]]] = {row["contact_id"]: [] for row in demo["journal"]}
+    for row in demo["touch_credits"]:
+        touches[row["contact_id"]].append(row)
+    counts = set()
+    for journal in demo["journal"]:
+        rows = sorted(touches[journal["contact_id"]], key=lambda row: row["touch_rank"] or 0)
+        contact = oracle.Contact(
+            journal["contact_id"],
+            tuple(
+                oracle.Touch(
+                    row["touch_id"],
+                    row["touched_at"],
+                    row["channel"],
+                    is_direct=(row["source"], row["medium"]) == ("(direct)", "(none)"),
+                )
+                for row in rows
+                if journal["touch_count"]
+            ),
+            journal["brand_id"],
+        )
+        assert len(contact.touches) == min(journal["touch_count"], 5)
+        counts.add(len(contact.touches))
+        of_brand = worths.get(model, {}).get(journal["brand_id"])
+        expected = [credit.credit for credit in oracle.credits(model, contact, of_brand)]
+        given = [Fraction(row[model]) for row in rows]
+        assert len(given) == len(expected) and sum(given) == 1
+        # Weights that come out of floating point are the oracle's up to that.
+        tolerance = BROAD_TOLERANCE if model in ("time_decay", *oracle.MODELS_BY_WORTH) else 0
+        assert all(abs(one - other) <= tolerance for one, other in zip(given, expected, strict=True)), journal
+    assert counts >= {0, 1, 2, 5}
+
+
+@pytest.mark.parametrize("model", oracle.MODELS_BY_WORTH)
+def test_worths_of_the_demo_are_the_oracles(
+    demo: Mapping[str, list[dict[str, Any]]], worths: Mapping[str, Mapping[str, dict[str, Fraction]]], model: str
+) -> None:
+    given = {(row["brand_id"], row["channel"]): Fraction(row[model]) for row in demo["channel_worths"]}
+    expected = {(brand, channel): worth for brand, own in worths[model].items() for channel, worth in own.items()}
+    assert set(given) == set(expected)
+    assert max(abs(given[key] - expected[key]) for key in expected) <= BROAD_TOLERANCE
+    assert sum(worth > 0 for worth in given.values()) > 5
+
+
+def test_chains_of_the_demo_are_those_of_its_contacts(demo: Mapping[str, list[dict[str, Any]]]) -> None:
+    chained = {row["contact_id"]: row["channels"] for row in demo["int_chains"] if row["contact_id"]}
+    told = {
+        row["contact_id"]: row["collapsed_chain"].removeprefix("… > ").split(" > ")
+        for row in demo["journal"]
+        if row["touch_count"]
+    }
+    assert chained == told
+    assert sum(row["contact_id"] is None for row in demo["int_chains"]) > 100
