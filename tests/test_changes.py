@@ -571,7 +571,7 @@ def test_after_a_selection_everything_is_built_anew(place: Place) -> None:
 @pytest.mark.parametrize(
     ("mart", "statement"),
     [
-        ("marts.journal", "update marts.journal set touch_count = 99 where contact_id = 'c-late'"),
+        ("marts.journal", "update marts.journal set call_page = 'elsewhere' where contact_id = 'c-late'"),
         ("marts.client_card", "delete from marts.client_card where first_contact_id = 'c-late'"),
         (
             "marts.client_history",
