@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
+from graphlib import TopologicalSorter
 from typing import Any
 
 import dagster as dg
@@ -235,13 +236,19 @@ def dbt_models(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterato
         if message := explanation(outcome.explain(), pipeline.warehouse):
             raise ResourcesError(message)
         previews = _previews(pipeline.warehouse) if outcome.is_passed else {}
-    for node in outcome.nodes:
-        if node.unique_id in specs and node.is_passed:
-            key = specs[node.unique_id].key
+    nodes = {node.unique_id: node for node in outcome.nodes}
+    unique_ids = {spec.key: unique_id for unique_id, spec in specs.items()}
+    dependencies = {spec.key: {dependency.asset_key for dependency in spec.deps} for spec in specs.values()}
+    for key in TopologicalSorter(dependencies).static_order():
+        node = nodes.get(unique_ids.get(key, ""))
+        if node and node.is_passed:
             yield dg.MaterializeResult(
                 asset_key=key,
                 metadata={"execution_seconds": node.execution_seconds} | dict(previews.get(node.name, {})),
             )
+        elif nodes and not node and key in context.selected_asset_keys and unique_ids[key].startswith("model."):
+            # A view that a build of what changed needn't make again says what it worked out all the same.
+            yield dg.MaterializeResult(asset_key=key)
     for node in outcome.nodes:
         check = checks.get(node.unique_id)
         if check is not None and check.key in context.selected_asset_check_keys:
