@@ -223,6 +223,8 @@ MUTANTS = (
     # Of chains that changed, what they were stays counted; or they stay.
     Mutant("R27", INTERMEDIATE + "int_chain_changes.sql", "-1 as change", "0 as change", HISTORIES),
     Mutant("R27", CHANGES, "\n        or identifier_group in (select identity_key from {{ affected_identities }})", "", HISTORIES),
+    # Whose contact is removed is no prospect.
+    Mutant("R27", STAGING + "stg_touch_values.sql", "where is_prospect or record_number", "where record_number", ATTRIBUTIONS),
     # Counts of a build that was cut short are believed.
     Mutant("R27", CHANGES, "found | length > 0 and found[0][0] == 'passed'", "true", ATTRIBUTIONS),
 )  # fmt: skip
