@@ -11,7 +11,8 @@ whole number, not negative, that is the same in every build: sums of it are exac
 #}
 {% macro attribution_models() -%}
     {%- set first_share = (var('position_based_first_share') | float * 1000000) | round | int -%}
-    {%- set last_share = (var('position_based_last_share') | float * 1000000) | round | int -%}
+    {#- The two are rounded together, or a millionth might be missing for those between. -#}
+    {%- set last_share = ((var('position_based_first_share') | float + var('position_based_last_share') | float) * 1000000) | round | int - first_share -%}
     {{ return({
         'first_touch': {'weight': "case when touch_position = 1 then 1 else 0 end"},
         'last_touch': {'weight': "case when touch_position = kept_touch_count then 1 else 0 end"},

@@ -215,7 +215,7 @@ MUTANTS = (
     Mutant("Attribution", INTERMEDIATE + "int_new_chains.sql", "    where {{ is_counted('prospect_touches.source', 'prospect_touches.medium') }}\n", ""),
     Mutant("Attribution", INTERMEDIATE + "int_new_chains.sql", "            or touch_number = touch_count - {{ var('history_touch_limit') }} + 1\n", ""),
     Mutant("Attribution", INTERMEDIATE + "int_channel_worths.sql", "(contact_count + other_count) * len(channels)", "contact_count * len(channels)"),
-    Mutant("Attribution", INTERMEDIATE + "int_markov_worths.py", "visits / returns * leads_to_contact / rate", "visits * leads_to_contact / rate", ATTRIBUTIONS),
+    Mutant("Attribution", INTERMEDIATE + "int_markov_worths.py", "visits / expected_visits(matrix) * leads_to_contact / rate", "visits * leads_to_contact / rate", ATTRIBUTIONS),
     Mutant("Attribution", INTERMEDIATE + "int_markov_worths.py", "contact_count + steps.column", "steps.column", ATTRIBUTIONS),
     Mutant("Attribution", MARTS + "touch_credits.sql", "touch_credits.brand_id = channel_worths.brand_id and ", ""),
     Mutant("Performance", MARTS + "channel_performance.sql", "full outer join costs", "left join costs"),

@@ -1,18 +1,22 @@
-"""The dbt models: their unit tests, their documentation, and what the two Python models do."""
+"""The dbt models: their unit tests, their documentation, and what the Python models do."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import random
 from collections.abc import Iterator, Sequence
+from itertools import groupby, pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import duckdb
+import numpy
 import pyarrow
 import pytest
 import yaml
+from attribution_oracle import Chain, markov_worths
 from dbt.contracts.graph.manifest import Manifest
 from dbt.contracts.graph.nodes import ModelNode
 
@@ -339,3 +343,39 @@ def test_without_ties_there_are_no_components() -> None:
     nothing = components([])
     assert nothing.num_rows == 0
     assert duckdb_types(duckdb.connect(), nothing) == {"node": "BIGINT", "component": "BIGINT"}
+
+
+def steps_of(chains: Sequence[Chain], channels: list[str]) -> tuple[numpy.ndarray, ...]:
+    """From, to, chains that led to a contact, all chains: as `removal_effects` takes them."""
+    counts: dict[tuple[int, int], list[int]] = {}
+    for chain in chains:
+        numbers = [channels.index(name) for name, _ in groupby(chain.channels)]
+        for step in pairwise([-1, *numbers, -1]):
+            counted = counts.setdefault(step, [0, 0])
+            counted[0] += chain.count if chain.is_contact else 0
+            counted[1] += chain.count
+    steps = sorted(counts)
+    return (
+        *(numpy.array([step[end] for step in steps]) for end in (0, 1)),
+        *(numpy.array([float(counts[step][which]) for step in steps]) for which in (0, 1)),
+    )
+
+
+@pytest.mark.parametrize("largest_dense", [5_000, 1])
+@pytest.mark.parametrize("seed", range(8))
+def test_removal_effects_are_the_oracles(seed: int, largest_dense: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever way walks among channels are worked out; some channels are on no way back, some on none to a contact."""
+    model = python_model("int_markov_worths")
+    monkeypatch.setattr(model, "LARGEST_DENSE", largest_dense)
+    dice = random.Random(seed)
+    names = [f"channel {number}" for number in range(dice.randint(1, 7))]
+    chains = [
+        Chain(tuple(dice.choices(names, k=dice.randint(1, 5))), dice.random() < 0.4, dice.randint(1, 3))
+        for _ in range(dice.randint(1, 15))
+    ]
+    channels = sorted({name for chain in chains for name in chain.channels})
+    effects = model.removal_effects(*steps_of(chains, channels), len(channels))
+    expected = markov_worths(chains)
+    assert dict(zip(channels, effects, strict=True)) == {
+        name: pytest.approx(float(effect), abs=1e-12) for name, effect in expected.items()
+    }

@@ -17,11 +17,11 @@ channels as (
         widget_id,
         contact_date,
         channel,
-        bool_or(is_multichannel) as is_multichannel,
-        bool_or(is_alone) as is_alone,
-        bool_or(is_opening) as is_opening,
-        bool_or(is_assisting) as is_assisting,
-        bool_or(is_closing) as is_closing
+        max(case when is_multichannel then 1 else 0 end) = 1 as is_multichannel,
+        max(case when is_alone then 1 else 0 end) = 1 as is_alone,
+        max(case when is_opening then 1 else 0 end) = 1 as is_opening,
+        max(case when is_assisting then 1 else 0 end) = 1 as is_assisting,
+        max(case when is_closing then 1 else 0 end) = 1 as is_closing
     from participation
     group by contact_id, widget_id, contact_date, channel
 

@@ -92,7 +92,7 @@ select
     coalesce(multichannel_contact_count, 0) as multichannel_contact_count,
     cast(coalesce(credited_contacts, 0) as decimal(38, 12)) as credited_contacts,
     cast(coalesce(credited_value, 0) as decimal(38, 14)) as credited_value,
-    {{ ratio('spend', 'credited_contacts') }} as cost_per_contact,
+    {{ ratio('nullif(spend, 0)', 'credited_contacts') }} as cost_per_contact,
     {{ ratio('coalesce(credited_value, 0)', 'spend') }} as return_on_spend
 from days_by_model
 order by performance_date, channel, campaign, model

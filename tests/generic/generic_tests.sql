@@ -171,8 +171,8 @@ where journal.contact_id is null
 {% endtest %}
 
 {#
-Counts that are brought up to date by what changed are those of all chains. Asked of all, and so in full builds only, where it
-is told by the ends of chains.
+Counts that are brought up to date by what changed are those of all chains, told by their ends: counts of rows cost little,
+however many they are.
 #}
 {% test counts_are_those_of_all_chains(model) %}
 with counted as (
