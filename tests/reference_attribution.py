@@ -340,7 +340,7 @@ def channel_performance(credits: Iterable[MartRow], costs: Iterable[MartRow]) ->
                     "multichannel_contact_count": len(multichannel),
                     "credited_contacts": as_decimal(contacts),
                     "credited_value": as_decimal(value, 14),
-                    "cost_per_contact": float(spend / contacts) if spent and contacts else None,
+                    "cost_per_contact": float(spend / contacts) if spend and contacts else None,
                     "return_on_spend": float(value / spend) if spend else None,
                 }
             )
