@@ -293,6 +293,19 @@ million keys, ten or so are found for a hundred thousand that aren't among them;
     [{{ value }}]
 {%- endmacro %}
 
+{% macro one_after_another(first_list, second_list) -%}
+    list_concat({{ first_list }}, {{ second_list }})
+{%- endmacro %}
+
+{% macro length_of(list) -%}
+    len({{ list }})
+{%- endmacro %}
+
+{# No key of an identifier, group, identity or record: null, of their type. #}
+{% macro no_key() -%}
+    cast(null as uhugeint)
+{%- endmacro %}
+
 {# Rows of one column, written out. #}
 {% macro rows_of_text(column, values) -%}
     {%- for value in values %}

@@ -275,9 +275,10 @@ def _write(connection: duckdb.DuckDBPyConnection, file: Path, number: int, forme
     connection.execute(f"attach '{path}' as published (storage_version '{STORAGE_VERSION}')")
     try:
         for mart in MARTS:
-            connection.execute(f"create table published.{mart} as select * from marts.{mart}")
+            connection.execute(f"create table published.{mart} as {_query(connection, mart, 'published.')}")
         for view in VIEWS:
-            _copy_view(connection, view)
+            # Without names of schemas: found wherever the file is attached, whatever it is called there.
+            connection.execute(f"create view published.{view} as {_query(connection, view, '')}")
         row_counts = {mart: _count(connection, f"published.{mart}") for mart in MARTS}
         changes = _write_changes(connection, former)
         connection.execute(
@@ -340,14 +341,15 @@ def _write(connection: duckdb.DuckDBPyConnection, file: Path, number: int, forme
     return row_counts
 
 
-def _copy_view(connection: duckdb.DuckDBPyConnection, view: str) -> None:
-    """Without names of schemas: published marts are found wherever the file is attached, whatever it is called there."""
+def _query(connection: duckdb.DuckDBPyConnection, mart: str, place: str) -> str:
+    """What gives a mart: if it is a view, from those marts at a place that were published before it."""
     row = connection.execute(
-        "select sql from duckdb_views() where schema_name = 'marts' and view_name = ?", [view]
+        "select sql from duckdb_views() where schema_name = 'marts' and view_name = ?", [mart]
     ).fetchone()
-    assert row is not None
+    if row is None:
+        return f"from marts.{mart}"
     query = re.sub(r"^create view \S+ as ", "", str(row[0]), flags=re.IGNORECASE)
-    connection.execute(f"create view published.{view} as {re.sub(r'(?<=FROM )marts[.]', '', query)}")
+    return re.sub(r"(?<=FROM )marts[.]", place, query)
 
 
 def _write_changes(connection: duckdb.DuckDBPyConnection, former: Path | None) -> str:

@@ -14,8 +14,8 @@ steps as (
 
     select
         brand_id,
-        {{ each_of(list_of_one('null') ~ ' || channels') }} as from_channel,
-        {{ each_of('channels || ' ~ list_of_one('null')) }} as to_channel,
+        {{ each_of(one_after_another(list_of_one('null'), 'channels')) }} as from_channel,
+        {{ each_of(one_after_another('channels', list_of_one('null'))) }} as to_channel,
         case when led_to_contact then change else 0 end as contact_count,
         case when led_to_contact then 0 else change end as other_count
     from chains

@@ -16,7 +16,7 @@ set_shares as (
     select
         brand_id,
         {{ each_of('channels') }} as channel,
-        {{ parts_of_share('contact_count', '((contact_count + other_count) * len(channels))') }} as worth
+        {{ parts_of_share('contact_count', '((contact_count + other_count) * ' ~ length_of('channels') ~ ')') }} as worth
     from channel_sets
 
 ),

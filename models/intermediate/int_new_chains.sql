@@ -104,7 +104,7 @@ collapsed_touches as (
 
 select
     contact_id,
-    cast(null as uhugeint) as identifier_group,
+    {{ no_key() }} as identifier_group,
     brand_id,
     collapsed_channels as channels
 from contacts
