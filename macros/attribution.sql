@@ -52,8 +52,9 @@ whole number, not negative, that is the same in every build: sums of it are exac
     1000000000000
 {%- endmacro %}
 
+{# Multiplied, not divided: only a product of decimals is exact. #}
 {% macro as_share(parts, digits=18) -%}
-    cast(({{ parts }}) / {{ parts_of_one() }}.0 as decimal({{ digits }}, 12))
+    cast(cast({{ parts }} as decimal(26, 0)) * 0.000000000001 as decimal({{ digits }}, 12))
 {%- endmacro %}
 
 {# The whole parts of a share of a whole number in another, by exact division. #}

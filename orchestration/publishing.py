@@ -349,7 +349,7 @@ def _query(connection: duckdb.DuckDBPyConnection, mart: str, place: str) -> str:
     if row is None:
         return f"from marts.{mart}"
     query = re.sub(r"^create view \S+ as ", "", str(row[0]), flags=re.IGNORECASE)
-    return re.sub(r"(?<=FROM )marts[.]", place, query)
+    return re.sub(rf"\bmarts[.](?=({'|'.join(MARTS)})\b)", place, query)
 
 
 def _write_changes(connection: duckdb.DuckDBPyConnection, former: Path | None) -> str:

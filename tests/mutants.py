@@ -214,7 +214,7 @@ MUTANTS = (
     Mutant("Attribution", INTERMEDIATE + "int_new_chains.sql", "max(contacts.counting_ends_at)", "min(contacts.counting_ends_at)"),
     Mutant("Attribution", INTERMEDIATE + "int_new_chains.sql", "    where {{ is_counted('prospect_touches.source', 'prospect_touches.medium') }}\n", ""),
     Mutant("Attribution", INTERMEDIATE + "int_new_chains.sql", "            or touch_number = touch_count - {{ var('history_touch_limit') }} + 1\n", ""),
-    Mutant("Attribution", INTERMEDIATE + "int_channel_worths.sql", "(contact_count + other_count) * len(channels)", "contact_count * len(channels)"),
+    Mutant("Attribution", INTERMEDIATE + "int_channel_worths.sql", "((contact_count + other_count) * '", "(contact_count * '"),
     Mutant("Attribution", INTERMEDIATE + "int_markov_worths.py", "visits / expected_visits(matrix) * leads_to_contact / rate", "visits * leads_to_contact / rate", ATTRIBUTIONS),
     Mutant("Attribution", INTERMEDIATE + "int_markov_worths.py", "contact_count + steps.column", "steps.column", ATTRIBUTIONS),
     Mutant("Attribution", MARTS + "touch_credits.sql", "touch_credits.brand_id = channel_worths.brand_id and ", ""),
