@@ -51,16 +51,3 @@ everything closes it as passed. Publication asks for the last entry, whoever ran
         where build_id = '{{ invocation_id }}'
     {% endif %}
 {% endmacro %}
-
-{#
-What dbt lays aside before it appends it to an accumulating table: the query, as on Spark, and not its rows. They are then
-worked out where they are to stay, and written once.
-#}
-{% macro duckdb__create_table_as(temporary, relation, compiled_code, language='sql') -%}
-    {%- if temporary and language == 'sql' and config.get('materialized') == 'incremental' -%}
-    create temporary view {{ relation.include(database=false, schema=false) }} as
-    {{ compiled_code }}
-    {%- else -%}
-    {{ dbt.duckdb__create_table_as(temporary, relation, compiled_code, language, **kwargs) }}
-    {%- endif -%}
-{%- endmacro %}
