@@ -295,6 +295,14 @@ def test_a_demo_can_be_loaded(tmp_path: Path) -> None:
     assert len(site.marts()["journal"]) > 5
 
 
+def test_the_last_day_of_a_demo_is_the_one_that_is_asked_for(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+
+    site.run("demo", "--out", str(site.landing), "--days", "2", "--touches", "40", "--last-day", "2026-03-31")
+
+    assert sorted(folder.name for folder in (site.landing / "touches").iterdir()) == ["2026-03-30", "2026-03-31"]
+
+
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
