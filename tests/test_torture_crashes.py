@@ -29,7 +29,7 @@ from orchestration.settings import Rules
 KILLS = int(os.environ.get("TORTURE_KILLS", "2"))
 TROUBLES = int(os.environ.get("TORTURE_TROUBLES", "1"))  # of each kind of trouble
 DISKS = int(os.environ.get("TORTURE_DISKS", "3"))
-PUBLICATIONS = int(os.environ.get("TORTURE_PUBLICATIONS", "10"))
+PUBLICATIONS = int(os.environ.get("TORTURE_PUBLICATIONS", "5"))
 MEETINGS = int(os.environ.get("TORTURE_MEETINGS", "0"))
 VERSIONS = int(os.environ.get("TORTURE_VERSIONS", "2"))  # of the deliveries, one after the other
 DAGSTER = bool(int(os.environ.get("TORTURE_DAGSTER", "0")))  # minutes rather than seconds
