@@ -76,7 +76,10 @@ class Site:
         return Publications(self.warehouse)
 
     def copy_to(self, folder: Path) -> "Site":
-        shutil.copytree(self.folder, folder, symlinks=True, dirs_exist_ok=True)
+        # What somebody who looks at the site lays aside comes and goes.
+        shutil.copytree(
+            self.folder, folder, ignore=shutil.ignore_patterns("temporary"), symlinks=True, dirs_exist_ok=True
+        )
         return Site(folder)
 
     def environment(self) -> dict[str, str]:
