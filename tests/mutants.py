@@ -205,7 +205,7 @@ MUTANTS = (
     Mutant("Why", INTERMEDIATE + "int_client_card.sql", "where carried_identifiers.record_count > 1", "where true"),
     Mutant("Why", STAGING + "stg_contacts.sql", "{{ tying('phone', 'phones.number') }} as identifying_phone", "phones.number as identifying_phone"),
     Mutant("Attribution", ATTRIBUTION, "touch_position = coalesce(last_non_direct_position, kept_touch_count)", "touch_position = last_non_direct_position"),
-    Mutant("Attribution", ATTRIBUTION, "greatest(kept_touch_count - 2, 1)\"\n            \" when touch_position = kept", "1\"\n            \" when touch_position = kept"),
+    Mutant("Attribution", ATTRIBUTION, "greatest(kept_touch_count - 2, 1)\"\n            \" when touch_position = kept", "1\"\n            \" when touch_position = kept", ATTRIBUTIONS),
     Mutant("Attribution", ATTRIBUTION, "power(0.5, half_lives_before_last)", "power(0.4, half_lives_before_last)"),
     Mutant("Attribution", ATTRIBUTION, "case when touch_position = kept_touch_count then \"", "case when touch_position = 1 then \""),
     Mutant("Attribution", ATTRIBUTION, "else {{ parts_of_one() }} // kept_touch_count", "else 0"),
