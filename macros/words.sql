@@ -297,6 +297,10 @@ million keys, ten or so are found for a hundred thousand that aren't among them;
     list_concat({{ first_list }}, {{ second_list }})
 {%- endmacro %}
 
+{% macro all_but_first(list) -%}
+    {{ list }}[2:]
+{%- endmacro %}
+
 {% macro length_of(list) -%}
     len({{ list }})
 {%- endmacro %}

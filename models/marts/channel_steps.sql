@@ -1,0 +1,41 @@
+-- One row per widget, day, channel and the channel that comes next, or none where the contact does.
+{{ config(materialized='view', tags='lasting') }}
+
+with
+
+journal as (
+
+    select * from {{ ref('journal') }}
+
+),
+
+chains as (
+
+    select * from {{ ref('int_chains') }}
+    where contact_id is not null
+
+),
+
+steps as (
+
+    select
+        journal.widget_id,
+        journal.contact_date,
+        journal.is_multichannel,
+        {{ each_of('chains.channels') }} as channel,
+        {{ each_of(one_after_another(all_but_first('chains.channels'), list_of_one('null'))) }} as next_channel
+    from journal
+    inner join chains on journal.contact_id = chains.contact_id
+
+)
+
+select
+    widget_id,
+    contact_date,
+    channel,
+    next_channel,
+    count(*) as step_count,
+    {{ count_where('is_multichannel') }} as multichannel_step_count
+from steps
+group by widget_id, contact_date, channel, next_channel
+order by widget_id, contact_date, channel, next_channel

@@ -1,0 +1,71 @@
+-- One row per widget, or pair of source and medium, that the seeds know nothing of.
+{{ config(materialized='view', tags='lasting') }}
+
+with
+
+contacts_by_widget as (
+
+    select
+        widget_id,
+        count(*) as contact_count,
+        max(contact_date) as last_contact_date
+    from {{ ref('journal') }}
+    group by widget_id
+
+),
+
+widgets as (
+
+    select * from {{ ref('widgets') }}
+
+),
+
+-- What told the channel of these, is all that is known of it.
+touches as (
+
+    select * from {{ ref('int_touch_credits') }}
+    where channel_rule_order is null
+        and (
+            channel_told_by = 'referring_site'
+            or channel_told_by = 'tags' and (source = '(not set)' or medium = '(not set)')
+        )
+
+),
+
+unmapped as (
+
+    select
+        'site' as kind,
+        contacts_by_widget.widget_id,
+        null as source,
+        null as medium,
+        contacts_by_widget.contact_count,
+        null as touch_count,
+        contacts_by_widget.last_contact_date
+    from contacts_by_widget
+    left join widgets on contacts_by_widget.widget_id = widgets.widget_id
+    where widgets.widget_id is null
+    union all
+    select
+        channel_told_by as kind,
+        null as widget_id,
+        source,
+        medium,
+        count(distinct contact_id) as contact_count,
+        count(distinct touch_id) as touch_count,
+        max(contact_date) as last_contact_date
+    from touches
+    group by channel_told_by, source, medium
+
+)
+
+select
+    kind,
+    widget_id,
+    source,
+    medium,
+    contact_count,
+    touch_count,
+    last_contact_date
+from unmapped
+order by kind, widget_id, source, medium
