@@ -518,6 +518,12 @@ def _audit(file: Path, rules: Rules, row_counts: dict[str, int], resources: Reso
                 "(select distinct contact_id, value from touch_credits) as credits using (contact_id) "
                 "where (journal.value is distinct from credits.value) or journal.contact_id is null or credits.contact_id is null"
             ),
+            "sites, days and types of which other contacts are counted than the journal lists": (
+                "select widget_id from contact_counts full join "
+                "(select widget_id, contact_date, contact_type, count(*) as contacts from journal group by all) "
+                "using (widget_id, contact_date, contact_type) where contact_count is distinct from contacts or contacts "
+                "<> multichannel_contact_count + single_channel_contact_count + no_touches_contact_count"
+            ),
             "contacts with touches more or less than chains count": (
                 "select * from (select (select count(*) from journal where touch_count > 0) - "
                 "(select coalesce(sum(contact_count), 0) from touch_chains) as difference) where difference <> 0"
@@ -526,6 +532,16 @@ def _audit(file: Path, rules: Rules, row_counts: dict[str, int], resources: Reso
                 "select * from (select (select count(*) from journal where touch_count > 0) - "
                 "(select coalesce(sum(opened_count), 0) from channel_participation where grain = 'channel') as difference) "
                 "where difference <> 0"
+            ),
+            "channels of a site and day that contacts follow more or less often than they closed them": (
+                "select channel from (from channel_participation where grain = 'channel') as participation full join "
+                "(from channel_steps where next_channel is null) as steps using (widget_id, contact_date, channel) "
+                "where coalesce(closed_count, 0) <> coalesce(step_count, 0)"
+            ),
+            "models by which not all contacts and their value are credited to channels": (
+                f"select model from unnest({models}) as models (model) left join channel_credits using (model) group by model having "
+                "coalesce(sum(credited_contacts), 0) <> (select count(*) from journal) "
+                "or coalesce(sum(credited_value), 0) <> (select coalesce(sum(value), 0) from journal)"
             ),
             "models by which not all that was spent and earned is told of channels": (
                 "select model from channel_performance group by model having "

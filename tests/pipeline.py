@@ -19,7 +19,8 @@ from orchestration.warehouse import Warehouse
 
 MARTS = (
     *("journal", "client_card", "interaction_history", "client_history"),
-    *("touch_chains", "channel_participation", "channel_worths", "touch_credits"),
+    *("contact_counts", "touch_chains", "channel_steps", "channel_participation", "channel_worths"),
+    *("touch_credits", "channel_credits", "unmapped_sources"),
     *("channel_costs", "channel_performance", "metric_days"),
 )
 

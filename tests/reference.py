@@ -24,7 +24,17 @@ from urllib.parse import unquote_to_bytes
 from zoneinfo import ZoneInfo
 
 import phonenumbers
-from reference_attribution import LedContact, Worths, attribution_marts, chain_forms, channel_performance, metric_days
+from reference_attribution import (
+    LedContact,
+    Worths,
+    attribution_marts,
+    chain_forms,
+    channel_credits,
+    channel_performance,
+    contact_counts,
+    metric_days,
+    unmapped_sources,
+)
 
 Row = Mapping[str, str | None]
 MartRow = dict[str, Any]
@@ -202,10 +212,20 @@ class Marts:
     failed: set[tuple[str, date]]
     """The tables' days whose latest delivery failed."""
     touch_chains: list[MartRow] = field(default_factory=list)
+    channel_steps: list[MartRow] = field(default_factory=list)
     channel_participation: list[MartRow] = field(default_factory=list)
     channel_worths: list[MartRow] = field(default_factory=list)
     touch_credits: list[MartRow] = field(default_factory=list)
     channel_costs: list[MartRow] = field(default_factory=list)
+    unmapped_sources: list[MartRow] = field(default_factory=list)
+
+    @property
+    def contact_counts(self) -> list[MartRow]:
+        return contact_counts(self.journal)
+
+    @property
+    def channel_credits(self) -> list[MartRow]:
+        return channel_credits(self.touch_credits)
 
     @property
     def channel_performance(self) -> list[MartRow]:
@@ -284,6 +304,7 @@ def marts_of(arrivals: Arrivals, settings: Settings, seeds: Seeds, markov_worths
     led_contacts.sort(key=lambda contact: contact.row["contact_id"])
     for mart, rows in attribution_marts(led_contacts, clients, settings, markov_worths).items():
         getattr(marts, mart).extend(rows)
+    marts.unmapped_sources.extend(unmapped_sources(led_contacts, seeds.widgets, settings))
     for cost in marts.costs:
         channel = channel_of(cost["source"], cost["medium"], cost["campaign"], settings, seeds)
         marts.channel_costs.append({**cost, "channel": channel})

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from itertools import groupby
+from itertools import groupby, zip_longest
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +77,7 @@ def attribution_marts(
     used_worths = worths if markov_worths is None else {**worths, "markov": markov_worths}
     return {
         "touch_chains": touch_chains(contacts, settings),
+        "channel_steps": channel_steps(contacts, settings),
         "channel_participation": channel_participation(contacts, settings),
         "channel_worths": [
             {
@@ -156,6 +157,26 @@ def touch_chains(contacts: Iterable[LedContact], settings: Settings) -> list[Mar
 def rounded_half_away(number: Fraction) -> int:
     whole = int(abs(number) + Fraction(1, 2))
     return whole if number >= 0 else -whole
+
+
+def channel_steps(contacts: Iterable[LedContact], settings: Settings) -> list[MartRow]:
+    """What follows each channel of the collapsed chains; the contact, where nothing does."""
+    steps: Counter[tuple[Any, ...]] = Counter()
+    multichannel_steps: Counter[tuple[Any, ...]] = Counter()
+    for contact in contacts:
+        channels = [channel for channel, _ in groupby(touch.channel for touch in contact.kept(settings))]
+        for step in zip_longest(channels, channels[1:]):
+            key = (contact.row["widget_id"], contact.row["contact_date"], *step)
+            steps[key] += 1
+            multichannel_steps[key] += contact.row["is_multichannel"]
+    return [
+        {
+            **dict(zip(("widget_id", "contact_date", "channel", "next_channel"), key, strict=True)),
+            "step_count": count,
+            "multichannel_step_count": multichannel_steps[key],
+        }
+        for key, count in steps.items()
+    ]
 
 
 # Participation: R24
@@ -307,6 +328,72 @@ def touch_credits(contacts: Iterable[LedContact], worths: Mapping[str, Worths], 
                 }
             )
     return rows
+
+
+def channel_credits(credits: Iterable[MartRow]) -> list[MartRow]:
+    """Out of rows of touch_credits."""
+    groups: dict[tuple[Any, ...], list[MartRow]] = defaultdict(list)
+    for row in credits:
+        groups[row["widget_id"], row["contact_date"], row["channel"]].append(row)
+    return [
+        {
+            **dict(zip(("widget_id", "contact_date", "channel"), key, strict=True)),
+            "model": model,
+            "contact_count": len({row["contact_id"] for row in rows}),
+            "credited_contacts": as_decimal(sum((Fraction(row[model]) for row in rows), Fraction(0))),
+            "credited_value": as_decimal(
+                sum((Fraction(row[model]) * Fraction(row["value"] or 0) for row in rows), Fraction(0)), 14
+            ),
+        }
+        for key, rows in groups.items()
+        for model in oracle.MODELS
+    ]
+
+
+# Contacts, and what seeds don't know of them
+
+
+def contact_counts(journal: Iterable[MartRow]) -> list[MartRow]:
+    icons: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
+    for row in journal:
+        icons[row["widget_id"], row["contact_date"], row["contact_type"]][row["icon"]] += 1
+    return [
+        {
+            **dict(zip(("widget_id", "contact_date", "contact_type"), key, strict=True)),
+            "contact_count": count.total(),
+            **{f"{icon}_contact_count": count[icon] for icon in ("multichannel", "single_channel", "no_touches")},
+        }
+        for key, count in icons.items()
+    ]
+
+
+def unmapped_sources(contacts: Iterable[LedContact], known_widgets: Iterable[str], settings: Settings) -> list[MartRow]:
+    """Contacts by what nobody has named: their site, or where some of their touches came from."""
+    known = set(known_widgets)
+    concerned: dict[tuple[Any, ...], dict[str, date]] = defaultdict(dict)
+    touches: dict[tuple[Any, ...], set[str]] = defaultdict(set)
+    for contact in contacts:
+        day, contact_id = contact.row["contact_date"], contact.row["contact_id"]
+        if contact.row["widget_id"] not in known:
+            concerned["site", contact.row["widget_id"], None, None][contact_id] = day
+        for touch in contact.kept(settings):
+            told = touch.history_columns
+            pair = (told["source"], told["medium"])
+            is_unknown = told["channel_told_by"] == "referring_site"
+            is_half_tagged = told["channel_told_by"] == "tags" and "(not set)" in pair
+            if (is_unknown or is_half_tagged) and told["channel_rule_order"] is None:
+                key = ("tags" if is_half_tagged else "referring_site", None, *pair)
+                concerned[key][contact_id] = day
+                touches[key].add(touch.touch_id)
+    return [
+        {
+            **dict(zip(("kind", "widget_id", "source", "medium"), key, strict=True)),
+            "contact_count": len(days),
+            "touch_count": len(touches[key]) if key in touches else None,
+            "last_contact_date": max(days.values()),
+        }
+        for key, days in concerned.items()
+    ]
 
 
 # Costs and what they earned

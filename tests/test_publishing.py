@@ -48,9 +48,17 @@ CONTRACT = {
         client_id text, contact_number bigint, contact_id text, contact_type text, contacted_at timestamptz,
         location text, widget_id text, touch_count bigint, is_multichannel boolean, highlight text
     """,
+    "contact_counts": """
+        widget_id text, contact_date date, contact_type text, contact_count bigint, multichannel_contact_count bigint,
+        single_channel_contact_count bigint, no_touches_contact_count bigint
+    """,
     "touch_chains": """
         widget_id text, contact_date date, chain text, collapsed_chain text, unique_chain text, contact_count bigint,
         multichannel_contact_count bigint, touch_count bigint, median_seconds_to_contact bigint
+    """,
+    "channel_steps": """
+        widget_id text, contact_date date, channel text, next_channel text, step_count bigint,
+        multichannel_step_count bigint
     """,
     "channel_participation": """
         grain text, widget_id text, contact_date date, channel text, source text, medium text, campaign text,
@@ -65,6 +73,14 @@ CONTRACT = {
         medium text, campaign text, utm_term text, channel_told_by text, channel_rule_order integer,
         first_touch decimal(18;12), last_touch decimal(18;12), last_non_direct decimal(18;12), linear decimal(18;12),
         position_based decimal(18;12), time_decay decimal(18;12), markov decimal(18;12), shapley decimal(18;12)
+    """,
+    "channel_credits": """
+        widget_id text, contact_date date, channel text, model text, contact_count bigint,
+        credited_contacts decimal(38;12), credited_value decimal(38;14)
+    """,
+    "unmapped_sources": """
+        kind text, widget_id text, source text, medium text, contact_count bigint, touch_count bigint,
+        last_contact_date date
     """,
     "channel_costs": """
         cost_date date, widget_id text, channel text, source text, medium text, campaign text, amount decimal(38;2),

@@ -145,6 +145,24 @@ def test_what_does_not_add_up_is_not_published(warehouse: Warehouse, breakage: s
         Publications(warehouse).publish(RULES)
 
 
+SUMS = {
+    "contact_counts": ("no_touches_contact_count", "sites, days and types of which other contacts are counted"),
+    "channel_steps": ("step_count", "channels of a site and day that contacts follow more or less often"),
+    "channel_credits": ("credited_value", "8 models by which not all contacts and their value are credited"),
+}
+
+
+@pytest.mark.parametrize("is_missing", [False, True])
+def test_what_is_counted_by_site_and_day_is_audited_too(warehouse: Warehouse, is_missing: bool) -> None:
+    for mart, (column, _) in SUMS.items():
+        change(warehouse, f"alter view marts.{mart} rename to former_{mart}")
+        rows = "* from {0} where false" if is_missing else "* replace ({1} + 1 as {1}) from {0}"
+        change(warehouse, f"create view marts.{mart} as select {rows.format(f'marts.former_{mart}', column)}")
+    with pytest.raises(PublicationError) as refusal:
+        Publications(warehouse).publish(RULES)
+    assert [said for _, said in SUMS.values() if said not in str(refusal.value)] == []
+
+
 @pytest.mark.parametrize("grain", ["touch_chains", "channel_participation"])
 def test_chains_and_participation_are_audited_too(warehouse: Warehouse, grain: str) -> None:
     change(

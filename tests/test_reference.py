@@ -29,6 +29,7 @@ from reference import (
     Row,
     Seeds,
     Settings,
+    Widget,
     channel_of,
     expected_marts,
     read_instant,
@@ -230,6 +231,9 @@ def test_marts_agree_with_each_other(variant: str, seed: int) -> None:
     assert len(marts.client_history) == len(marts.journal)
     touched = sum(row["touch_count"] > 0 for row in marts.journal)
     assert sum(row["contact_count"] for row in marts.touch_chains) == touched
+    assert sum(row["step_count"] for row in marts.channel_steps if row["next_channel"] is None) == touched
+    assert sum(row["contact_count"] for row in marts.contact_counts) == len(marts.journal)
+    assert sum(row["no_touches_contact_count"] for row in marts.contact_counts) == len(marts.journal) - touched
     for grain in ("channel", "campaign"):
         rows = [row for row in marts.channel_participation if row["grain"] == grain]
         for part in ("opened", "closed"):
@@ -242,6 +246,9 @@ def test_marts_agree_with_each_other(variant: str, seed: int) -> None:
         assert {sum(row[model] for row in rows) for rows in credits.values()} == {1}, model
         performance = [row for row in marts.channel_performance if row["model"] == model]
         assert sum(row["credited_contacts"] for row in performance) == len(marts.journal)
+        by_site = [row for row in marts.channel_credits if row["model"] == model]
+        assert sum(row["credited_contacts"] for row in by_site) == len(marts.journal)
+        assert sum(row["credited_value"] for row in by_site) == sum(row["credited_value"] for row in performance)
         assert sum(row["spend"] for row in performance) == sum(row["amount"] for row in marts.costs)
 
 
@@ -625,6 +632,62 @@ def test_r23_forms_of_a_chain(form: str, limit: int, expected: tuple[str, str, s
     assert (row["contact_count"], row["multichannel_contact_count"], row["touch_count"]) == (2, 2, 8)
     assert row["median_seconds_to_contact"] == 6 * 3600 + 2  # and a half
     assert [row["touch_chain"] for row in marts.journal[2:]] == [None]
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        (9, {("a / m", "b / m"): (2, 2), ("b / m", "a / m"): (1, 1), ("b / m", None): (2, 1), ("a / m", None): (1, 1)}),
+        # What histories don't keep is in no step; the contacts are multichannel all the same.
+        (1, {("b / m", None): (2, 1), ("a / m", None): (1, 1)}),
+    ],
+)
+def test_r23_steps_from_channel_to_channel(limit: int, expected: dict[tuple[str, str | None], tuple[int, int]]) -> None:
+    contacts = [
+        contact("c1", "2026-03-01T12:00Z", visitor_id="v"),
+        contact("c2", "2026-03-01T12:00Z", visitor_id="w"),
+        contact("c3", "2026-03-01T12:00Z", visitor_id="x"),
+        contact("c4", "2026-03-01T12:00Z", visitor_id="nobody"),
+    ]
+    touches = [*visits("v", "a", "a", "b", "a"), *visits("w", "b"), *visits("x", "a", "b")]
+    marts = marts_of(touches, contacts, Settings(history_touch_limit=limit))
+    steps = {
+        (row["channel"], row["next_channel"]): (row["step_count"], row["multichannel_step_count"])
+        for row in marts.channel_steps
+    }
+    assert steps == expected
+
+
+def test_what_seeds_do_not_know() -> None:
+    seeds = Seeds(
+        widgets={"w1": Widget("Okna", "okna")}, channel_rules=[ChannelRule("exact", "named.example", "", "Ours", 1)]
+    )
+    from_elsewhere = {"referrer": "https://forum.example/"}
+    touches = [
+        touch("t1", "2026-03-01T06:00Z", visitor_id="v", **from_elsewhere),
+        touch("t2", "2026-03-01T07:00Z", visitor_id="v", referrer="https://named.example/"),
+        touch("t3", "2026-03-01T08:00Z", visitor_id="v", utm_source="x"),
+        touch("t4", "2026-03-01T09:00Z", visitor_id="v", utm_source="x", utm_medium="y"),
+        touch("t5", "2026-03-01T10:00Z", visitor_id="nobody", **from_elsewhere),
+        touch("t6", "2026-03-01T11:00Z", visitor_id="w", widget_id="w2", **from_elsewhere),
+    ]
+    contacts = [
+        contact("c1", "2026-03-01T12:00Z", visitor_id="v"),
+        contact("c2", "2026-03-01T12:01Z", visitor_id="v"),
+        contact("c3", "2026-03-01T12:02Z", visitor_id="w", widget_id="w2"),
+    ]
+    marts = marts_of(touches, contacts, seeds=seeds)
+    assert sorted([tuple(row.values()) for row in marts.unmapped_sources], key=repr) == [
+        ("referring_site", None, "forum.example", "referral", 3, 2, DAY),
+        ("site", "w2", None, None, 1, None, DAY),
+        ("tags", None, "x", "(not set)", 2, 1, DAY),
+    ]
+    kept = marts_of(touches, contacts, Settings(history_touch_limit=2), seeds)
+    assert {row["kind"]: row["contact_count"] for row in kept.unmapped_sources} == {
+        "referring_site": 1,
+        "site": 1,
+        "tags": 2,
+    }
 
 
 def test_r24_parts_of_channels_and_of_campaigns_within_them() -> None:

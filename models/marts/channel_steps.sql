@@ -12,7 +12,6 @@ journal as (
 chains as (
 
     select * from {{ ref('int_chains') }}
-    where contact_id is not null
 
 ),
 

@@ -20,7 +20,7 @@ widgets as (
 
 ),
 
--- What told the channel of these, is all that is known of it.
+-- No channel rule named these, and no seed knows where they came from.
 touches as (
 
     select * from {{ ref('int_touch_credits') }}
