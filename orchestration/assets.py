@@ -18,7 +18,7 @@ from orchestration.building import build, prepared_manifest
 from orchestration.contracts import delivered_tables
 from orchestration.landing import scan
 from orchestration.loading import Load, known_signatures, live_load, load_delivery, pending
-from orchestration.publishing import MARTS, VIEWS, PublicationError, Publications, freshness
+from orchestration.publishing import MARTS, VIEWS, PublicationError, Publications, freshness, recorded_failure
 from orchestration.settings import Rules, Settings, SettingsError
 from orchestration.space import ResourcesError, check_load, explained, explanation
 from orchestration.warehouse import Warehouse
@@ -117,10 +117,11 @@ def raw_asset(table: str) -> dg.AssetsDefinition:
             log.warning("%s", warning)
         failures: list[Load] = []
         found = {delivery.day: delivery for delivery in landing.deliveries}
-        with plain_failures(pipeline.warehouse), pipeline.warehouse.connected() as connection:
+        warehouse = pipeline.warehouse
+        with plain_failures(warehouse), recorded_failure(warehouse), warehouse.connected() as connection:
             changed = {delivery.day for delivery in pending(landing.deliveries, known_signatures(connection))}
             due = [found[day] for day in days if day in found and (day in changed or config.reload)]
-            check_load(pipeline.warehouse, due)
+            check_load(warehouse, due)
             for day in days:
                 delivery = found.get(day)
                 if delivery is None:
@@ -235,7 +236,8 @@ def dbt_models(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterato
         )
         if message := explanation(outcome.explain(), pipeline.warehouse):
             raise ResourcesError(message)
-        previews = _previews(pipeline.warehouse) if outcome.is_passed else {}
+        with recorded_failure(pipeline.warehouse, "build"):
+            previews = _previews(pipeline.warehouse) if outcome.is_passed else {}
     nodes = {node.unique_id: node for node in outcome.nodes}
     unique_ids = {spec.key: unique_id for unique_id, spec in specs.items()}
     dependencies = {spec.key: {dependency.asset_key for dependency in spec.deps} for spec in specs.values()}

@@ -22,9 +22,9 @@ from dbt.contracts.graph.manifest import Manifest
 from dbt.parser import manifest as parser
 from dbt_common.events.base_types import EventMsg
 
-from orchestration.publishing import Publications
+from orchestration.publishing import Publications, record_update, recorded_failure
 from orchestration.settings import PROJECT_DIR, Rules, SettingsError
-from orchestration.space import is_full_disk, is_out_of_memory
+from orchestration.space import explanation, is_full_disk, is_out_of_memory
 from orchestration.warehouse import Warehouse, sync
 
 log = logging.getLogger("orchestration")
@@ -179,6 +179,18 @@ def build(warehouse: Warehouse, rules: Rules, select: Sequence[str] = (), full_r
 
     With `select`, only these models, seeds and tests, by name; the next build is a full one then. Needs the lock.
     """
+    if select:
+        return _build_due(warehouse, rules, select, full_refresh)
+    record_update(warehouse.folder, "started", "build")
+    with recorded_failure(warehouse, "build"):
+        outcome = _build_due(warehouse, rules, select, full_refresh)
+    if not outcome.is_passed:
+        said = outcome.explain()
+        record_update(warehouse.folder, "failed", "build", explanation(said, warehouse) or said)
+    return outcome
+
+
+def _build_due(warehouse: Warehouse, rules: Rules, select: Sequence[str], full_refresh: bool) -> Build:
     current = fingerprint(rules)
     Publications(warehouse).acknowledge()
     with warehouse.connected() as connection:

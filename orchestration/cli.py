@@ -21,7 +21,16 @@ from orchestration.contracts import delivered_tables
 from orchestration.demo import write_demo
 from orchestration.landing import Delivery, Landing, scan
 from orchestration.loading import known_signatures, pending
-from orchestration.publishing import MARTS, VIEWS, PublicationError, Publications, freshness, last_settings, read_ledger
+from orchestration.publishing import (
+    MARTS,
+    VIEWS,
+    PublicationError,
+    Publications,
+    freshness,
+    last_settings,
+    read_ledger,
+    recorded_failure,
+)
 from orchestration.settings import Rules, Settings, SettingsError
 from orchestration.space import ResourcesError, check_load, explained
 from orchestration.warehouse import Warehouse, WarehouseBusyError
@@ -71,7 +80,8 @@ def load(
             console.print(f"Nothing to do: all {len(landing.deliveries)} deliveries are loaded and published.")
             _print_summary(warehouse, rules, run_id=None)
             return
-        check_load(warehouse, waiting)
+        with recorded_failure(warehouse):
+            check_load(warehouse, waiting)
         run_id, problem = _execute(waiting, overrides, reload, full_refresh)
         _print_summary(warehouse, rules, run_id)
     if problem:

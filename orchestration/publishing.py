@@ -5,10 +5,12 @@ import logging
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import duckdb
 
@@ -16,7 +18,7 @@ from orchestration.contracts import delivered_tables
 from orchestration.landing import Signature
 from orchestration.loading import known_signatures
 from orchestration.settings import Rules
-from orchestration.space import check_publication
+from orchestration.space import check_publication, explained
 from orchestration.warehouse import Resources, Warehouse, WarehouseBusyError, sync
 
 log = logging.getLogger("orchestration")
@@ -45,11 +47,77 @@ VIEWS = ("channel_attribution",)
 KEPT_GENERATIONS = 7
 # Readers with DuckDB 1.5 open files of this version; later ones do too.
 STORAGE_VERSION = "v1.5.0"
+LAST_UPDATE = "last_update.json"
+UpdateOutcome = Literal["started", "published", "failed"]
+UpdateStep = Literal["build", "publication"]
 OTHER_CONTACT = "another contact of the client was delivered, corrected or removed"
 
 
 class PublicationError(Exception):
     """Nothing was published; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class LastUpdate:
+    """What became of the last update, for readers: `WAREHOUSE_DIR/last_update.json`."""
+
+    outcome: UpdateOutcome
+    """`started` is one that is under way, if the warehouse is in use; else it was cut short."""
+    at: datetime
+    step: UpdateStep | None = None
+    """What was under way or failed; of a failure, none is what comes before a build."""
+    message: str | None = None
+    generation: int | None = None
+
+
+def record_update(
+    warehouse_dir: Path,
+    outcome: UpdateOutcome,
+    step: UpdateStep | None = None,
+    message: str | None = None,
+    generation: int | None = None,
+) -> None:
+    """Says what became of an update, if that can be written; what can't mustn't hide what is going on. Needs the lock."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    said = {"outcome": outcome, "at": now, "step": step, "message": message, "generation": generation}
+    unfinished = warehouse_dir / f"{LAST_UPDATE}.new"
+    try:
+        # A name of a file may hold bytes that are no text.
+        with open(unfinished, "w", encoding="utf-8", errors="backslashreplace") as file:
+            os.fchmod(file.fileno(), 0o644)
+            file.write(json.dumps(said, ensure_ascii=False) + "\n")
+        os.replace(unfinished, warehouse_dir / LAST_UPDATE)
+    except OSError as error:
+        log.warning("%s can't be written: %s", warehouse_dir / LAST_UPDATE, error)
+
+
+def last_update(warehouse_dir: Path) -> LastUpdate | None:
+    """None before the first update, and if what is there can't be read."""
+    try:
+        said = json.loads((warehouse_dir / LAST_UPDATE).read_text("utf-8"))
+        at = datetime.fromisoformat(said["at"])
+        found = LastUpdate(said["outcome"], at, said["step"], said["message"], said["generation"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    is_sound = (
+        found.outcome in get_args(UpdateOutcome)
+        and found.at.tzinfo is not None
+        and found.step in (None, *get_args(UpdateStep))
+        and isinstance(found.message, str | None)
+        and isinstance(found.generation, int | None)
+    )
+    return found if is_sound else None
+
+
+@contextmanager
+def recorded_failure(warehouse: Warehouse, step: UpdateStep | None = None) -> Iterator[None]:
+    """What an update fails by is told to readers too."""
+    try:
+        with explained(warehouse):
+            yield
+    except Exception as error:
+        record_update(warehouse.folder, "failed", step, str(error) or type(error).__name__)
+        raise
 
 
 @dataclass(frozen=True)
@@ -129,6 +197,13 @@ class Publications:
 
         Raises PublicationError, or ResourcesError when there is no room for it.
         """
+        record_update(self.warehouse.folder, "started", "publication")
+        with recorded_failure(self.warehouse, "publication"):
+            generation = self._publish(rules)
+        record_update(self.warehouse.folder, "published", generation=generation.number)
+        return generation
+
+    def _publish(self, rules: Rules) -> Generation:
         self.folder.mkdir(parents=True, exist_ok=True)
         os.chmod(self.folder, 0o755)
         for leftover in self.folder.glob("*.tmp"):
@@ -176,8 +251,12 @@ class Publications:
 
     def finish(self) -> None:
         """Does what a crash may have kept the last publication from doing. Needs the lock, and is_up_to_date."""
-        self._show(self.numbers()[-1])
+        newest = self.numbers()[-1]
+        self._show(newest)
         self._clear_away()
+        last = last_update(self.warehouse.folder)
+        if last is None or (last.outcome, last.generation) != ("published", newest):
+            record_update(self.warehouse.folder, "published", generation=newest)
 
     def rollback(self, to: int | None = None) -> int:
         """Moves readers back and holds them there. Needs the lock. Raises PublicationError."""

@@ -14,7 +14,7 @@ from pipeline import sorted_rows
 from processes import Finished, Site, golden_site
 from random_deliveries import read_deliveries
 
-from orchestration.publishing import MARTS, VIEWS
+from orchestration.publishing import MARTS, VIEWS, last_update
 from orchestration.settings import PROJECT_DIR, Rules
 
 
@@ -168,6 +168,8 @@ def test_a_broken_file_fails_its_day_only_until_it_is_mended(tmp_path: Path) -> 
     assert "ALERT_COMMAND failed: " in failed.progress and "status 3" in failed.progress
     # All else is published; days that aren't over yet aren't looked at (R9).
     assert "Generation 1, data through 2026-03-03" in failed.said
+    told = last_update(site.warehouse.folder)
+    assert told and (told.outcome, told.generation) == ("published", 1)
     if Rules.read().today() != today:
         pytest.skip("midnight has passed: the day that was today is loaded")
     assert site.published(

@@ -11,8 +11,9 @@ import pytest
 from processes import PATIENCE_SECONDS, Finished, Reader, Row, Site, finished, golden_site, made_once, python
 
 from orchestration.building import fingerprint
+from orchestration.publishing import last_update
 from orchestration.settings import Rules
-from orchestration.warehouse import WarehouseBusyError
+from orchestration.warehouse import WarehouseBusyError, is_in_use
 
 RULES = Rules.read()
 CHANGED_DAY = "touches/2026-03-01/part-1.csv"
@@ -66,6 +67,14 @@ def assert_as_clean(site: Site, clean: Site, marts: dict[int, Marts]) -> None:
     assert site.raw_rows() == clean.raw_rows()
     assert site.publications.current() == site.publications.numbers()[-1]
     assert site.leftovers() == []
+    assert what_became(site) == ("published", None, site.publications.current())
+
+
+def what_became(site: Site) -> tuple[str, str | None, int | None]:
+    """What readers are told of the last update."""
+    told = last_update(site.warehouse.folder)
+    assert told is not None
+    return told.outcome, told.step, told.generation
 
 
 # Killed
@@ -99,12 +108,16 @@ def killed_copies(site: Site, action: str, out: Path) -> list[Site]:
 def test_a_publication_killed_at_any_step(site: Site, clean: Site, marts: dict[int, Marts], tmp_path: Path) -> None:
     folders = {"LANDING_DIR": str(site.landing), "WAREHOUSE_DIR": str(site.warehouse.folder)}
     assert finished(python(LOAD_BUT_DO_NOT_PUBLISH, **folders)).exit_code == 9
+    assert what_became(site) == ("started", "build", None)
+    assert not is_in_use(site.warehouse.folder)
 
     killed = killed_copies(site, "publish", tmp_path / "copies")
 
     states = []
     for copy in killed:
         assert_whole(copy, marts)
+        told = what_became(copy)
+        assert told[0] == "started" or told == ("published", None, copy.publications.current())
         states.append((copy.publications.numbers(), copy.publications.current()))
         with copy.warehouse.locked("test"):
             is_published = copy.publications.is_up_to_date(fingerprint(RULES))
@@ -183,6 +196,7 @@ def test_a_command_waits_for_whoever_has_the_warehouse(clean: Site, tmp_path: Pa
     assert f"is in use by spring cleaning (process {holder.pid}, since " in said
     with pytest.raises(WarehouseBusyError, match="spring cleaning"), site.warehouse.locked("test", wait_seconds=0):
         pass
+    assert is_in_use(site.warehouse.folder)
     assert waiting.poll() is None
     holder.communicate("\n", timeout=PATIENCE_SECONDS)
     outcome = finished(waiting)

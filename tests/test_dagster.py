@@ -24,6 +24,7 @@ from golden_marts import LANDING
 from orchestration.assets import POOL
 from orchestration.contracts import delivered_tables
 from orchestration.definitions import RANGE_END, RANGE_START, defs, late_deliveries, lost_runs
+from orchestration.publishing import last_update
 from orchestration.settings import PROJECT_DIR
 from orchestration.warehouse import Warehouse
 
@@ -150,6 +151,8 @@ def test_a_day_without_costs_warns_where_costs_are_delivered(folders: tuple[Path
 def test_a_failed_test_publishes_nothing(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     _, warehouse = folders
     assert run_days(DAYS[0], DAYS[0]).success
+    told = last_update(warehouse)
+    assert told and (told.outcome, told.generation) == ("published", 1)
     private = Warehouse(warehouse)
     with private.locked("test"), private.connected() as connection:
         connection.execute("update raw.loads set delivered_count = delivered_count + 1")
@@ -157,6 +160,9 @@ def test_a_failed_test_publishes_nothing(folders: tuple[Path, Path], monkeypatch
     assert not result.success
     failures = [event.step_key for event in result.all_events if event.is_step_failure]
     assert failures == ["dbt_models"]
+    told = last_update(warehouse)
+    assert told and (told.outcome, told.step) == ("failed", "build")
+    assert told.message and told.message.startswith("test ")
     with duckdb.connect(str(warehouse / "marts.duckdb"), read_only=True) as published:
         assert published.execute("select generation, data_through::varchar from _meta").fetchall() == [
             (1, "2026-03-01")

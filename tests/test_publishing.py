@@ -15,8 +15,18 @@ import pytest
 from processes import Reader, Site, golden_site
 
 from orchestration.building import build, fingerprint
-from orchestration.publishing import KEPT_GENERATIONS, MARTS, VIEWS, PublicationError, last_settings
+from orchestration.publishing import (
+    KEPT_GENERATIONS,
+    MARTS,
+    VIEWS,
+    LastUpdate,
+    PublicationError,
+    last_settings,
+    last_update,
+    record_update,
+)
 from orchestration.settings import Rules
+from orchestration.warehouse import Warehouse, is_in_use
 
 RULES = Rules.read()
 
@@ -390,6 +400,7 @@ def assert_refused(site: Site, said: str) -> None:
         site.publications.publish(RULES)
 
     assert said in str(refusal.value)
+    assert what_became(site) == ("failed", "publication", str(refusal.value), None)
     assert os.readlink(site.publications.link) == link
     assert hashlib.sha256(file.read_bytes()).hexdigest() == before
     assert [path.name for path in site.publications.folder.iterdir()] == ["000001"]
@@ -411,6 +422,79 @@ def test_what_is_right_passes_the_audit_whatever_the_settings(site: Site) -> Non
     change(site, "update marts.interaction_history set touched_at = touched_at + interval 1 second")
     with pytest.raises(PublicationError, match="at their contact or after it"):
         site.publications.publish(grace)
+
+
+# What became of the last update
+
+
+def what_became(site: Site) -> tuple[str, str | None, str | None, int | None]:
+    told = last_update(site.warehouse.folder)
+    assert told is not None
+    return told.outcome, told.step, told.message, told.generation
+
+
+def test_readers_are_told_what_became_of_the_last_update(site: Site) -> None:
+    file = site.warehouse.folder / "last_update.json"
+    assert what_became(site) == ("published", None, None, 1)
+    assert json.loads(file.read_text("utf-8"))["at"].endswith("+00:00")
+    change(site, "update marts.client_card set contact_count = contact_count + 1")
+    assert_refused(site, "whose card counts")
+    change(site, "update marts.client_card set contact_count = contact_count - 1")
+    site.publications.publish(RULES)
+    assert what_became(site) == ("published", None, None, 2)
+    assert mode(file) == 0o644
+    # What was to be published is, though it failed afterwards or was cut short.
+    record_update(site.warehouse.folder, "failed", "publication", "a name \udcff that is no text")
+    assert what_became(site) == ("failed", "publication", "a name \udcff that is no text", None)
+    site.publications.finish()
+    finished_at = last_update(site.warehouse.folder)
+    site.publications.finish()
+    assert last_update(site.warehouse.folder) == finished_at
+    assert what_became(site) == ("published", None, None, 2)
+
+
+def test_what_cannot_be_told_to_readers_stops_nothing_and_hides_nothing(site: Site) -> None:
+    file = site.warehouse.folder / "last_update.json"
+    file.unlink()
+    (file / "in the way").mkdir(parents=True)
+
+    assert site.publications.publish(RULES).number == 2
+    change(site, "delete from raw.builds")
+    with pytest.raises(PublicationError, match="Nothing was built yet"):
+        site.publications.publish(RULES)
+    assert last_update(site.warehouse.folder) is None
+    record_update(site.warehouse.folder / "nowhere", "started", "build")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "[]", "null", "3", "\0", '{"outcome": "published"}'),
+        '{"outcome": "done", "at": "2026-03-01T00:00:00+00:00", "step": null, "message": null, "generation": 1}',
+        '{"outcome": "failed", "at": "2026-03-01T00:00:00", "step": null, "message": null, "generation": null}',
+        '{"outcome": "failed", "at": "yesterday", "step": null, "message": null, "generation": null}',
+        '{"outcome": "failed", "at": "2026-03-01T00:00:00+00:00", "step": "lunch", "message": null, "generation": null}',
+        '{"outcome": "failed", "at": "2026-03-01T00:00:00+00:00", "step": null, "message": 3, "generation": null}',
+        '{"outcome": "failed", "at": "2026-03-01T00:00:00+00:00", "step": null, "message": null, "generation": "1"}',
+    ],
+)
+def test_what_cannot_be_read_of_an_update_is_nothing(tmp_path: Path, text: str) -> None:
+    assert last_update(tmp_path) is None
+    (tmp_path / "last_update.json").write_text(text, "utf-8")
+    assert last_update(tmp_path) is None
+    record_update(tmp_path, "started", "build")
+    assert isinstance(last_update(tmp_path), LastUpdate)
+
+
+def test_whether_a_warehouse_is_in_use_is_seen_without_taking_it(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path / "warehouse")
+    assert not is_in_use(warehouse.folder)
+    assert not warehouse.folder.exists()
+    with warehouse.locked("test"):
+        assert is_in_use(warehouse.folder)
+    assert not is_in_use(warehouse.folder)
+    with warehouse.locked("test", wait_seconds=0):
+        pass
 
 
 # What is kept

@@ -17,6 +17,7 @@ from orchestration import loading, publishing, reading, space
 from orchestration.contracts import delivered_tables
 from orchestration.definitions import RANGE_END, RANGE_START, defs
 from orchestration.landing import Delivery
+from orchestration.publishing import last_update
 from orchestration.settings import Rules
 from orchestration.space import ResourcesError
 from orchestration.warehouse import Warehouse
@@ -59,6 +60,13 @@ def the_failure(result: dg.ExecuteInProcessResult) -> tuple[str, str]:
     return failure.step_key, message
 
 
+def what_became(site: Site) -> tuple[str, str | None, str | None]:
+    """What readers are told of the last update: its outcome, and what failed by what."""
+    told = last_update(site.warehouse.folder)
+    assert told is not None
+    return told.outcome, told.step, told.message
+
+
 # Before
 
 
@@ -78,9 +86,12 @@ def test_a_load_that_may_not_fit_changes_nothing(loaded: Site, tmp_path: Path) -
     assert str(site.warehouse.folder) in said and "free, and up to" in said
     assert "set WAREHOUSE_DIR or TEMPORARY_DIR" in said and "Nothing was loaded." in said
     assert (site.marts(), site.raw_rows()) == before
+    outcome_told, step, message = what_became(site)
+    assert (outcome_told, step) == ("failed", None) and message and message in " ".join(said.split())
 
     shutil.rmtree(huge.parent)
     assert "Nothing to do" in site.load().said
+    assert what_became(site) == ("published", None, None)
 
 
 @pytest.mark.parametrize(
@@ -186,6 +197,7 @@ def test_a_disk_that_fills_up_is_told_in_a_line(
         _, message = the_failure(run_days())
 
     assert message.startswith(f"The disk is full: make room for {site.warehouse.folder} (")
+    assert what_became(site) == ("failed", "publication" if owner is publishing else None, message)
     assert site.marts() == marts
     assert site.publications.numbers() == [1]
     if owner is publishing:
