@@ -5,7 +5,7 @@ DEMO := LANDING_DIR=$(CURDIR)/data/demo/landing WAREHOUSE_DIR=$(CURDIR)/data/dem
 # File by file, those that take longest first.
 PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install run dev metrics test torture lint mutants bench-growth bench-volume bench-crowds lock clean
+.PHONY: help install run dev report metrics test torture lint mutants bench-growth bench-volume bench-crowds lock clean
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -28,13 +28,17 @@ run: install  ## Demo deliveries, load, and a look at the result
 	$(DEMO) $(BIN)/python -m orchestration look
 	@echo
 	@echo "What next:"
-	@echo "  make dev DEMO_DATA=1      the same in a browser: assets, runs, schedule (http://127.0.0.1:3000)"
+	@echo "  make report DEMO_DATA=1   journal, client card, channels and chains in a browser (http://127.0.0.1:8501)"
+	@echo "  make dev DEMO_DATA=1      how it came about: assets, runs, schedule (http://127.0.0.1:3000)"
 	@echo "  data/demo/warehouse/marts.duckdb   is the published file: open it with any DuckDB"
 	@echo "  README.md                 how to bring your own data"
 
 dev: install  ## Dagster in a browser, with schedule, sensors and a lasting history (DEMO_DATA=1: on the demo data)
 	mkdir -p data/dagster && cp dagster.yaml data/dagster/
 	$(if $(DEMO_DATA),$(DEMO)) DAGSTER_HOME=$(CURDIR)/data/dagster PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dagster dev
+
+report: install  ## The report in a browser, read from the published file (DEMO_DATA=1: on the demo data)
+	$(if $(DEMO_DATA),$(DEMO)) $(BIN)/python -m report
 
 # What is in .env counts here too. `mf` leaves a pickle in the temporary folder and reads it again: not one that all share.
 MF := DBT_TARGET=published TMPDIR=$(CURDIR)/target $(if $(wildcard .env),$(BIN)/dotenv -f .env run --no-override )$(BIN)

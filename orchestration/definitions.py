@@ -24,14 +24,13 @@ from orchestration.contracts import delivered_tables
 from orchestration.landing import scan
 from orchestration.loading import pending
 from orchestration.publishing import PublicationError, read_ledger
-from orchestration.settings import Settings
+from orchestration.settings import DAILY_HOUR, Settings
 from orchestration.space import ResourcesError
 from orchestration.verifying import verify
 from orchestration.warehouse import Warehouse, WarehouseBusyError
 
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
-DAILY_HOUR = 4
 LOST_AFTER_LOOKS = 3
 
 after_loading = dg.AssetSelection.assets(dbt_models, published_marts, all_days_loaded)

@@ -42,6 +42,12 @@ MARTS = (
     "channel_performance",
     "metric_days",
 )
+# In which order their rows lie in the published file, where readers look for few of many: pages of a journal, one client.
+ORDERS = {
+    "journal": "contacted_at, contact_id",
+    "client_history": "contacted_at, contact_id",
+    "client_card": "first_contact_at, client_id",
+}
 # Published as they are: views over those.
 VIEWS = ("channel_attribution",)
 KEPT_GENERATIONS = 7
@@ -358,7 +364,8 @@ def _write(connection: duckdb.DuckDBPyConnection, file: Path, number: int, forme
     connection.execute(f"attach '{path}' as published (storage_version '{STORAGE_VERSION}')")
     try:
         for mart in MARTS:
-            connection.execute(f"create table published.{mart} as {_query(connection, mart, 'published.')}")
+            order = f" order by {ORDERS[mart]}" if mart in ORDERS else ""
+            connection.execute(f"create table published.{mart} as {_query(connection, mart, 'published.')}{order}")
         for view in VIEWS:
             # Without names of schemas: found wherever the file is attached, whatever it is called there.
             connection.execute(f"create view published.{view} as {_query(connection, view, '')}")

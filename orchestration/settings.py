@@ -118,18 +118,16 @@ class Settings:
         )
 
 
-def _memory_limit(text: str) -> str:
+def _memory_limit(text: str, name: str = "MEMORY_LIMIT") -> str:
     read = re.fullmatch(r"(\d+(?:\.\d+)?) ?(%|([KMGT])i?B?)", text.strip(), re.ASCII | re.IGNORECASE)
     if read is None:
-        raise SettingsError(f"MEMORY_LIMIT = {text!r}: it is no amount of memory; write it like 4GB or 60%.")
+        raise SettingsError(f"{name} = {text!r}: it is no amount of memory; write it like 4GB or 60%.")
     number, unit, prefix = read.groups()
     if unit == "%":
         if not 0 < float(number) <= 100:
-            raise SettingsError(f"MEMORY_LIMIT = {text!r}: a share of the memory is above 0% and at most 100%.")
+            raise SettingsError(f"{name} = {text!r}: a share of the memory is above 0% and at most 100%.")
     elif float(number) * MEMORY_UNITS[prefix.upper()] < SMALLEST_MEMORY:
-        raise SettingsError(
-            f"MEMORY_LIMIT = {text!r}: too little to work with; give at least {SMALLEST_MEMORY // 10**6}MB."
-        )
+        raise SettingsError(f"{name} = {text!r}: too little to work with; give at least {SMALLEST_MEMORY // 10**6}MB.")
     return number + unit
 
 
@@ -137,6 +135,57 @@ def _threads(text: str) -> int:
     if not re.fullmatch(r"\d{1,4}", text.strip(), re.ASCII) or not 1 <= int(text) <= MOST_THREADS:
         raise SettingsError(f"THREADS = {text!r}: write a whole number from 1 to {MOST_THREADS}, like 4.")
     return int(text)
+
+
+# When the daily update begins, and how long after it the day before may still be missing.
+DAILY_HOUR = 4
+DAILY_UPDATE_HOURS = 2
+
+
+def day_due(time_zone: str) -> date:
+    """The day that data should reach by now."""
+    return (datetime.now(ZoneInfo(time_zone)) - timedelta(hours=DAILY_HOUR + DAILY_UPDATE_HOURS)).date() - timedelta(
+        days=1
+    )
+
+
+LANGUAGES = ("ru", "en")
+YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """How the report is served, beside `Settings`."""
+
+    host: str
+    port: int
+    language: str  # where an address doesn't say another
+    memory_limit: str
+    mask_phones: bool
+
+    @classmethod
+    def read(cls) -> Self:
+        """From the environment, then `.env` of the project. Raises SettingsError."""
+        load_dotenv(PROJECT_DIR / ".env")
+        port, language = os.environ.get("REPORT_PORT") or "8501", os.environ.get("REPORT_LANGUAGE") or "ru"
+        if not re.fullmatch(r"\d{1,5}", port, re.ASCII) or not 1 <= int(port) <= 65535:
+            raise SettingsError(f"REPORT_PORT = {port!r}: write a whole number from 1 to 65535, like 8501.")
+        if language not in LANGUAGES:
+            raise SettingsError(f"REPORT_LANGUAGE = {language!r}: the report speaks {' and '.join(LANGUAGES)}.")
+        return cls(
+            host=os.environ.get("REPORT_HOST") or "127.0.0.1",
+            port=int(port),
+            language=language,
+            memory_limit=_memory_limit(os.environ.get("REPORT_MEMORY_LIMIT") or "1GB", "REPORT_MEMORY_LIMIT"),
+            mask_phones=_yes_or_no("MASK_PHONES"),
+        )
+
+
+def _yes_or_no(name: str) -> bool:
+    text = os.environ.get(name, "").strip().lower()
+    if text not in YES + NO:
+        raise SettingsError(f"{name} = {text!r}: write true or false.")
+    return text in YES
 
 
 def alert_command() -> str | None:

@@ -1,0 +1,44 @@
+"""`python -m report`: serves the report on the published file."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from orchestration.settings import PROJECT_DIR, ReportSettings, Settings, SettingsError
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+HERE = ("127.0.0.1", "localhost", "::1")
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Where to listen; REPORT_HOST, 127.0.0.1 by default.")] = None,
+    port: Annotated[int | None, typer.Option(help="REPORT_PORT, 8501 by default.")] = None,
+) -> None:
+    """Serves the journal, the client card and the reports, read from WAREHOUSE_DIR/marts.duckdb, until it is stopped."""
+    if host is not None:
+        os.environ["REPORT_HOST"] = host
+    if port is not None:
+        os.environ["REPORT_PORT"] = str(port)
+    try:
+        settings, report = Settings.read(), ReportSettings.read()
+    except SettingsError as error:
+        raise SystemExit(str(error)) from None
+    address = f"http://{f'[{report.host}]' if ':' in report.host else report.host}:{report.port}"
+    print(f"The report on {settings.warehouse_dir / 'marts.duckdb'}: {address} (Ctrl+C stops it)", flush=True)
+    if report.host not in HERE:
+        print(
+            f"It listens on {report.host}: whoever reaches this port sees names and phones. "
+            "Put a login before it, see README.md.",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": str(PROJECT_DIR)}
+    options = {"server.address": report.host, "server.port": report.port}
+    command = [sys.executable, "-m", "streamlit", "run", str(PROJECT_DIR / "report" / "server.py")]
+    os.chdir(PROJECT_DIR)  # where .streamlit/config.toml is
+    os.execve(sys.executable, [*command, *(f"--{name}={value}" for name, value in options.items())], environment)
+
+
+app()

@@ -1,0 +1,121 @@
+"""The published file as the report reads it: one generation at a time, read-only, locked down, by bound parameters."""
+
+import json
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow
+
+# Of each generation that somebody still looks at; a page that began with one ends with it.
+OPEN_GENERATIONS = 2
+MOVED_MEANWHILE = 3
+
+# No reader can change this file, read another one, load code or loosen any of this.
+LOCKED = {
+    "enable_external_access": False,
+    "allow_community_extensions": False,
+    "autoload_known_extensions": False,
+    "autoinstall_known_extensions": False,
+    "temp_directory": "",
+}
+
+
+class NothingPublishedError(Exception):
+    """There is no published file to read yet."""
+
+
+class Generation:
+    """One published generation, opened. All that a page shows comes from one of these."""
+
+    def __init__(self, file: Path, threads: int, memory_limit: str) -> None:
+        """Raises OSError or duckdb.Error if the file is not there, or no database."""
+        config: dict[str, Any] = LOCKED | {"threads": threads, "memory_limit": memory_limit}
+        self._connection = duckdb.connect(str(file), read_only=True, config=config)
+        self._connection.execute("set global TimeZone = 'UTC'")
+        self._connection.execute("set global lock_configuration = true")
+        self._lock = threading.Lock()
+        self._remembered: dict[str, list[dict[str, Any]]] = {}
+        self.meta: dict[str, Any] = self.rows("select * from _meta")[0]
+
+    @property
+    def number(self) -> int:
+        return int(self.meta["generation"])
+
+    @property
+    def data_through(self) -> date | None:
+        return self.meta["data_through"]
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The rules' settings that the marts were built with."""
+        return json.loads(self.meta["settings"])
+
+    @cached_property
+    def row_counts(self) -> dict[str, int]:
+        """How many rows each mart has."""
+        return json.loads(self.meta["row_counts"])
+
+    @property
+    def time_zone(self) -> str:
+        return str(self.settings["report_timezone"])
+
+    def table(self, query: str, parameters: Mapping[str, Any] | None = None) -> pyarrow.Table:
+        """What a query gives; values come in as named parameters ($name) only. Safe from several threads."""
+        with self._connection.cursor() as cursor:
+            return cursor.sql(query, params=dict(parameters or {})).to_arrow_table()
+
+    def rows(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """The same as dictionaries, for what fits a page."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(query, dict(parameters or {}))
+            names = [column[0] for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def remembered(self, query: str) -> list[dict[str, Any]]:
+        """The same, asked once: for what looks at everything and is wanted on every page."""
+        with self._lock:
+            if query not in self._remembered:
+                self._remembered[query] = self.rows(query)
+            return self._remembered[query]
+
+    def row(self, query: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+        rows = self.rows(query, parameters)
+        return rows[0] if rows else None
+
+
+class Published:
+    """WAREHOUSE_DIR/marts.duckdb, whichever generation it leads to now."""
+
+    def __init__(self, link: Path, threads: int, memory_limit: str) -> None:
+        self._link = link
+        self._threads = threads
+        self._memory_limit = memory_limit
+        self._lock = threading.Lock()
+        self._open: OrderedDict[tuple[str, int], Generation] = OrderedDict()
+
+    def current(self) -> Generation:
+        """The generation that readers get now. Raises NothingPublishedError.
+
+        It stays readable for who has it, even once its file is gone.
+        """
+        with self._lock:
+            for _ in range(MOVED_MEANWHILE):
+                file = Path(os.path.realpath(self._link))
+                try:
+                    key = (str(file), file.stat().st_ino)
+                    if key not in self._open:
+                        self._open[key] = Generation(file, self._threads, self._memory_limit)
+                        while len(self._open) > OPEN_GENERATIONS:
+                            self._open.popitem(last=False)
+                    self._open.move_to_end(key)
+                    return self._open[key]
+                except (FileNotFoundError, duckdb.IOException):
+                    continue
+        raise NothingPublishedError(str(self._link))

@@ -1,0 +1,50 @@
+"""What every page has at hand while it is made: one generation of the data, one language, and how things are shown."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from orchestration.settings import ReportSettings
+from report import elements, queries
+from report.published import Generation
+from report.words import Words
+
+
+@dataclass(frozen=True)
+class Report:
+    generation: Generation
+    words: Words
+    settings: ReportSettings
+
+    @cached_property
+    def showing(self) -> queries.Showing:
+        rules = self.generation.settings
+        return queries.Showing(rules["report_timezone"], rules["default_phone_region"], self.settings.mask_phones)
+
+    @property
+    def currency(self) -> str:
+        return str(self.generation.settings["report_currency"])
+
+    @cached_property
+    def widgets(self) -> dict[str, str]:
+        """Names of sites by id."""
+        return {row["widget_id"]: row["widget_name"] for row in self.generation.remembered(queries.WIDGETS)}
+
+    def rows(self, question: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
+        return self.generation.rows(*question)
+
+    def show(
+        self, *nodes: Any, key: str, on_event: Callable[[dict[str, Any]], None] | None = None
+    ) -> dict[str, Any] | None:
+        """Shows nodes, and gives the event that was clicked there."""
+        return elements.show(nodes, key, self.generation.number, self.words.language, on_event)
+
+    def parameters(self, **said: Any) -> dict[str, str]:
+        """What an address says; the language goes with it if it was chosen."""
+        lang = {"lang": self.words.language} if self.words.language != self.settings.language else {}
+        return lang | {name: str(value) for name, value in said.items() if value is not None}
+
+    def address(self, page: str, **said: Any) -> str:
+        """A link that can be shared."""
+        return elements.address(page, self.parameters(**said))
