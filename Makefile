@@ -5,7 +5,7 @@ DEMO := LANDING_DIR=$(CURDIR)/data/demo/landing WAREHOUSE_DIR=$(CURDIR)/data/dem
 # File by file, those that take longest first.
 PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install run dev report metrics test torture lint mutants bench-growth bench-volume bench-crowds lock clean
+.PHONY: help install run dev report metrics test torture lint mutants bench-growth bench-volume bench-crowds bench-report lock clean
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -75,6 +75,9 @@ bench-volume: install  ## 100 million touches at once in 6 GB of memory, then on
 
 bench-crowds: install  ## A bot, and a number that everybody calls from, against as many ordinary rows
 	$(BIN)/python -m benchmarks crowds $(BENCH_ARGS)
+
+bench-report: install  ## Pages of the report on 5,000 contacts and on 5 million, in a real browser
+	$(BIN)/python -m benchmarks report $(BENCH_ARGS)
 
 lock: install  ## Resolve the dependencies of pyproject.toml anew into requirements.txt
 	$(BIN)/uv pip compile pyproject.toml --extra test --extra lint --python-version 3.11 --universal \

@@ -355,6 +355,40 @@ def crowds(
 
 
 @app.command()
+def report(
+    days: Annotated[str, typer.Option(help="Sizes of history to compare.")] = "1,1000",
+    touches: Touches = 15_000,
+    contacts: Contacts = 5_000,
+    repeats: Annotated[int, typer.Option(help="How often everything is clicked.")] = 7,
+    seed: Seed = 1,
+    folder: Folder = DEFAULT_FOLDER,
+    last_day: LastDay = DEFAULT_LAST_DAY,
+    quick: Quick = False,
+) -> None:
+    """Pages of the report, from a click until all is there, on few contacts and on very many."""
+    from benchmarks.pages import ACTIONS, measured_pages
+
+    if quick:
+        days, touches, contacts, repeats = "1,10", 2_000, 500, 2
+    volume = Volume(touches, contacts, seed)
+    sizes = [int(size) for size in days.split(",")]
+    home = folder / str(volume)
+    sites = [prepared_history(home, volume, days_until(last_day.date(), size))[0] for size in sizes]
+    results = [measured_pages(site.warehouse, repeats) for site in sites]
+    table = Table(title="The report in a browser, median", title_justify="left")
+    table.add_column("clicked")
+    for size in sizes:
+        table.add_column(f"{size * contacts:,} contacts", justify="right")
+    table.add_column("ratio", justify="right")
+    for action in ACTIONS:
+        taken = [result[action] for result in results]
+        table.add_row(action, *(f"{time:,.0f} ms" for time in taken), f"× {taken[-1] / taken[0]:.2f}")
+    memory = [result["peak"] for result in results]
+    table.add_row("peak memory", *(f"{peak / 2**20:,.0f} MiB" for peak in memory), f"× {memory[-1] / memory[0]:.2f}")
+    console.print(table)
+
+
+@app.command()
 def deliveries(
     out: Annotated[Path, typer.Option(help="The landing folder to fill.")],
     days: Annotated[int, typer.Option(help="How many.")] = 30,

@@ -158,21 +158,21 @@ class Warehouse:
             connection.close()
 
 
-def is_in_use(folder: Path) -> bool:
-    """Whether somebody holds the warehouse; no, where there is no lock or this user may not look at it.
+def is_in_use(folder: Path) -> bool | None:
+    """Whether somebody holds the warehouse; none, if this user may not look at its lock.
 
     It is shared for an instant and never waited for, so whoever waits gets it all the same.
     """
     try:
         handle = os.open(folder / "warehouse.lock", os.O_RDONLY)
-    except OSError:
+    except FileNotFoundError:
         return False
+    except OSError:
+        return None
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:
-        return False
     finally:
         os.close(handle)
     return False

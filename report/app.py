@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import duckdb
 import streamlit as st
@@ -17,7 +16,7 @@ from report.words import NATIVE_NAMES, Words
 
 log = logging.getLogger("report")
 
-PAGES: dict[str, Callable[[Report, dict[str, Any]], None]] = {
+PAGES: dict[str, Callable[[Report], None]] = {
     "journal": journal.show,
     "card": card.show,
     "channels": channels.show,
@@ -51,18 +50,23 @@ def run() -> None:
     try:
         generation = published().current()
     except NothingPublishedError:
-        elements.show([notice(words("nothing_published"))], "nothing", 0, language)
+        elements.show(
+            [notice(words("nothing_published"))], "nothing", {"generation": 0, "language": language, "run": 0}
+        )
         return
-    report = Report(generation, words, settings)
-    pages: dict[str, Any] = {}
+    st.session_state["run"] = st.session_state.get("run", 0) + 1
+    report = Report(generation, words, settings, st.session_state["run"])
+    pages = {}
     for name, show in PAGES.items():
         pages[name] = st.Page(
-            partial(show, report, pages), title=words(f"page_{name}"), icon=f":material/{ICONS[name]}:",
+            partial(show, report), title=words(f"page_{name}"), icon=f":material/{ICONS[name]}:",
             url_path=name, default=name == "journal",
         )  # fmt: skip
     page = st.navigation(list(pages.values()), position="top")
+    if going := st.session_state.pop("going", None):
+        st.switch_page(pages[going[0]], query_params=going[1])
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", key="title"):
-        elements.show([elements.element("h1", page.title)], "heading", generation.number, language)
+        report.show(elements.element("h1", page.title), key="heading")
         st.segmented_control(
             words("language"), LANGUAGES, key="language", format_func=NATIVE_NAMES.__getitem__, required=True,
             label_visibility="collapsed",

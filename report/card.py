@@ -17,11 +17,10 @@ from report.reporting import Report
 TABS = {"multichannel": "tab_card_multichannel", "history": "tab_card_history"}
 
 
-def show(report: Report, pages: dict[str, Any]) -> None:
+def show(report: Report) -> None:
     words = report.words
     choices = Choices("card", {"contact": some_text(), "tab": one_of(list(TABS), "multichannel")}, report.parameters())
-    if st.button(words("to_journal"), icon=":material/arrow_back:", type="tertiary"):
-        st.switch_page(pages["journal"], query_params=report.parameters())
+    st.button(words("to_journal"), icon=":material/arrow_back:", type="tertiary", on_click=report.go, args=("journal",))
     found = report.rows(queries.contact(choices["contact"], report.showing)) if choices["contact"] else []
     if not found:
         choices.keep()
@@ -90,8 +89,12 @@ def _unfolding(title: str, inner: Child, key: str, is_open: bool = False, class_
 def _multichannel(report: Report, contact: Row, client: Row, go: Any) -> None:
     """A branch per multichannel contact, under it the touches that led to it (R20)."""
     words = report.words
-    before = report.rows(queries.contacts_before(contact["client_id"], contact["contact_number"]))[0]["multichannel"]
-    first = _part(report, "branches", client["multichannel_contact_count"], queries.CARD_CONTACTS, before)
+    first = 0
+    if client["multichannel_contact_count"] > queries.CARD_CONTACTS:
+        before = report.rows(queries.multichannel_before(contact["client_id"], contact["contact_number"]))[0][
+            "contacts"
+        ]
+        first = _part(report, "branches", client["multichannel_contact_count"], queries.CARD_CONTACTS, before)
     contacts = report.rows(
         queries.client_contacts(
             contact["client_id"], _span(client), report.showing, first, queries.CARD_CONTACTS, is_multichannel=True
@@ -232,8 +235,9 @@ def _touch(report: Report, touch: Row) -> Node:
 def _history(report: Report, contact: Row, client: Row, go: Any) -> None:
     """All of the client's contacts in order (R21)."""
     words = report.words
-    before = report.rows(queries.contacts_before(contact["client_id"], contact["contact_number"]))[0]["contacts"]
-    first = _part(report, "history", client["contact_count"], queries.CARD_HISTORY, before)
+    first = 0
+    if client["contact_count"] > queries.CARD_HISTORY:
+        first = _part(report, "history", client["contact_count"], queries.CARD_HISTORY, contact["contact_number"] - 1)
     rows = report.rows(
         queries.client_contacts(contact["client_id"], _span(client), report.showing, first, queries.CARD_HISTORY)
     )
@@ -293,8 +297,6 @@ def _span(client: Row) -> tuple[datetime, datetime]:
 
 def _part(report: Report, name: str, count: int, size: int, wanted: int) -> int:
     """Which piece of a long list is shown: the one with the contact asked for, until another is chosen. Gives its beginning."""
-    if count <= size:
-        return 0
     words = report.words
     starts = list(range(0, count, size))
     key = f"card_{name}_part"

@@ -1,7 +1,5 @@
 """Chains: those that most contacts had (R23), and how channels follow one another."""
 
-from typing import Any
-
 import plotly.graph_objects as plotly
 import streamlit as st
 
@@ -17,7 +15,7 @@ COLORS = ("#4c78a8", "#e07b39", "#3d8f5f", "#b5566b", "#7a6fb0", "#93754a", "#3b
 OTHER_COLOR, CONTACT_COLOR = "#8a8f98", "#1f8a70"
 
 
-def show(report: Report, pages: dict[str, Any]) -> None:
+def show(report: Report) -> None:
     words = report.words
     choices = Choices(
         "chains", {**filters.shared_choices(report), "multichannel": yes_or_no(True)}, report.parameters()

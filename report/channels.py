@@ -1,7 +1,6 @@
 """Channels: how they take part (R24), what they earn by each model, what they cost and return, and how many contacts are multichannel."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import altair
 import streamlit as st
@@ -15,7 +14,7 @@ from report.reporting import Report
 UNATTRIBUTED = "(unattributed)"
 
 
-def show(report: Report, pages: dict[str, Any]) -> None:
+def show(report: Report) -> None:
     words = report.words
     models = [row["model"] for row in report.generation.remembered(queries.MODELS)]
     choices = Choices(

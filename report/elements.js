@@ -44,7 +44,9 @@ const shown = new WeakMap()
 export default function ({ data, parentElement, setTriggerValue }) {
   document.documentElement.lang = data.language
   const root = parentElement.querySelector('.elements')
+  // Who looks can tell whether all parts of a page are of one making.
   root.dataset.generation = data.generation
+  root.dataset.run = data.run
   const description = JSON.stringify(data.nodes)
   if (shown.get(root) === description) return
   shown.set(root, description)

@@ -55,17 +55,18 @@ def _component() -> Any:
 def show(
     nodes: Iterable[Child | Iterable[Child]],
     key: str,
-    generation: int,
-    language: str,
+    page: dict[str, Any],
     on_event: Callable[[dict[str, Any]], None] | None = None,
-) -> dict[str, Any] | None:
-    """Shows nodes, and gives the event that was clicked there, once; `on_event` is told of it before the page is made anew."""
+) -> None:
+    """Shows nodes; `on_event` is told of the event that was clicked there, before the page is made anew.
+
+    `page` is what the whole page is of: its `generation`, `language`, and `run`, how often the visitor has had it made.
+    """
 
     def told() -> None:
         event = st.session_state[key].get("event")
         if on_event and event:
             on_event(dict(event))
 
-    data = {"nodes": list(_flat(nodes)), "generation": generation, "language": language}
-    event = _component()(data=data, key=key, on_event_change=told).event
-    return dict(event) if event else None
+    data = {"nodes": list(_flat(nodes)), **page}
+    _component()(data=data, key=key, on_event_change=told)

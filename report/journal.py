@@ -15,7 +15,7 @@ LONGEST_SEARCH = 200
 TABS = {"all": "tab_all_contacts", "multichannel": "tab_multichannel"}
 
 
-def show(report: Report, pages: dict[str, Any]) -> None:
+def show(report: Report) -> None:
     words = report.words
     choices = Choices(
         "journal",
@@ -65,21 +65,20 @@ def show(report: Report, pages: dict[str, Any]) -> None:
     rows = report.rows(page.query(report.showing))
     is_more, rows = len(rows) > queries.PAGE_SIZE, rows[: queries.PAGE_SIZE]
 
-    def sort(event: dict[str, Any]) -> None:
-        if "sort" in event:
+    def follow(event: dict[str, Any]) -> None:
+        if "contact" in event:
+            report.go("card", contact=event["contact"], tab=event["tab"])
+        elif "sort" in event:
             turns = event["sort"] == choices["sort"] and choices["order"] == "descending"
             choices.set("sort", event["sort"])
             choices.set("order", "ascending" if turns else "descending")
 
-    event = report.show(
+    report.show(
         _legend(report),
         _journal(report, rows, Sorted(choices["sort"], page.is_descending)) if rows else notice(words("nothing_found")),
         key="journal",
-        on_event=sort,
+        on_event=follow,
     )
-    if event and "contact" in event:
-        st.switch_page(pages["card"], query_params=report.parameters(contact=event["contact"], tab=event.get("tab")))
-
     with st.container(horizontal=True, vertical_alignment="center", key="pager"):
         st.button(
             words("previous_page"),

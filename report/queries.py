@@ -223,13 +223,13 @@ def client_contacts(
     )
 
 
-def contacts_before(client_id: str, contact_number: int) -> tuple[str, dict[str, Any]]:
-    """How many of a client's contacts, and of the multichannel ones, come before one of them."""
+def multichannel_before(client_id: str, contact_number: int) -> tuple[str, dict[str, Any]]:
+    """How many of a client's multichannel contacts come before one of the contacts."""
     return (
         """
-        select count(*) as contacts, count(*) filter (where is_multichannel) as multichannel
-        from client_history where client_id = $client and contact_number < $number
-    """,
+        select count(*) as contacts from client_history
+        where client_id = $client and contact_number < $number and is_multichannel
+        """,
         {"client": client_id, "number": contact_number},
     )
 
@@ -286,8 +286,8 @@ BUILDS = """
 
 # Channels and chains
 SHOWN_CHANNELS = 30
-SHOWN_CHAINS = 50
-SHOWN_STEPS = 40
+SHOWN_CHAINS = 20
+SHOWN_STEPS = 20
 
 
 def participation(asked: Asked, is_multichannel: bool) -> tuple[str, dict[str, Any]]:

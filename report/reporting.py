@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import streamlit as st
+
 from orchestration.settings import ReportSettings
 from report import elements, queries
 from report.published import Generation
@@ -16,6 +18,7 @@ class Report:
     generation: Generation
     words: Words
     settings: ReportSettings
+    run: int
 
     @cached_property
     def showing(self) -> queries.Showing:
@@ -34,11 +37,14 @@ class Report:
     def rows(self, question: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
         return self.generation.rows(*question)
 
-    def show(
-        self, *nodes: Any, key: str, on_event: Callable[[dict[str, Any]], None] | None = None
-    ) -> dict[str, Any] | None:
-        """Shows nodes, and gives the event that was clicked there."""
-        return elements.show(nodes, key, self.generation.number, self.words.language, on_event)
+    def show(self, *nodes: Any, key: str, on_event: Callable[[dict[str, Any]], None] | None = None) -> None:
+        """Shows nodes; `on_event` is told of what is clicked there."""
+        page = {"generation": self.generation.number, "language": self.words.language, "run": self.run}
+        elements.show(nodes, key, page, on_event)
+
+    def go(self, page: str, **said: Any) -> None:
+        """Has another page made instead of this one, with this in its address. For what is called when something is clicked."""
+        st.session_state["going"] = page, self.parameters(**said)
 
     def parameters(self, **said: Any) -> dict[str, str]:
         """What an address says; the language goes with it if it was chosen."""

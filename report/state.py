@@ -1,6 +1,6 @@
 """The page on the data itself, and the banners that every page has when something is wrong with it."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,6 +12,9 @@ from report.choices import Choices
 from report.elements import Node, element
 from report.parts import Column, Row, facts, heading, notice, table
 from report.reporting import Report
+
+# For who can't see whether it still runs.
+LONGEST_UPDATE = timedelta(hours=6)
 
 
 def banners(report: Report) -> list[Node]:
@@ -35,14 +38,19 @@ def _last_outcome(report: Report) -> tuple[str | None, Any]:
     update = last_update(folder)
     if update is None:
         return None, None
-    return "interrupted" if update.outcome == "started" and not is_in_use(folder) else update.outcome, update
+    if update.outcome == "started":
+        in_use = is_in_use(folder)
+        if in_use is None:
+            in_use = datetime.now(UTC) - update.at < LONGEST_UPDATE
+        return "started" if in_use else "interrupted", update
+    return update.outcome, update
 
 
 def _local(report: Report, instant: datetime) -> str:
     return report.words.time(instant.astimezone(ZoneInfo(report.generation.time_zone)))
 
 
-def show(report: Report, pages: dict[str, Any]) -> None:
+def show(report: Report) -> None:
     Choices("data", {}, report.parameters()).keep()
     words, generation = report.words, report.generation
     outcome, update = _last_outcome(report)

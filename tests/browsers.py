@@ -22,6 +22,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 OPTIONS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 START_SECONDS = 60
 PATIENCE_MILLISECONDS = 30_000
+QUIET_MILLISECONDS = 200
 
 
 def chromium() -> str:
@@ -121,14 +122,20 @@ class Visitor:
         self.page.goto(f"{self.server.address}/{page}{'?' if parameters else ''}{urlencode(parameters, doseq=True)}")
         return self.settle()
 
-    def settle(self) -> "Visitor":
-        """Waits until the page is whole."""
+    def settle(self, after: str = "") -> "Visitor":
+        """Waits until the page is whole, of one making after this one, and stays so: going elsewhere takes two makings."""
         self.page.wait_for_function(
-            """() => {
+            """([after, quiet]) => {
                 const app = document.querySelector('[data-testid="stApp"]')
-                return app && app.dataset.testScriptState === 'notRunning' && app.dataset.testConnectionState === 'CONNECTED'
-                    && !document.querySelector('[data-stale="true"]') && document.querySelectorAll('.stException').length === 0
-            }"""
+                const parts = [...document.querySelectorAll('[data-testid="stBidiComponentIsolated"]')]
+                const runs = new Set(parts.map((part) => part.shadowRoot?.querySelector('.elements')?.dataset.run))
+                const isWhole = app?.dataset.testScriptState === 'notRunning' && app.dataset.testConnectionState === 'CONNECTED'
+                    && !document.querySelector('[data-stale="true"]') && runs.size === 1 && !runs.has(after) && !runs.has(undefined)
+                if (!isWhole) window.wholeSince = undefined
+                else window.wholeSince ??= performance.now()
+                return isWhole && performance.now() - window.wholeSince > quiet
+            }""",
+            arg=[after, QUIET_MILLISECONDS],
         )
         self.page.locator("footer").wait_for()
         return self
@@ -136,19 +143,10 @@ class Visitor:
     @contextmanager
     def answered(self) -> Iterator[None]:
         """Waits until what is done in it has made the page anew."""
-        # The server's answer begins a little later than the click ends.
-        self.page.evaluate(
-            """() => {
-                const app = document.querySelector('[data-testid="stApp"]')
-                window.runs = 0
-                window.watcher?.disconnect()
-                window.watcher = new MutationObserver(() => { if (app.dataset.testScriptState === 'running') window.runs += 1 })
-                window.watcher.observe(app, { attributes: true, attributeFilter: ['data-test-script-state'] })
-            }"""
-        )
+        run = self.page.locator(".elements").last.get_attribute("data-run") or ""
+        self.page.evaluate("window.wholeSince = undefined")
         yield
-        self.page.wait_for_function("window.runs > 0")
-        self.settle()
+        self.settle(after=run)
 
     def click(self, what: Locator) -> "Visitor":
         with self.answered():
@@ -172,8 +170,9 @@ class Visitor:
         return self
 
     def rows(self, caption: str) -> list[dict[str, str]]:
-        """A table as texts by heading."""
+        """A table as texts by heading, once it is there."""
         table = self.page.get_by_role("region", name=caption, exact=True)
+        table.wait_for()
         return table.locator("tbody tr").evaluate_all(
             "rows => rows.map(row => Object.fromEntries([...row.cells].map(cell => [cell.dataset.label, cell.innerText.trim()])))"
         )
