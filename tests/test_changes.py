@@ -1,7 +1,15 @@
-"""What a build takes in, what it says has changed, and what it is compared with."""
+"""What a build takes in, what it says has changed, and what it is compared with.
 
+A build takes seconds, whatever the rows. So scenarios that don't touch one another are told in one warehouse by the same
+few builds: each with the same people under names of its own, and a test that looks at these.
+"""
+
+import logging
 import os
 import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,13 +21,15 @@ from processes import made_once
 from reference import Row
 
 from orchestration import building
-from orchestration.building import build, run_dbt
-from orchestration.publishing import Publications
+from orchestration.building import Build, build, reason_for_full_build, run_dbt
+from orchestration.publishing import Generation, Publications
 from orchestration.settings import Rules
 from orchestration.verifying import VerificationError, verify
 
 RULES = Rules.read()
-FIRST, SECOND = date(2026, 3, 1), date(2026, 3, 2)
+BEFORE, FIRST, SECOND, THIRD = date(2026, 2, 28), date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 3)
+AHEAD = date(2026, 3, 9)  # of touches and contacts
+Folder = tuple[str, date]
 
 
 def touch(touch_id: str, hour: int, source: str, **values: str) -> Row:
@@ -43,6 +53,17 @@ def contact(contact_id: str, hour: int, **values: str) -> Row:
     }
 
 
+def cost(amount: str, cost_date: date = FIRST, **values: str) -> Row:
+    return {
+        "cost_date": str(cost_date),
+        "source": "vk",
+        "medium": "cpc",
+        "amount": amount,
+        "currency": "RUB",
+        **values,
+    }
+
+
 TOUCHES = [
     touch("t-late", 8, "vk", visitor_id="late"),
     touch("t-corrected", 8, "vk", visitor_id="corrected"),
@@ -62,47 +83,217 @@ CONTACTS = [
     contact("c-tied", 10, visitor_id="tied"),
     contact("c-same", 10, visitor_id="same"),
 ]
+GROUPS = [
+    touch("t-group", 20, "vk", visitor_id="group", yandex_client_id="group"),
+    touch("t-other-group", 21, "vk", visitor_id="other group", yandex_client_id="other group"),
+]
+LATE = touch("t-late-2", 9, "yandex", visitor_id="late")
+CORRECTED = touch("t-corrected", 8, "yandex", visitor_id="corrected")
+MERGING = [
+    touch("t-tie", 20, "vk", visitor_id="merged-1", yandex_client_id="merged"),
+    touch("t-tie-2", 20, "vk", visitor_id="merged-2", yandex_client_id="merged"),
+]
+OF_BOTH = touch("t-both", 8, "vk", visitor_id="same", yandex_client_id="same")
+# The day after brings a visit, as every day.
+NEXT_VISIT = touch("t-next", 9, "vk", visitor_id="late") | {"touched_at": "2026-03-02T09:00:00Z"}
+
+Steps = Mapping[str, Mapping[Folder, Sequence[Row]]]
+SCENARIOS: dict[str, Steps] = {}
+FIRST_CONTACTS_LIE_IN = {"delivered again": ("contacts", BEFORE)}
 
 
-@pytest.fixture
-def place(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """A day that is published."""
+def scenario(name: str, **steps: Mapping[Folder, Sequence[Row]]) -> str:
+    """What is delivered of it before the builds of a story, on top of the day that is published."""
+    SCENARIOS[name] = steps
+    return name
+
+
+def named(scenario: str, rows: Sequence[Row]) -> list[Row]:
+    """Under names that are the scenario's own."""
+    names = ("touch_id", "contact_id", "visitor_id", "yandex_client_id", "crm_client_id")
+    return [
+        {column: f"{scenario}: {value}" if column in names and value else value for column, value in row.items()}
+        for row in rows
+    ]
+
+
+@pytest.fixture(scope="module")
+def published_day(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A day that is published, of people without a scenario and of those of every scenario."""
 
     def make(folder: Path) -> None:
         place = Place(folder)
-        place.deliver("touches", FIRST, TOUCHES)
-        place.deliver("contacts", FIRST, CONTACTS)
+        folders: dict[Folder, list[Row]] = {("touches", FIRST): [*TOUCHES, *GROUPS], ("contacts", FIRST): [*CONTACTS]}
+        for name in SCENARIOS:
+            folders["touches", FIRST] += named(name, TOUCHES)
+            contacts = folders.setdefault(FIRST_CONTACTS_LIE_IN.get(name, ("contacts", FIRST)), [])
+            contacts += named(name, CONTACTS)
+        for (table, day), rows in folders.items():
+            place.deliver(table, day, rows)
         place.update()
 
-    shutil.copytree(made_once(tmp_path_factory, "published-day", make), tmp_path, symlinks=True, dirs_exist_ok=True)
-    return Place(tmp_path)
+    return made_once(tmp_path_factory, "published-day", make)
 
 
-def test_what_changed_is_said_with_its_reason(place: Place) -> None:
-    assert place.changes() == {}
-    contacts = {str(row["contact_id"]): dict(row) for row in CONTACTS}
-    del contacts["c-removed"]
-    contacts["c-moved"]["visitor_id"] = "same"
-    contacts["c-split-2"]["crm_client_id"] = ""
-    contacts["c-new"] = dict(contact("c-new", 13))
-    place.deliver("contacts", FIRST, [contacts[name] for name in contacts if name not in ("c-split-1",)])
-    place.deliver(
-        "touches",
-        SECOND,
-        [
-            touch("t-late-2", 9, "yandex", visitor_id="late"),
-            touch("t-corrected", 8, "yandex", visitor_id="corrected"),
-            touch("t-tie", 20, "vk", visitor_id="merged-1", yandex_client_id="merged"),
-            touch("t-tie-2", 20, "vk", visitor_id="merged-2", yandex_client_id="merged"),
+def copied(folder: Path, to: Path) -> Place:
+    shutil.copytree(folder, to, symlinks=True, dirs_exist_ok=True)
+    return Place(to)
+
+
+@pytest.fixture
+def place(published_day: Path, tmp_path: Path) -> Place:
+    return copied(published_day, tmp_path)
+
+
+def differences(place: Place) -> list[str]:
+    with place.warehouse.locked("test"):
+        return [str(difference) for difference in verify(place.warehouse, RULES)]
+
+
+def reason_for_everything(place: Place) -> str | None:
+    """Why a build that were begun now would build everything."""
+    with place.warehouse.locked("test"), place.warehouse.connected() as connection:
+        return reason_for_full_build(connection, RULES, building.fingerprint(RULES))
+
+
+@contextmanager
+def heard() -> Iterator[list[str]]:
+    """What the pipeline says."""
+    said: list[str] = []
+    logger, listener = logging.getLogger("orchestration"), logging.Handler()
+    listener.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    level = logger.level
+    logger.addHandler(listener)
+    logger.setLevel("INFO")
+    try:
+        yield said
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(listener)
+
+
+# Scenarios that are told by the same builds
+
+
+@dataclass(frozen=True)
+class Step:
+    """What was there after a build, and its publication if it had one."""
+
+    outcome: Build
+    ledger: Mapping[str, Any]
+    affected: Sequence[str]
+    costs: Sequence[tuple[date, str | None, str]]
+    generation: Generation | None = None
+    is_up_to_date: bool = False
+    all_changes: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    def changes(self, scenario: str) -> dict[str, tuple[str, str]]:
+        return {
+            name.removeprefix(f"{scenario}: "): change
+            for name, change in self.all_changes.items()
+            if name.startswith(f"{scenario}: ")
+        }
+
+
+class Story:
+    """A warehouse that all scenarios share."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.steps: dict[str, Step] = {}
+        self.changes_of_a_first_publication: dict[str, tuple[str, str]] | None = None
+
+    def __getitem__(self, step: str) -> Step:
+        return self.steps[step]
+
+    def deliver(self, step: str) -> None:
+        """What lies in a folder is what each scenario has last said of it."""
+        steps = list(dict.fromkeys([*self.steps, step]))
+        for folder in sorted({folder for of_scenario in SCENARIOS.values() for folder in of_scenario.get(step, {})}):
+            rows = []
+            for name, of_scenario in SCENARIOS.items():
+                said = [of_scenario[former][folder] for former in steps if folder in of_scenario.get(former, {})]
+                rows += named(name, said[-1]) if said else []
+            self.place.deliver(*folder, rows)
+
+    def build(self, step: str, is_published: bool = True, is_cut_short: bool = False) -> None:
+        place = self.place
+        outcome = build_marts(place.warehouse, RULES)
+        costs = place.private("select cost_date, campaign, amount from staging.stg_costs order by all")
+        affected = place.private("select contact_id from intermediate.int_affected_contacts order by all")
+        seen: dict[str, Any] = {
+            "outcome": outcome,
+            "affected": [row["contact_id"] for row in affected],
+            "costs": [(row["cost_date"], row["campaign"], str(row["amount"])) for row in costs],
+        }
+        if is_published:
+            with place.warehouse.locked("test"), pytest.MonkeyPatch.context() as patched:
+                if is_cut_short:
+                    patched.setattr(Publications, "_clear_away", _lose_power)
+                    with pytest.raises(OSError, match="the power went"):
+                        place.publications.publish(RULES)
+                else:
+                    seen["generation"] = place.publications.publish(RULES)
+                    seen["is_up_to_date"] = place.publications.is_up_to_date(building.fingerprint(RULES))
+            seen["all_changes"] = place.changes()
+        self.steps[step] = Step(ledger=place.last_build(), **seen)
+
+
+def _lose_power(_: Publications) -> None:
+    raise OSError("the power went")
+
+
+@pytest.fixture(scope="module")
+def story(published_day: Path, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    story = Story(copied(published_day, tmp_path_factory.mktemp("story")))
+    place = story.place
+    story.changes_of_a_first_publication = place.changes()
+
+    story.deliver("costs_alone")
+    story.build("costs_alone")
+
+    story.deliver("first")
+    story.build("first")
+
+    story.deliver("second")
+    story.build("second", is_cut_short=True)
+
+    # The clock is set back.
+    place.private(
+        "update raw.builds set started_at = started_at + interval 3 days, finished_at = finished_at + interval 3 days"
+    )
+    story.deliver("unpublished")
+    story.build("unpublished", is_published=False)
+
+    story.deliver("last")
+    story.build("last")
+    return story
+
+
+# Delivered in a folder of their own: what is delivered again as it was is not to be seen where it isn't told of.
+AGAIN = {str(row["contact_id"]): dict(row) for row in CONTACTS if row["contact_id"] not in ("c-split-1", "c-removed")}
+AGAIN["c-moved"]["visitor_id"] = "same"
+AGAIN["c-split-2"]["crm_client_id"] = ""
+DELIVERED_AGAIN = scenario(
+    "delivered again",
+    first={
+        ("contacts", BEFORE): [*AGAIN.values(), contact("c-new", 13)],
+        ("touches", SECOND): [
+            LATE,
+            CORRECTED,
+            *MERGING,
             touch("t-tie-3", 21, "vk", visitor_id="tied", yandex_client_id="tied"),
         ],
-    )
-    place.deliver("contacts", SECOND, [CONTACTS[4]])
+        ("contacts", SECOND): [CONTACTS[4]],
+    },
+)
 
-    generation = place.update()
 
-    assert place.last_build()["is_full"] is False
-    changes = place.changes()
+def test_what_changed_is_said_with_its_reason(story: Story) -> None:
+    assert story.changes_of_a_first_publication == {}
+    step = story["first"]
+    assert step.ledger["is_full"] is False
+    changes = step.changes(DELIVERED_AGAIN)
     # Their own rows were delivered again as they were.
     assert changes["c-late"] == ("other verdict", "a client was split")
     assert changes["c-corrected"] == ("other verdict", "a touch was corrected or removed")
@@ -111,227 +302,428 @@ def test_what_changed_is_said_with_its_reason(place: Place) -> None:
     assert changes["c-new"] == ("new", "the contact was delivered or removed")
     assert changes["c-merged-2"][0] == "other verdict"
     assert "c-same" not in changes
-    assert generation.changes["removed"] == {"the contact was delivered or removed": 1}
-    assert sum(sum(reasons.values()) for reasons in generation.changes.values()) == len(changes)
+    assert step.generation is not None
+    assert step.generation.changes["removed"] == {"the contact was delivered or removed": 1}
+    assert sum(sum(reasons.values()) for reasons in step.generation.changes.values()) == len(step.all_changes)
 
 
-def test_touches_alone_change_contacts_for_reasons_of_their_own(place: Place) -> None:
-    place.deliver(
-        "touches",
-        SECOND,
-        [
-            touch("t-late-2", 9, "yandex", visitor_id="late"),
-            touch("t-corrected", 8, "yandex", visitor_id="corrected"),
-            touch("t-tie", 20, "vk", visitor_id="merged-1", yandex_client_id="merged"),
-            touch("t-tie-2", 20, "vk", visitor_id="merged-2", yandex_client_id="merged"),
-        ],
-    )
-    place.update()
-    assert place.changes() == {
+TOUCHES_ALONE = scenario(
+    "touches alone",
+    first={("touches", SECOND): [LATE, CORRECTED, *MERGING]},
+    # Without the ties, and without the late touch.
+    second={("touches", SECOND): [CORRECTED]},
+)
+
+
+def test_touches_alone_change_contacts_for_reasons_of_their_own(story: Story) -> None:
+    assert story["first"].changes(TOUCHES_ALONE) == {
         "c-late": ("other verdict", "a touch came late"),
         "c-moved": ("other verdict", "a touch came late"),
         "c-corrected": ("other verdict", "a touch was corrected or removed"),
         "c-merged-2": ("other verdict", "clients were merged"),
     }
-
-    # Without the ties, and without the late touch.
-    place.deliver("touches", SECOND, [touch("t-corrected", 8, "yandex", visitor_id="corrected")])
-    place.update()
-    assert place.changes() == {
+    assert story["second"].changes(TOUCHES_ALONE) == {
         "c-late": ("other verdict", "a touch was corrected or removed"),
         "c-moved": ("other verdict", "a touch was corrected or removed"),
         "c-merged-2": ("other verdict", "a client was split"),
     }
-    build = place.last_build()
-    assert (build["is_full"], build["changed_touch_count"], build["changed_contact_count"]) == (False, 4, 0)
-    assert (build["affected_client_count"], build["affected_contact_count"]) == (4, 5)
-    assert build["changes"] is not None and build["generation"] == 3
+    affected = [name for name in story["second"].affected if name.startswith(TOUCHES_ALONE)]
+    assert affected == named_contacts(TOUCHES_ALONE, "c-corrected", "c-late", "c-merged-1", "c-merged-2", "c-moved")
 
 
-def test_an_earlier_contact_of_the_client_is_the_reason_for_another_name(place: Place) -> None:
-    place.deliver("contacts", SECOND, [contact("c-earlier", 1, visitor_id="late")])
-    # And visits after all contacts, as there are every day.
-    place.deliver(
-        "touches", SECOND, [touch("t-later", 9, "vk", visitor_id="late") | {"touched_at": "2026-03-02T09:00:00Z"}]
-    )
-    place.update()
+def named_contacts(scenario: str, *names: str) -> list[str]:
+    return [f"{scenario}: {name}" for name in names]
+
+
+EARLIER_CONTACT = scenario(
+    "earlier contact",
+    # And visits after all contacts.
+    first={("contacts", SECOND): [contact("c-earlier", 1, visitor_id="late")], ("touches", SECOND): [NEXT_VISIT]},
+    second={("contacts", SECOND): []},
+)
+
+
+def test_an_earlier_contact_of_the_client_is_the_reason_for_another_name(story: Story) -> None:
     other_contact = "another contact of the client was delivered, corrected or removed"
-    assert place.changes() == {
+    assert story["first"].changes(EARLIER_CONTACT) == {
         "c-earlier": ("new", "the contact was delivered or removed"),
         "c-late": ("other client", other_contact),
         "c-moved": ("other client", other_contact),
     }
-
-    place.deliver("contacts", SECOND, [])
-    place.update()
-    assert {name: place.changes()[name] for name in ("c-late", "c-moved")} == {
+    assert story["second"].changes(EARLIER_CONTACT) == {
+        "c-earlier": ("removed", "the contact was delivered or removed"),
         "c-late": ("other client", other_contact),
         "c-moved": ("other client", other_contact),
     }
 
 
-def test_touches_after_a_contact_are_no_reason_for_what_it_says(place: Place) -> None:
-    """The day after brings a visit, as every day, and a contact that ties an old touch to the client."""
-    tying = contact("c-tying", 10, visitor_id="late", yandex_client_id="tied") | {
-        "contacted_at": "2026-03-02T10:00:00Z"
-    }
-    place.deliver("contacts", SECOND, [tying])
-    place.deliver(
-        "touches", SECOND, [touch("t-day", 9, "vk", visitor_id="late") | {"touched_at": "2026-03-02T09:00:00Z"}]
-    )
-    place.update()
-    assert place.changes()["c-late"] == (
+TYING_CONTACT = scenario(
+    "tying contact",
+    first={
+        ("contacts", SECOND): [
+            contact("c-tying", 10, visitor_id="late", yandex_client_id="tied")
+            | {"contacted_at": "2026-03-02T10:00:00Z"}
+        ],
+        ("touches", SECOND): [NEXT_VISIT],
+    },
+)
+
+
+def test_touches_after_a_contact_are_no_reason_for_what_it_says(story: Story) -> None:
+    """The day after brings a visit, and a contact that ties an old touch to the client."""
+    assert story["first"].changes(TYING_CONTACT)["c-late"] == (
         "other touches",
         "another contact of the client was delivered, corrected or removed",
     )
 
 
-@pytest.mark.parametrize("moved", [True, False])
-def test_a_touch_of_several_identifiers_that_is_no_more_is_the_reason(place: Place, moved: bool) -> None:
-    both = {"visitor_id": "same", "yandex_client_id": "same"}
-    place.deliver("touches", SECOND, [touch("t-both", 8, "vk", **both)])
-    place.update()
-    assert place.changes() == {"c-same": ("other verdict", "a touch came late")}
-
-    elsewhere = [touch("t-both", 8, "vk", visitor_id="elsewhere", yandex_client_id="elsewhere")]
-    place.deliver("touches", SECOND, elsewhere if moved else [])
-    place.update()
-    assert place.changes() == {"c-same": ("other verdict", "a touch was corrected or removed")}
+MOVED = scenario(
+    "moved",
+    first={("touches", SECOND): [OF_BOTH]},
+    second={("touches", SECOND): [OF_BOTH | {"visitor_id": "elsewhere", "yandex_client_id": "elsewhere"}]},
+)
+GONE = scenario("gone", first={("touches", SECOND): [OF_BOTH]}, second={("touches", SECOND): []})
 
 
-def test_a_publication_that_was_cut_short_is_taken_note_of(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    place.deliver("contacts", SECOND, [{**contact("c-late", 10, visitor_id="late"), "client_name": "Anna"}])
-    place.deliver("touches", SECOND, [touch("t-late-2", 9, "yandex", visitor_id="late")])
-    with monkeypatch.context() as patched, pytest.raises(OSError, match="the power went"):
-        patched.setattr(Publications, "_clear_away", lambda _: (_ for _ in ()).throw(OSError("the power went")))
-        place.update()
-    assert place.changes()["c-late"] == ("other verdict", "the contact was corrected")
+@pytest.mark.parametrize("scenario", [MOVED, GONE])
+def test_a_touch_of_several_identifiers_that_is_no_more_is_the_reason(story: Story, scenario: str) -> None:
+    assert story["first"].changes(scenario) == {"c-same": ("other verdict", "a touch came late")}
+    assert story["second"].changes(scenario) == {"c-same": ("other verdict", "a touch was corrected or removed")}
 
-    place.deliver("touches", date(2026, 3, 3), [touch("t-late-3", 8, "google", visitor_id="late")])
-    place.update()
 
-    assert place.changes()["c-late"] == ("other touches", "a touch came late")
-    builds = place.private(
+CUT_SHORT = scenario(
+    "cut short",
+    second={
+        ("contacts", SECOND): [{**contact("c-late", 10, visitor_id="late"), "client_name": "Anna"}],
+        ("touches", SECOND): [LATE],
+    },
+    last={("touches", THIRD): [touch("t-late-3", 8, "google", visitor_id="late")]},
+)
+
+
+def test_a_publication_that_was_cut_short_is_taken_note_of(story: Story) -> None:
+    assert story["second"].changes(CUT_SHORT)["c-late"] == ("other verdict", "the contact was corrected")
+    assert story["last"].changes(CUT_SHORT)["c-late"] == ("other touches", "a touch came late")
+    builds = story.place.private(
         "select generation, published_at is not null as is_published from raw.builds order by started_at"
     )
-    assert builds == [{"generation": number, "is_published": True} for number in (1, 2, 3)]
+    assert [build["generation"] for build in builds if build["is_published"]] == [1, 2, 3, 4, 5]
+    assert [build["is_published"] for build in builds] == [True, True, True, True, False, True]
 
 
-def test_a_build_that_is_published_again_says_the_same(place: Place) -> None:
-    place.deliver("touches", SECOND, [touch("t-late-2", 9, "yandex", visitor_id="late")])
-    place.update()
+def test_a_build_that_is_published_again_says_the_same(story: Story, tmp_path: Path) -> None:
+    place = copied(story.place.landing.parent, tmp_path)
     told = place.changes()
     assert told
     with place.warehouse.locked("test"):
         place.publications.publish(RULES)
+    assert place.publications.numbers()[-1] == 6
     assert place.changes() == told
 
 
-def test_a_full_build_that_was_cut_short_is_made_good(place: Place) -> None:
-    with place.warehouse.locked("test"):
-        assert build(place.warehouse, RULES, full_refresh=True).is_passed
-    # As it is left when its process is killed.
-    place.private("update raw.builds set outcome = 'running' where reason = 'asked for'")
-    place.update()
-    assert place.last_build()["reason"] == "a full build was begun and did not pass"
+UNPUBLISHED = scenario("unpublished", unpublished={("touches", THIRD): [LATE]}, last={("touches", THIRD): []})
 
 
-def test_what_a_full_build_changed_is_told_though_another_one_is_published(place: Place) -> None:
-    place.private("update marts.journal set touch_chain = 'wrong' where contact_id = 'c-late'")
-    with place.warehouse.locked("test"):
-        place.publications.publish(RULES)
-        assert build(place.warehouse, RULES, full_refresh=True).is_passed
-    place.deliver("touches", SECOND, [touch("t-more", 20, "vk", visitor_id="more")])
-    place.update()
-    assert place.last_build()["is_full"] is False
-    assert place.changes() == {"c-late": ("other channels", "everything was built anew")}
+def test_only_what_changed_is_worked_out(story: Story) -> None:
+    step = story["unpublished"]
+    assert step.affected == named_contacts(UNPUBLISHED, "c-late", "c-moved")
+    # Seeds that haven't changed are left as they are.
+    assert step.outcome.nodes and not [node.name for node in step.outcome.nodes if "channel_rules" in node.name]
+    # Nothing is acknowledged before it is published: what was not is taken in again.
+    assert story["last"].affected == [
+        *named_contacts(CUT_SHORT, "c-late", "c-moved"),
+        *named_contacts(UNPUBLISHED, "c-late", "c-moved"),
+    ]
+    assert story["last"].changes(UNPUBLISHED) == {}
 
 
-def test_a_clock_that_was_set_back_stops_nothing(place: Place) -> None:
-    place.private(
-        "update raw.builds set started_at = started_at + interval 3 days, finished_at = finished_at + interval 3 days"
+def test_a_build_notes_what_it_took_in(story: Story) -> None:
+    build = story["last"].ledger
+    assert (build["is_full"], build["changed_touch_count"], build["changed_contact_count"]) == (False, 2, 0)
+    assert (build["affected_client_count"], build["affected_contact_count"]) == (2, 4)
+    assert build["changes"] is not None and build["generation"] == 5
+
+
+def test_who_only_lies_in_the_same_place_of_another_table_is_not_affected(story: Story) -> None:
+    """The client's first touch is affected by the builds above, and nobody who made contact otherwise."""
+    places = story.place.private(
+        f"""
+        select contacts.place
+        from intermediate.int_record_keys as contacts inner join intermediate.int_record_keys as touches using (place)
+        where contacts.record_kind = 'contact' and touches.record_kind = 'touch'
+            and touches.record_key = md5_number('touch {UNPUBLISHED}: t-late')
+            and contacts.record_key not in (
+                md5_number('contact {UNPUBLISHED}: c-late'), md5_number('contact {UNPUBLISHED}: c-moved')
+            )
+        """
     )
-    place.deliver("touches", SECOND, [touch("t-late-2", 9, "yandex", visitor_id="late")])
-    assert place.update().number == 2
+    assert len(places) == 1
+    assert story["unpublished"].affected == named_contacts(UNPUBLISHED, "c-late", "c-moved")
+    assert story["unpublished"].ledger["is_full"] is False
+
+
+def test_a_clock_that_was_set_back_stops_nothing(story: Story, tmp_path: Path) -> None:
+    place = copied(story.place.landing.parent, tmp_path)
     builds = place.private("from raw.builds order by started_at")
-    assert [build["changed_touch_count"] for build in builds] == [0, 1]
+    assert [build["generation"] for build in builds] == [1, 2, 3, 4, None, 5]
+    assert [build["changed_touch_count"] for build in builds][-2:] == [1, 2]
     assert all(build["finished_at"] >= build["started_at"] for build in builds)
 
     with place.warehouse.locked("test"):
         assert build(place.warehouse, RULES, select=["int_identifier_groups"]).is_passed
-    place.update()
-    assert place.last_build()["reason"].endswith("built otherwise, in part or by hand")
+    reason = reason_for_everything(place)
+    assert reason is not None and reason.endswith("built otherwise, in part or by hand")
 
 
-def test_a_host_with_very_many_parts_is_looked_up_all_the_same(place: Place) -> None:
-    referrer = f"https://{'a.' * 20_000}google.com/search"
-    place.deliver(
-        "touches", SECOND, [touch("t-host", 8, "", visitor_id="same") | {"utm_medium": "", "referrer": referrer}]
-    )
-    place.update()
-    assert place.private("select touch_chain from marts.journal where contact_id = 'c-same'") == [
+HOST = scenario(
+    "host",
+    first={
+        ("touches", SECOND): [
+            touch("t-host", 8, "", visitor_id="same")
+            | {"utm_medium": "", "referrer": f"https://{'a.' * 20_000}google.com/search"}
+        ]
+    },
+)
+
+
+def test_a_host_with_very_many_parts_is_looked_up_all_the_same(story: Story) -> None:
+    assert story.place.private(f"select touch_chain from marts.journal where contact_id = '{HOST}: c-same'") == [
         {"touch_chain": "google / organic"}
     ]
 
 
-def test_only_what_changed_is_worked_out(place: Place) -> None:
-    place.deliver("touches", SECOND, [touch("t-late-2", 9, "yandex", visitor_id="late")])
-    outcome = build_marts(place.warehouse, RULES)
-
-    affected = place.private("select contact_id from intermediate.int_affected_contacts order by all")
-
-    assert [row["contact_id"] for row in affected] == ["c-late", "c-moved"]
-    # Seeds that haven't changed are left as they are.
-    assert not [node.name for node in outcome.nodes if "channel_rules" in node.name]
-    # Nothing is acknowledged before it is published: what was not is taken in again.
-    place.deliver("touches", SECOND, [])
-    build_marts(place.warehouse, RULES)
-    assert len(place.private("from intermediate.int_affected_contacts")) == 2
+COSTS = scenario(
+    "costs",
+    costs_alone={
+        ("costs", FIRST): [cost("10"), cost("5.5", source=" VK"), cost("1", campaign="весна")],
+        ("costs", SECOND): [cost("99", SECOND), cost("7", currency="EUR")],
+    },
+    # A later day says anew what was spent before; the earlier one's other keys stay.
+    first={("costs", SECOND): [cost("99", SECOND), cost("8"), cost("-0.25")]},
+    last={("costs", FIRST): [], ("costs", AHEAD): [cost("3", AHEAD)]},
+)
 
 
-def cost(amount: str, cost_date: date = FIRST, **values: str) -> Row:
-    return {
-        "cost_date": str(cost_date),
-        "source": "vk",
-        "medium": "cpc",
-        "amount": amount,
-        "currency": "RUB",
-        **values,
+def test_costs_are_taken_in_and_corrected_and_do_not_move_the_last_day(story: Story) -> None:
+    alone = story["costs_alone"]
+    assert alone.generation is not None
+    assert alone.generation.data_through == alone.ledger["data_through"] == FIRST
+    assert alone.costs == [(FIRST, "весна", "1.00"), (FIRST, None, "15.50")]
+    # Nothing of touches and contacts was worked out anew, and what was loaded is known.
+    assert (alone.ledger["is_full"], alone.ledger["load_ids"]) == (False, [4, 5])
+    assert alone.ledger["changed_touch_count"] == alone.ledger["affected_client_count"] == 0
+    assert alone.is_up_to_date
+
+    assert story["first"].costs == [(FIRST, "весна", "1.00"), (FIRST, None, "7.75"), (SECOND, None, "99.00")]
+    last = story["last"]
+    assert last.costs == [(FIRST, None, "7.75"), (SECOND, None, "99.00")]
+    assert last.generation is not None and last.generation.data_through == THIRD
+    assert story.place.private(
+        "select load_day, count(*) as row_count from raw.costs left join raw.loads using (load_id) group by all order by all"
+    ) == [{"load_day": SECOND, "row_count": 3}, {"load_day": AHEAD, "row_count": 1}], "replaced rows are dropped"
+    assert story.place.private("select count(*) as row_count from raw.rejected_rows") == [{"row_count": 0}]
+
+
+def test_what_the_scenarios_came_to_is_what_a_full_rebuild_gives(story: Story) -> None:
+    assert [step.ledger["is_full"] for step in story.steps.values()] == [False] * 5
+    assert differences(story.place) == []
+
+
+# Full builds, and what asks for them
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What one warehouse said as it was built in full, in part and by other settings."""
+
+    costs_at_first: Sequence[Mapping[str, Any]]
+    costs: Sequence[Mapping[str, Any]]
+    without_a_table: Build
+    changes_told_late: Mapping[str, tuple[str, str]]
+    is_told_by_a_full_build: bool
+    events: Mapping[str, Sequence[str]]
+    reason_after_a_killed_build: str | None
+    selection: Build
+    selection_for_other_settings: Build
+    selection_once_more: Build
+    reason_after_a_selection: str | None
+    build_for_other_settings: Mapping[str, Any]
+    reason_after_other_settings: str | None
+    changes_of_other_settings: Mapping[str, tuple[str, str]]
+
+
+@pytest.fixture(scope="module")
+def rebuilt(published_day: Path, tmp_path_factory: pytest.TempPathFactory) -> Rebuilt:
+    place = copied(published_day, tmp_path_factory.mktemp("rebuilt"))
+    warehouse = place.warehouse
+    other_settings = Rules.read({"lookback_days": 0.1})
+    seen: dict[str, Any] = {"events": {"full": [], "of changes": []}}
+
+    place.private("update marts.journal set touch_chain = 'wrong' where contact_id = 'c-late'")
+    with warehouse.locked("test"):
+        place.publications.publish(RULES)
+    place.private("drop table marts.journal")
+    with warehouse.locked("test"):
+        seen["without_a_table"] = build(warehouse, RULES)
+    # As warehouses were before there were costs.
+    place.private("drop view staging.stg_costs")
+    place.private("drop table raw.costs")
+    seen["costs_at_first"] = place.private("from raw.costs")
+    place.deliver("costs", FIRST, [cost("10")])
+    building.prepared_manifest()
+    with warehouse.locked("test"), pytest.MonkeyPatch.context() as patched:
+        patched.setattr(building, "_log_progress", lambda event: seen["events"]["full"].append(event.info.name))
+        assert build(warehouse, RULES, full_refresh=True).is_passed
+    seen["costs"] = place.private("from staging.stg_costs")
+    # As it is left when its process is killed.
+    place.private("update raw.builds set outcome = 'running' where reason = 'asked for'")
+    seen["reason_after_a_killed_build"] = reason_for_everything(place)
+    place.private("update raw.builds set outcome = 'passed' where reason = 'asked for'")
+
+    place.deliver("touches", SECOND, [touch("t-more", 20, "vk", visitor_id="more")])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(building, "_log_progress", lambda event: seen["events"]["of changes"].append(event.info.name))
+        place.update()
+    seen["is_told_by_a_full_build"] = place.last_build()["is_full"]
+    seen["changes_told_late"] = place.changes()
+
+    with warehouse.locked("test"):
+        seen["selection"] = build(warehouse, RULES, select=["journal"])
+        seen["selection_for_other_settings"] = build(warehouse, other_settings, select=["journal"])
+        seen["selection_once_more"] = build(warehouse, RULES, select=["journal"])
+    seen["reason_after_a_selection"] = reason_for_everything(place)
+
+    build_marts(warehouse, other_settings)
+    seen["build_for_other_settings"] = place.last_build()
+    seen["reason_after_other_settings"] = reason_for_everything(place)
+    with warehouse.locked("test"):
+        place.publications.publish(other_settings)
+    seen["changes_of_other_settings"] = place.changes()
+    return Rebuilt(**seen)
+
+
+def test_a_full_build_that_was_cut_short_is_made_good(rebuilt: Rebuilt) -> None:
+    assert rebuilt.reason_after_a_killed_build == "a full build was begun and did not pass"
+
+
+def test_what_a_full_build_changed_is_told_though_another_one_is_published(rebuilt: Rebuilt) -> None:
+    assert not rebuilt.is_told_by_a_full_build
+    assert rebuilt.changes_told_late == {"c-late": ("other channels", "everything was built anew")}
+
+
+def test_a_table_that_was_dropped_is_not_made_out_of_changes(rebuilt: Rebuilt) -> None:
+    assert not rebuilt.without_a_table.is_passed
+    assert "--full-refresh" in rebuilt.without_a_table.explain()
+
+
+def test_a_warehouse_from_before_costs_gets_their_table(rebuilt: Rebuilt) -> None:
+    assert rebuilt.costs_at_first == []
+    assert [row["amount"] for row in rebuilt.costs] == [10]
+
+
+@pytest.mark.parametrize("kind", ["full", "of changes"])
+def test_builds_take_the_project_as_it_was_parsed_for_all_warehouses(rebuilt: Rebuilt, kind: str) -> None:
+    events = rebuilt.events[kind]
+    assert "LogModelResult" in events
+    assert not {"UnableToPartialParse", "PartialParsingSkipParsing", "PartialParsingEnabled"} & set(events)
+
+
+def test_a_selection_is_built_only_where_no_full_build_is_due(rebuilt: Rebuilt) -> None:
+    assert rebuilt.selection.is_passed
+    refused, again = rebuilt.selection_for_other_settings, rebuilt.selection_once_more
+    assert not refused.is_passed and not again.is_passed
+    assert "Build everything first, not a selection: settings have changed" in refused.explain()
+    assert "Build everything first, not a selection: since the last publication something" in again.explain()
+
+
+BUILT_OTHERWISE = "since the last publication something was built otherwise, in part or by hand"
+
+
+def test_after_a_selection_everything_is_built_anew(rebuilt: Rebuilt) -> None:
+    """What one model takes out of a table, and what it puts in, may be of different builds: that need not fit together."""
+    assert rebuilt.reason_after_a_selection == BUILT_OTHERWISE
+
+
+def test_changed_settings_build_everything_anew_and_say_so(rebuilt: Rebuilt) -> None:
+    build = rebuilt.build_for_other_settings
+    assert build["is_full"] is True
+    assert build["reason"] == "settings have changed (lookback_days was None and is 0.1)"
+    # The touch was four hours before, which is too long now.
+    assert rebuilt.changes_of_other_settings == {
+        name: ("other verdict", "everything was built anew")
+        for name in ("c-moved", *(f"{scenario}: c-moved" for scenario in SCENARIOS))
     }
 
 
-def test_costs_are_taken_in_and_corrected_and_do_not_move_the_last_day(place: Place) -> None:
-    def amounts() -> list[tuple[Any, ...]]:
-        rows = place.private("select cost_date, campaign, amount from staging.stg_costs order by all")
-        return [(row["cost_date"], row["campaign"], str(row["amount"])) for row in rows]
+def test_what_was_built_otherwise_since_is_built_anew(rebuilt: Rebuilt) -> None:
+    """By settings that were never published."""
+    assert rebuilt.reason_after_other_settings == BUILT_OTHERWISE
 
-    place.deliver("costs", FIRST, [cost("10"), cost("5.5", source=" VK"), cost("1", campaign="весна")])
-    place.deliver("costs", SECOND, [cost("99", SECOND), cost("7", currency="EUR")])
-    generation = place.update()
-    assert generation.data_through == FIRST
-    assert place.last_build()["data_through"] == FIRST
-    assert amounts() == [(FIRST, "весна", "1.00"), (FIRST, None, "15.50")]
-    # Nothing of touches and contacts was worked out anew, and what was loaded is known.
-    build_of_costs = place.last_build()
-    assert (build_of_costs["is_full"], build_of_costs["load_ids"]) == (False, [3, 4])
-    assert build_of_costs["changed_touch_count"] == build_of_costs["affected_client_count"] == 0
-    with place.warehouse.locked("test"):
-        assert place.publications.is_up_to_date(building.fingerprint(RULES))
-        assert verify(place.warehouse, RULES) == []
 
-    # A later day says anew what was spent before; the earlier one's other keys stay.
-    place.deliver("costs", SECOND, [cost("99", SECOND), cost("8"), cost("-0.25")])
+@dataclass(frozen=True)
+class Troubled:
+    """What one warehouse said of builds of changes that did not go as usual, and how it differs from a full rebuild."""
+
+    build_of_a_broken_group: Mapping[str, Any]
+    said_of_memory: str
+    is_full_for_memory: bool
+    said_of_a_large_client: str
+    is_full_for_a_large_client: bool
+    differences: Sequence[str]
+
+
+@pytest.fixture(scope="module")
+def troubled(published_day: Path, tmp_path_factory: pytest.TempPathFactory) -> Troubled:
+    place = copied(published_day, tmp_path_factory.mktemp("troubled"))
+    seen: dict[str, Any] = {}
+
+    tied_by_the_other = "identifier_key = md5_number('yandex_client_id 7 default group')"
+    place.private(f"delete from intermediate.int_identifier_groups where {tied_by_the_other}")
+    place.deliver("touches", SECOND, [touch("t-new", 20, "vk", visitor_id="group", crm_client_id="1")])
     place.update()
-    assert amounts() == [(FIRST, "весна", "1.00"), (FIRST, None, "7.75")]
-    assert place.private("select count(*) as row_count from raw.costs") == [{"row_count": 6}], (
-        "replaced rows are dropped"
-    )
-    assert place.private("select count(*) as row_count from raw.rejected_rows") == [{"row_count": 0}]
+    seen["build_of_a_broken_group"] = place.last_build()
 
-    place.deliver("costs", FIRST, [])
-    place.deliver("touches", SECOND, [])
-    assert place.update().data_through == SECOND
-    assert amounts() == [(FIRST, None, "7.75"), (SECOND, None, "99.00")]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(building, "MEMORY_PER_THREAD", 1_000)
+        place.deliver("touches", THIRD, [touch("t-more", 20, "vk", visitor_id="more")])
+        with heard() as said:
+            place.update()
+        seen |= {"said_of_memory": "\n".join(said), "is_full_for_memory": place.last_build()["is_full"]}
+
+        place.private(
+            """
+            insert into intermediate.int_large_clients (client_id, first_contact_id, contact_count, touch_count)
+            values ('a bot', 'no contact of those that change', 10000, 100000)
+            """
+        )
+        place.deliver("touches", THIRD, [touch("t-another", 20, "vk", visitor_id="more")])
+        with heard() as said:
+            place.update()
+        seen |= {"said_of_a_large_client": "\n".join(said), "is_full_for_a_large_client": place.last_build()["is_full"]}
+    place.private("delete from intermediate.int_large_clients where client_id = 'a bot'")
+    return Troubled(**seen, differences=differences(place))
+
+
+def test_a_group_that_is_not_whole_is_noticed_and_everything_built_anew(troubled: Troubled) -> None:
+    build = troubled.build_of_a_broken_group
+    assert build["is_full"] is True
+    assert build["reason"].startswith("what changed did not pass its tests: groups_are_whole_int_affected_ties")
+    assert troubled.differences == []
+
+
+def test_what_takes_more_memory_than_usual_gets_all_that_there_is(troubled: Troubled) -> None:
+    assert "what changed takes more memory than usual" in troubled.said_of_memory
+    assert troubled.is_full_for_memory is False
+    assert troubled.differences == []
+
+
+def test_whoever_has_very_many_rows_is_expected_to_come_again(troubled: Troubled) -> None:
+    assert "were worked out anew" in troubled.said_of_a_large_client
+    assert "what changed takes more memory than usual" not in troubled.said_of_a_large_client
+    assert troubled.is_full_for_a_large_client is False
+
+
+# What takes a warehouse of its own
 
 
 def test_costs_may_come_before_anything_else(tmp_path: Path) -> None:
@@ -346,53 +738,7 @@ def test_costs_may_come_before_anything_else(tmp_path: Path) -> None:
     assert len(place.private("from staging.stg_costs")) == 1
 
 
-def test_a_warehouse_from_before_costs_gets_their_table(place: Place) -> None:
-    place.private("drop view staging.stg_costs")
-    place.private("drop table raw.costs")
-    with place.warehouse.locked("test"), place.warehouse.connected() as connection:
-        assert connection.execute("select count(*) from raw.costs").fetchone() == (0,)
-    place.deliver("costs", FIRST, [cost("10")])
-    place.update()
-    assert len(place.private("from staging.stg_costs")) == 1
-
-
-def test_changed_settings_build_everything_anew_and_say_so(place: Place) -> None:
-    place.update(Rules.read({"lookback_days": 30}))
-
-    build = place.last_build()
-    assert build["is_full"] is True
-    assert build["reason"] == "settings have changed (lookback_days was None and is 30.0)"
-    assert set(place.changes().values()) <= {("other verdict", "everything was built anew")}
-
-
-def test_what_was_built_otherwise_since_is_built_anew(place: Place) -> None:
-    # Another setting's build that was never published.
-    build_marts(place.warehouse, Rules.read({"lookback_days": 30}))
-    build_marts(place.warehouse, RULES)
-
-    assert (
-        place.last_build()["reason"] == "since the last publication something was built otherwise, in part or by hand"
-    )
-
-
-def test_a_group_that_is_not_whole_is_noticed_and_everything_built_anew(place: Place) -> None:
-    place.deliver("touches", SECOND, [touch("t-tie", 20, "vk", visitor_id="merged-1", yandex_client_id="merged")])
-    place.update()
-    tied_by_the_other = "identifier_key = md5_number('yandex_client_id 7 default merged')"
-    place.private(f"delete from intermediate.int_identifier_groups where {tied_by_the_other}")
-    place.deliver("touches", FIRST, [*TOUCHES, touch("t-new", 20, "vk", visitor_id="merged-1", crm_client_id="1")])
-
-    place.update()
-
-    build = place.last_build()
-    assert build["reason"].startswith("what changed did not pass its tests: groups_are_whole_int_affected_ties")
-    with place.warehouse.locked("test"):
-        assert verify(place.warehouse, RULES) == []
-
-
 def test_an_identifier_of_two_groups_is_noticed_where_everything_is_built(place: Place) -> None:
-    place.deliver("touches", SECOND, [touch("t-tie", 20, "vk", visitor_id="merged-1", yandex_client_id="merged")])
-    place.update()
     test_alone = ["build", "--full-refresh", "--select", "groups_are_complete_int_identifier_groups_"]
     with place.warehouse.locked("test"):
         assert run_dbt(place.warehouse.folder, test_alone, RULES).success
@@ -402,7 +748,7 @@ def test_an_identifier_of_two_groups_is_noticed_where_everything_is_built(place:
         insert into intermediate.int_identifier_groups by name
         select * replace (3 as record_number, 2 as group_class)
         from intermediate.int_identifier_groups
-        where identifier_key = md5_number('yandex_client_id 7 default merged') limit 1
+        where identifier_key = md5_number('yandex_client_id 7 default group') limit 1
         """
     )
 
@@ -431,7 +777,7 @@ def test_the_rows_of_a_group_lie_one_after_another_in_whatever_build_they_were_w
         having count(*) <> group_size
     """
     place.update()
-    place.deliver("touches", FIRST, [*TOUCHES, touch("t-more", 9, "vk", visitor_id="s-7", crm_client_id="s-8")])
+    place.deliver("touches", THIRD, [touch("t-more", 9, "vk", visitor_id="s-7", crm_client_id="s-8")])
     place.update()
     assert place.last_build()["is_full"] is False
     assert place.private(scattered) == []
@@ -444,81 +790,8 @@ def test_the_rows_of_a_group_lie_one_after_another_in_whatever_build_they_were_w
     assert place.private(scattered) == []
 
 
-def test_what_takes_more_memory_than_usual_gets_all_that_there_is(
-    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(building, "MEMORY_PER_THREAD", 1_000)
-    place.deliver("touches", SECOND, [touch("t-more", 20, "vk", visitor_id="more")])
-
-    with caplog.at_level("INFO", "orchestration"):
-        place.update()
-
-    assert "what changed takes more memory than usual" in caplog.text
-    assert place.last_build()["is_full"] is False
-    with place.warehouse.locked("test"):
-        assert verify(place.warehouse, RULES) == []
-
-
-def test_whoever_has_very_many_rows_is_expected_to_come_again(
-    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(building, "MEMORY_PER_THREAD", 1_000)
-    place.private(
-        """
-        insert into intermediate.int_large_clients (client_id, first_contact_id, contact_count, touch_count)
-        values ('a bot', 'no contact of those that change', 10000, 100000)
-        """
-    )
-    place.deliver("touches", SECOND, [touch("t-more", 20, "vk", visitor_id="more")])
-
-    with caplog.at_level("INFO", "orchestration"):
-        place.update()
-
-    assert "what changed takes more memory than usual" not in caplog.text
-    assert place.last_build()["is_full"] is False
-
-
-def test_builds_take_the_project_as_it_was_parsed_for_all_warehouses(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    building.prepared_manifest()
-    events: list[str] = []
-    monkeypatch.setattr(building, "_log_progress", lambda event: events.append(event.info.name))
-
-    for full_refresh in (True, False):
-        place.deliver("touches", SECOND, [touch("t-more", 20, "vk", visitor_id="more")])
-        with place.warehouse.locked("test"):
-            assert build(place.warehouse, RULES, full_refresh=full_refresh).is_passed
-            place.publications.publish(RULES)
-
-    assert "LogModelResult" in events
-    assert not {"UnableToPartialParse", "PartialParsingSkipParsing", "PartialParsingEnabled"} & set(events)
-
-
-def test_a_table_that_was_dropped_is_not_made_out_of_changes(place: Place) -> None:
-    place.private("drop table marts.journal")
-    with place.warehouse.locked("test"):
-        outcome = build(place.warehouse, RULES)
-        assert not outcome.is_passed
-        assert "--full-refresh" in outcome.explain()
-        assert build(place.warehouse, RULES, full_refresh=True).is_passed
-
-
-def test_a_selection_is_built_only_where_no_full_build_is_due(place: Place) -> None:
-    with place.warehouse.locked("test"):
-        assert build(place.warehouse, RULES, select=["journal"]).is_passed
-        refused = build(place.warehouse, Rules.read({"lookback_days": 30}), select=["journal"])
-        assert not refused.is_passed
-        assert "Build everything first, not a selection: settings have changed" in refused.explain()
-        again = build(place.warehouse, RULES, select=["journal"])
-        assert "Build everything first, not a selection: since the last publication something" in again.explain()
-
-
 def test_ties_that_do_not_lie_where_they_were_found_are_taken_out_all_the_same(place: Place) -> None:
-    tied, others = ({"visitor_id": name, "yandex_client_id": name} for name in ("tied", "others"))
-    place.deliver("touches", SECOND, [touch("t-tied", 20, "vk", **tied), touch("t-others", 21, "vk", **others)])
-    place.update()
-    place.deliver("touches", FIRST, [*TOUCHES, touch("t-more", 20, "vk", **tied)])
+    place.deliver("touches", SECOND, [touch("t-more", 20, "vk", visitor_id="group", yandex_client_id="group")])
     ties = "from intermediate.int_identifier_groups order by all"
 
     def run(*models: str) -> None:
@@ -540,34 +813,6 @@ def test_ties_that_do_not_lie_where_they_were_found_are_taken_out_all_the_same(p
     assert built == place.private(ties)
 
 
-def test_who_only_lies_in_the_same_place_of_another_table_is_not_affected(place: Place) -> None:
-    places = place.private(
-        """
-        select place from intermediate.int_record_keys
-        where record_key in (md5_number('touch t-corrected-2'), md5_number('contact c-merged-1'))
-        """
-    )
-    assert places[0] == places[1]
-    place.deliver("touches", SECOND, [touch("t-more", 9, "vk", visitor_id="corrected")])
-
-    place.update()
-
-    assert place.private("from intermediate.int_affected_contacts") == [{"contact_id": "c-corrected"}]
-    assert place.last_build()["is_full"] is False
-
-
-def test_after_a_selection_everything_is_built_anew(place: Place) -> None:
-    """What one model takes out of a table, and what it puts in, may be of different builds: that need not fit together."""
-    with place.warehouse.locked("test"):
-        assert build(place.warehouse, RULES, select=["int_identifier_groups"]).is_passed
-
-    place.deliver("touches", SECOND, [])
-    place.update()
-
-    assert place.last_build()["is_full"] is True
-    assert place.last_build()["reason"].endswith("built otherwise, in part or by hand")
-
-
 def test_verification_finds_all_differences_planted_by_hand(place: Place) -> None:
     place.private("update marts.journal set call_page = 'elsewhere' where contact_id = 'c-late'")
     place.private("delete from marts.client_card where first_contact_id = 'c-late'")
@@ -578,15 +823,15 @@ def test_verification_finds_all_differences_planted_by_hand(place: Place) -> Non
         connection.execute("update journal set icon = 'multichannel' where contact_id = 'c-late'")
 
     with place.warehouse.locked("test"):
-        differences = verify(place.warehouse, RULES)
+        found = verify(place.warehouse, RULES)
 
-    assert {difference.table: difference.missing_count + difference.unexpected_count for difference in differences} == {
+    assert {difference.table: difference.missing_count + difference.unexpected_count for difference in found} == {
         "marts.journal": 2,
         "marts.client_card": 1,
         "marts.client_history": 1,
         "the published journal": 2,
     }
-    assert all("c-late" in str(difference) for difference in differences)
+    assert all("c-late" in str(difference) for difference in found)
     assert not (place.warehouse.folder / "verification").exists()
 
 
