@@ -1,4 +1,4 @@
-"""Runs histories through a warehouse, and compares its marts after every build.
+"""Runs histories through a warehouse, and compares its marts after its builds.
 
 They must equal a full rebuild of the same raw tables, the reference's marts, and, once published, what readers get.
 """
@@ -12,7 +12,7 @@ import shutil
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -153,9 +153,12 @@ class HistoryRun:
         self.accepted_parts: dict[Folder, dict[str, tuple[PlacedRow, ...]]] = {}
 
     def faults(
-        self, compared_steps: Sequence[int] | None = None, comparisons: Sequence[str] = COMPARISONS
+        self, compared_steps: Mapping[str, Collection[int]] | None = None, comparisons: Sequence[str] = COMPARISONS
     ) -> list[Fault]:
-        """Runs all steps, or until every history has failed. Of each history only its first faulty step is told."""
+        """Runs all steps, or until every history has failed. Of each history only its first faulty step is told.
+
+        Comparisons are made after every step, or those named of `compared_steps`.
+        """
         found: list[Fault] = []
         namespaces = {history.namespace for history in self.histories}
         for number, step in enumerate(self.calendar.steps):
@@ -164,7 +167,7 @@ class HistoryRun:
             except Exception as error:  # whatever it is, it is the fault that is looked for
                 return [*found, Fault(number, "build", None, f"{type(error).__name__}: {error}")]
             for comparison in comparisons:
-                if compared_steps is not None and number not in compared_steps:
+                if compared_steps and number not in compared_steps.get(comparison, (number,)):
                     continue
                 try:
                     differing = by_namespace(told(self.compare(step, comparison), is_first=not found), namespaces)

@@ -120,7 +120,7 @@ class Shrinker:
             if leftover.name != "dbt":
                 shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
         run = HistoryRun(self.folder, self.calendar, histories, self.seeds)
-        return run.faults(compared_steps=[last], comparisons=[self.fault.comparison])
+        return run.faults({self.fault.comparison: [last]}, [self.fault.comparison])
 
     # What is left out
 
