@@ -31,13 +31,46 @@ from orchestration.warehouse import Warehouse
 DAYS = ["2026-03-01", "2026-03-02", "2026-03-03"]
 
 
-@pytest.fixture
-def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    landing, warehouse = tmp_path / "landing", tmp_path / "warehouse"
-    shutil.copytree(LANDING, landing)
+def use_folders(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    landing, warehouse = folder / "landing", folder / "warehouse"
     monkeypatch.setenv("LANDING_DIR", str(landing))
     monkeypatch.setenv("WAREHOUSE_DIR", str(warehouse))
     return landing, warehouse
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """The worked cases, and a warehouse that has none of them."""
+    shutil.copytree(LANDING, tmp_path / "landing")
+    return use_folders(tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def first_day(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The worked cases, of which a run has loaded the first day."""
+    folder = tmp_path_factory.mktemp("first-day")
+    shutil.copytree(LANDING, folder / "landing")
+    with pytest.MonkeyPatch.context() as patched:
+        use_folders(folder, patched)
+        assert run_days(DAYS[0], DAYS[0]).success
+    return folder
+
+
+@pytest.fixture
+def folders_with_a_day(first_day: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    shutil.copytree(first_day, tmp_path, symlinks=True, dirs_exist_ok=True)
+    return use_folders(tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def damaged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dg.ExecuteInProcessResult]:
+    """The worked cases, with touches of a day that can't be read, and what came of a run of all days."""
+    folder = tmp_path_factory.mktemp("damaged")
+    shutil.copytree(LANDING, folder / "landing")
+    damage(folder / "landing", "touches", "2026-03-02")
+    with pytest.MonkeyPatch.context() as patched:
+        use_folders(folder, patched)
+        return folder, run_days(DAYS[0], DAYS[-1])
 
 
 def damage(landing: Path, table: str, day: str) -> None:
@@ -78,12 +111,10 @@ def test_every_dbt_test_of_the_build_is_an_asset_check() -> None:
     } <= checks
 
 
-def test_a_range_with_a_damaged_day_publishes_the_others_and_fails_naming_it(folders: tuple[Path, Path]) -> None:
-    landing, warehouse = folders
-    damage(landing, "touches", "2026-03-02")
-
-    result = run_days(DAYS[0], DAYS[-1])
-
+def test_a_range_with_a_damaged_day_publishes_the_others_and_fails_naming_it(
+    damaged: tuple[Path, dg.ExecuteInProcessResult],
+) -> None:
+    folder, result = damaged
     assert not result.success
     assert materialized_days(result, "touches") == ["2026-03-01", "2026-03-03"]
     assert materialized_days(result, "contacts") == DAYS
@@ -96,7 +127,7 @@ def test_a_range_with_a_damaged_day_publishes_the_others_and_fails_naming_it(fol
     }
     assert not checks["raw/touches", "deliveries_load"].passed
     assert checks["raw/contacts", "deliveries_load"].passed
-    with duckdb.connect(str(warehouse / "marts.duckdb"), read_only=True) as published:
+    with duckdb.connect(str(folder / "warehouse/marts.duckdb"), read_only=True) as published:
         assert published.execute("select data_through::varchar from _meta").fetchall() == [("2026-03-03",)]
         assert published.execute("select count(*) from journal where contact_date = '2026-03-02'").fetchall() > [(0,)]
         failed = published.execute(
@@ -105,9 +136,8 @@ def test_a_range_with_a_damaged_day_publishes_the_others_and_fails_naming_it(fol
         assert failed == [("touches", "2026-03-02")]
 
 
-def test_days_are_loaded_once_unless_reload_is_asked_for(folders: tuple[Path, Path]) -> None:
-    _, warehouse = folders
-    assert run_days(DAYS[0], DAYS[0]).success
+def test_days_are_loaded_once_unless_reload_is_asked_for(folders_with_a_day: tuple[Path, Path]) -> None:
+    _, warehouse = folders_with_a_day
     assert run_days(DAYS[0], DAYS[0]).success
     assert run_days(DAYS[0], DAYS[0], reload=True).success
     with duckdb.connect(str(warehouse / "marts.duckdb"), read_only=True) as published:
@@ -115,8 +145,8 @@ def test_days_are_loaded_once_unless_reload_is_asked_for(folders: tuple[Path, Pa
     assert sorted(loads) == [("contacts", False), ("contacts", True), ("touches", False), ("touches", True)]
 
 
-def test_a_day_without_a_delivery_warns_and_moves_nothing(folders: tuple[Path, Path]) -> None:
-    _, warehouse = folders
+def test_a_day_without_a_delivery_warns_and_moves_nothing(folders_with_a_day: tuple[Path, Path]) -> None:
+    _, warehouse = folders_with_a_day
     result = run_days("2026-03-03", "2026-03-05")
     assert result.success
     assert materialized_days(result, "touches") == ["2026-03-03"]
@@ -131,8 +161,8 @@ def test_a_day_without_a_delivery_warns_and_moves_nothing(folders: tuple[Path, P
         assert published.execute("select data_through::varchar from _meta").fetchall() == [("2026-03-03",)]
 
 
-def test_a_day_without_costs_warns_where_costs_are_delivered(folders: tuple[Path, Path]) -> None:
-    landing, _ = folders
+def test_a_day_without_costs_warns_where_costs_are_delivered(folders_with_a_day: tuple[Path, Path]) -> None:
+    landing, _ = folders_with_a_day
     cost = "cost_date,source,medium,amount,currency\n2026-03-02,vk,cpc,100,rub\n"
     (landing / "costs/2026-03-02").mkdir(parents=True)
     (landing / "costs/2026-03-02/part-1.csv").write_text(cost)
@@ -148,9 +178,8 @@ def test_a_day_without_costs_warns_where_costs_are_delivered(folders: tuple[Path
     assert checks["costs"].metadata["days"].value == "2026-03-01"
 
 
-def test_a_failed_test_publishes_nothing(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    _, warehouse = folders
-    assert run_days(DAYS[0], DAYS[0]).success
+def test_a_failed_test_publishes_nothing(folders_with_a_day: tuple[Path, Path]) -> None:
+    _, warehouse = folders_with_a_day
     told = last_update(warehouse)
     assert told and (told.outcome, told.generation) == ("published", 1)
     private = Warehouse(warehouse)
@@ -205,14 +234,15 @@ def test_the_sensor_asks_for_a_delivery_that_held_still_for_two_looks(folders: t
     assert [request.tags[RANGE_START] for request in requests] == ["2026-02-27"]
 
 
-def test_the_sensor_leaves_loaded_and_failed_deliveries_alone_until_they_change(folders: tuple[Path, Path]) -> None:
-    landing, _ = folders
-    damage(landing, "contacts", "2026-03-02")
-    run_days(DAYS[0], DAYS[-1])
+def test_the_sensor_leaves_loaded_and_failed_deliveries_alone_until_they_change(
+    damaged: tuple[Path, dg.ExecuteInProcessResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(damaged[0], tmp_path, symlinks=True, dirs_exist_ok=True)
+    landing, _ = use_folders(tmp_path, monkeypatch)
     _, cursor = look(None)
     requests, cursor = look(cursor)
     assert requests == []
-    shutil.copy(LANDING / "contacts/2026-03-02/part-1.csv", landing / "contacts/2026-03-02/part-1.csv")
+    shutil.copy(LANDING / "touches/2026-03-02/part-1.csv", landing / "touches/2026-03-02/part-1.csv")
     _, cursor = look(cursor)
     requests, _ = look(cursor)
     assert [(request.tags[RANGE_START], request.tags[RANGE_END]) for request in requests] == [
