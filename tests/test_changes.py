@@ -524,9 +524,28 @@ def test_costs_are_taken_in_and_corrected_and_do_not_move_the_last_day(story: St
     assert story.place.private("select count(*) as row_count from raw.rejected_rows") == [{"row_count": 0}]
 
 
-def test_what_the_scenarios_came_to_is_what_a_full_rebuild_gives(story: Story) -> None:
+def test_verification_finds_nothing_but_the_differences_planted_by_hand(story: Story, tmp_path: Path) -> None:
     assert [step.ledger["is_full"] for step in story.steps.values()] == [False] * 5
-    assert differences(story.place) == []
+    place = copied(story.place.landing.parent, tmp_path)
+    place.private("update marts.journal set call_page = 'elsewhere' where contact_id = 'c-late'")
+    place.private("delete from marts.client_card where first_contact_id = 'c-late'")
+    place.private("insert into marts.client_history from marts.client_history where contact_id = 'c-late'")
+    file = place.publications.file(5)
+    os.chmod(file, 0o644)
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("update journal set icon = 'multichannel' where contact_id = 'c-late'")
+
+    with place.warehouse.locked("test"):
+        differences = verify(place.warehouse, RULES)
+
+    assert {difference.table: difference.missing_count + difference.unexpected_count for difference in differences} == {
+        "marts.journal": 2,
+        "marts.client_card": 1,
+        "marts.client_history": 1,
+        "the published journal": 2,
+    }
+    assert all("c-late" in str(difference) for difference in differences)
+    assert not (place.warehouse.folder / "verification").exists()
 
 
 # Full builds, and what asks for them
@@ -540,7 +559,8 @@ class Rebuilt:
     costs: Sequence[Mapping[str, Any]]
     without_a_table: Build
     changes_told_late: Mapping[str, tuple[str, str]]
-    is_told_by_a_full_build: bool
+    build_of_changes: Mapping[str, Any]
+    said_by_the_build_of_changes: str
     events: Mapping[str, Sequence[str]]
     reason_after_a_killed_build: str | None
     selection: Build
@@ -580,11 +600,19 @@ def rebuilt(published_day: Path, tmp_path_factory: pytest.TempPathFactory) -> Re
     seen["reason_after_a_killed_build"] = reason_for_everything(place)
     place.private("update raw.builds set outcome = 'passed' where reason = 'asked for'")
 
+    place.private(
+        """
+        insert into intermediate.int_large_clients (client_id, first_contact_id, contact_count, touch_count)
+        values ('a bot', 'no contact of those that change', 10000, 100000)
+        """
+    )
     place.deliver("touches", SECOND, [touch("t-more", 20, "vk", visitor_id="more")])
-    with pytest.MonkeyPatch.context() as patched:
+    with pytest.MonkeyPatch.context() as patched, heard() as said:
+        patched.setattr(building, "MEMORY_PER_THREAD", 1_000)
         patched.setattr(building, "_log_progress", lambda event: seen["events"]["of changes"].append(event.info.name))
         place.update()
-    seen["is_told_by_a_full_build"] = place.last_build()["is_full"]
+    seen["said_by_the_build_of_changes"] = "\n".join(said)
+    seen["build_of_changes"] = place.last_build()
     seen["changes_told_late"] = place.changes()
 
     with warehouse.locked("test"):
@@ -607,8 +635,15 @@ def test_a_full_build_that_was_cut_short_is_made_good(rebuilt: Rebuilt) -> None:
 
 
 def test_what_a_full_build_changed_is_told_though_another_one_is_published(rebuilt: Rebuilt) -> None:
-    assert not rebuilt.is_told_by_a_full_build
+    assert rebuilt.build_of_changes["is_full"] is False
     assert rebuilt.changes_told_late == {"c-late": ("other channels", "everything was built anew")}
+
+
+def test_whoever_has_very_many_rows_is_expected_to_come_again(rebuilt: Rebuilt) -> None:
+    """So a build that would have too little memory for what changed gets what the client may take."""
+    assert "were worked out anew" in rebuilt.said_by_the_build_of_changes
+    assert "what changed takes more memory than usual" not in rebuilt.said_by_the_build_of_changes
+    assert rebuilt.build_of_changes["is_full"] is False
 
 
 def test_a_table_that_was_dropped_is_not_made_out_of_changes(rebuilt: Rebuilt) -> None:
@@ -666,9 +701,7 @@ class Troubled:
 
     build_of_a_broken_group: Mapping[str, Any]
     said_of_memory: str
-    is_full_for_memory: bool
-    said_of_a_large_client: str
-    is_full_for_a_large_client: bool
+    build_short_of_memory: Mapping[str, Any]
     differences: Sequence[str]
 
 
@@ -688,20 +721,12 @@ def troubled(published_day: Path, tmp_path_factory: pytest.TempPathFactory) -> T
         place.deliver("touches", THIRD, [touch("t-more", 20, "vk", visitor_id="more")])
         with heard() as said:
             place.update()
-        seen |= {"said_of_memory": "\n".join(said), "is_full_for_memory": place.last_build()["is_full"]}
-
-        place.private(
-            """
-            insert into intermediate.int_large_clients (client_id, first_contact_id, contact_count, touch_count)
-            values ('a bot', 'no contact of those that change', 10000, 100000)
-            """
-        )
-        place.deliver("touches", THIRD, [touch("t-another", 20, "vk", visitor_id="more")])
-        with heard() as said:
-            place.update()
-        seen |= {"said_of_a_large_client": "\n".join(said), "is_full_for_a_large_client": place.last_build()["is_full"]}
-    place.private("delete from intermediate.int_large_clients where client_id = 'a bot'")
-    return Troubled(**seen, differences=differences(place))
+    return Troubled(
+        **seen,
+        said_of_memory="\n".join(said),
+        build_short_of_memory=place.last_build(),
+        differences=differences(place),
+    )
 
 
 def test_a_group_that_is_not_whole_is_noticed_and_everything_built_anew(troubled: Troubled) -> None:
@@ -713,29 +738,70 @@ def test_a_group_that_is_not_whole_is_noticed_and_everything_built_anew(troubled
 
 def test_what_takes_more_memory_than_usual_gets_all_that_there_is(troubled: Troubled) -> None:
     assert "what changed takes more memory than usual" in troubled.said_of_memory
-    assert troubled.is_full_for_memory is False
+    assert troubled.build_short_of_memory["is_full"] is False
     assert troubled.differences == []
-
-
-def test_whoever_has_very_many_rows_is_expected_to_come_again(troubled: Troubled) -> None:
-    assert "were worked out anew" in troubled.said_of_a_large_client
-    assert "what changed takes more memory than usual" not in troubled.said_of_a_large_client
-    assert troubled.is_full_for_a_large_client is False
 
 
 # What takes a warehouse of its own
 
 
-def test_costs_may_come_before_anything_else(tmp_path: Path) -> None:
-    place = Place(tmp_path)
+COUNT_OF_MANY = 40_000  # touches: enough for several pieces of a table, and for threads to share the work
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, Generation, Generation]:
+    """A warehouse that costs came to first, then all at once; what was published before and after that."""
+    place = Place(tmp_path_factory.mktemp("many"))
     place.deliver("costs", FIRST, [cost("10")])
-    assert place.update().data_through is None
+    with_costs = place.update()
     assert place.private("from staging.stg_costs") == []
-    place.deliver("touches", FIRST, TOUCHES)
+
     place.deliver("contacts", FIRST, CONTACTS)
-    generation = place.update()
-    assert (generation.data_through, generation.row_counts["journal"]) == (FIRST, len(CONTACTS))
+    place.deliver(
+        "touches",
+        FIRST,
+        TOUCHES
+        + [
+            touch(f"t-{number}", 20, "vk", visitor_id=f"v-{number % 9973}", yandex_client_id=f"y-{number % 7919}")
+            for number in range(COUNT_OF_MANY // 4)
+        ]
+        + [
+            touch(f"s-{number}", 20, "vk", visitor_id=f"s-{number}", yandex_client_id=f"s-{number}", crm_client_id=f"s-{number % 25_000}")
+            for number in range(COUNT_OF_MANY)
+        ],
+    )  # fmt: skip
+    return place, with_costs, place.update()
+
+
+def test_costs_may_come_before_anything_else(many: tuple[Place, Generation, Generation]) -> None:
+    place, with_costs, with_all = many
+    assert with_costs.data_through is None
+    assert (with_all.data_through, with_all.row_counts["journal"]) == (FIRST, len(CONTACTS))
     assert len(place.private("from staging.stg_costs")) == 1
+
+
+def test_the_rows_of_a_group_lie_one_after_another_in_whatever_build_they_were_written(
+    many: tuple[Place, Generation, Generation],
+) -> None:
+    place, _, _ = many
+    assert place.last_build()["is_full"] is False
+    scattered = """
+        select group_class, group_size, rowid - group_position as first_place
+        from intermediate.int_identifier_groups
+        group by all
+        having count(*) <> group_size
+    """
+    place.deliver("touches", SECOND, [touch("t-more", 9, "vk", visitor_id="s-7", crm_client_id="s-8")])
+    place.update()
+    assert place.last_build()["is_full"] is False
+    assert place.private(scattered) == []
+
+    with place.warehouse.locked("test"):
+        assert build(place.warehouse, RULES, full_refresh=True).is_passed
+    assert place.private("select count(*) > 122880 as is_large from intermediate.int_identifier_groups") == [
+        {"is_large": True}
+    ]
+    assert place.private(scattered) == []
 
 
 def test_an_identifier_of_two_groups_is_noticed_where_everything_is_built(place: Place) -> None:
@@ -754,40 +820,6 @@ def test_an_identifier_of_two_groups_is_noticed_where_everything_is_built(place:
 
     with place.warehouse.locked("test"):
         assert not run_dbt(place.warehouse.folder, test_alone, RULES).success
-
-
-def test_the_rows_of_a_group_lie_one_after_another_in_whatever_build_they_were_written(place: Place) -> None:
-    count = 40_000  # touches: enough for several pieces of a table, and for threads to share the work
-    place.deliver(
-        "touches",
-        SECOND,
-        [
-            touch(f"t-{number}", 20, "vk", visitor_id=f"v-{number % 9973}", yandex_client_id=f"y-{number % 7919}")
-            for number in range(count // 4)
-        ]
-        + [
-            touch(f"s-{number}", 20, "vk", visitor_id=f"s-{number}", yandex_client_id=f"s-{number}", crm_client_id=f"s-{number % 25_000}")
-            for number in range(count)
-        ],
-    )  # fmt: skip
-    scattered = """
-        select group_class, group_size, rowid - group_position as first_place
-        from intermediate.int_identifier_groups
-        group by all
-        having count(*) <> group_size
-    """
-    place.update()
-    place.deliver("touches", THIRD, [touch("t-more", 9, "vk", visitor_id="s-7", crm_client_id="s-8")])
-    place.update()
-    assert place.last_build()["is_full"] is False
-    assert place.private(scattered) == []
-
-    with place.warehouse.locked("test"):
-        assert build(place.warehouse, RULES, full_refresh=True).is_passed
-    assert place.private("select count(*) > 122880 as is_large from intermediate.int_identifier_groups") == [
-        {"is_large": True}
-    ]
-    assert place.private(scattered) == []
 
 
 def test_ties_that_do_not_lie_where_they_were_found_are_taken_out_all_the_same(place: Place) -> None:
@@ -811,28 +843,6 @@ def test_ties_that_do_not_lie_where_they_were_found_are_taken_out_all_the_same(p
     with place.warehouse.locked("test"):
         assert build(place.warehouse, RULES, full_refresh=True).is_passed
     assert built == place.private(ties)
-
-
-def test_verification_finds_all_differences_planted_by_hand(place: Place) -> None:
-    place.private("update marts.journal set call_page = 'elsewhere' where contact_id = 'c-late'")
-    place.private("delete from marts.client_card where first_contact_id = 'c-late'")
-    place.private("insert into marts.client_history from marts.client_history where contact_id = 'c-late'")
-    file = place.publications.file(1)
-    os.chmod(file, 0o644)
-    with duckdb.connect(str(file)) as connection:
-        connection.execute("update journal set icon = 'multichannel' where contact_id = 'c-late'")
-
-    with place.warehouse.locked("test"):
-        found = verify(place.warehouse, RULES)
-
-    assert {difference.table: difference.missing_count + difference.unexpected_count for difference in found} == {
-        "marts.journal": 2,
-        "marts.client_card": 1,
-        "marts.client_history": 1,
-        "the published journal": 2,
-    }
-    assert all("c-late" in str(difference) for difference in found)
-    assert not (place.warehouse.folder / "verification").exists()
 
 
 def test_there_is_nothing_to_verify_before_what_is_loaded_is_published(place: Place) -> None:
