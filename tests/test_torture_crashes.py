@@ -250,14 +250,17 @@ def test_trouble_at_every_step(clean: Clean, warm: Warm, tmp_path: Path) -> None
 
 
 @pytest.fixture(scope="module")
-def mounting() -> Iterator[Warm]:
+def mounting(warm: Warm) -> Iterator[Warm]:
     """A warm process that may mount disks, in a namespace of its own if need be."""
     for in_a_namespace in (False, True):
         prefix = NAMESPACE if in_a_namespace else ()
         probe = "d=$(mktemp -d) && mount -t tmpfs -o size=1m tmpfs $d && umount $d && rmdir $d"
         if subprocess.run([*prefix, "sh", "-c", probe], capture_output=True).returncode == 0:
-            with forks.warm(in_a_namespace) as process:
-                yield process
+            if in_a_namespace:
+                with forks.warm(in_a_namespace) as process:
+                    yield process
+            else:
+                yield warm
             return
     pytest.skip("no disks can be mounted here, neither as root nor by unshare: full and read-only disks stay untested")
 
