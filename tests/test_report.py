@@ -448,6 +448,7 @@ def test_hostile_data_is_shown_as_text_and_hostile_addresses_break_nothing(brows
             visitor.open("card", contact=f"c{number} {text}".strip())
             assert _visible(f"n {text}") in _visible(visitor.page.locator(".card").first.inner_text())
             visitor.page.locator(".hinted").first.hover()
+            visitor.page.mouse.move(0, 0)
             for more in visitor.page.get_by_text("Дополнительно").all():
                 more.click()
             tree = _visible(visitor.page.locator(".tree").inner_text())
