@@ -159,6 +159,7 @@ class ReportSettings:
 
     host: str
     port: int
+    names: tuple[str, ...]  # by which hosts browsers ask for it; none: whichever
     language: str  # where an address doesn't say another
     memory_limit: str
     mask_phones: bool
@@ -175,10 +176,25 @@ class ReportSettings:
         return cls(
             host=os.environ.get("REPORT_HOST") or "127.0.0.1",
             port=int(port),
+            names=_names(os.environ.get("REPORT_NAMES", ""), os.environ.get("REPORT_HOST") or "127.0.0.1"),
             language=language,
             memory_limit=_memory_limit(os.environ.get("REPORT_MEMORY_LIMIT") or "1GB", "REPORT_MEMORY_LIMIT"),
             mask_phones=_yes_or_no("MASK_PHONES"),
         )
+
+
+THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
+
+
+def _names(text: str, host: str) -> tuple[str, ...]:
+    """Where only this machine is listened to, and nothing else said, another name is somebody's trick to read along."""
+    names = tuple(filter(None, (name.strip().lower() for name in text.split(","))))
+    for name in names:
+        if not re.fullmatch(r"(\*\.)?[\w.-]+|[0-9a-f:]+", name):
+            raise SettingsError(
+                f"REPORT_NAMES = {text!r}: write names of hosts like report.example, with commas between."
+            )
+    return (*names, *THIS_MACHINE) if names or host in THIS_MACHINE else ()
 
 
 def _yes_or_no(name: str) -> bool:

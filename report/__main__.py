@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-from orchestration.settings import PROJECT_DIR, ReportSettings, Settings, SettingsError
+from orchestration.settings import PROJECT_DIR, THIS_MACHINE, ReportSettings, Settings, SettingsError
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-HERE = ("127.0.0.1", "localhost", "::1")
 
 
 @app.command()
@@ -28,17 +27,22 @@ def serve(
         raise SystemExit(str(error)) from None
     address = f"http://{f'[{report.host}]' if ':' in report.host else report.host}:{report.port}"
     print(f"The report on {settings.warehouse_dir / 'marts.duckdb'}: {address} (Ctrl+C stops it)", flush=True)
-    if report.host not in HERE:
+    if report.host not in THIS_MACHINE:
         print(
             f"It listens on {report.host}: whoever reaches this port sees names and phones. "
             "Put a login before it, see README.md.",
             file=sys.stderr, flush=True,
         )  # fmt: skip
     environment = os.environ | {"PYTHONPATH": str(PROJECT_DIR)}
-    options = {"server.address": report.host, "server.port": report.port}
+    options: dict[str, list[object]] = {
+        "server.address": [report.host],
+        "server.port": [report.port],
+        "server.allowedHosts": list(report.names),
+    }
+    arguments = [f"--{name}={value}" for name, values in options.items() for value in values]
     command = [sys.executable, "-m", "streamlit", "run", str(PROJECT_DIR / "report" / "server.py")]
     os.chdir(PROJECT_DIR)  # where .streamlit/config.toml is
-    os.execve(sys.executable, [*command, *(f"--{name}={value}" for name, value in options.items())], environment)
+    os.execve(sys.executable, [*command, *arguments], environment)
 
 
 app()

@@ -32,7 +32,7 @@ def some_of(options: Sequence[str]) -> Choice:
     """None chosen means all of them."""
 
     def allowed(values: Any) -> list[str]:
-        return [option for option in options if option in values]
+        return [value for value in dict.fromkeys(values or ()) if value in options]
 
     return Choice([], list, list, allowed)
 
@@ -67,7 +67,7 @@ def period(first: date, last: date, default: tuple[date, date]) -> Choice:
 
 
 class Choices:
-    """The choices of one page. Address beats what this page had before; that beats the defaults."""
+    """The choices of one page: as its address says or, for who comes back from another page by its name, as they were left."""
 
     def __init__(self, page: str, choices: dict[str, Choice], others: dict[str, str]) -> None:
         """`others` is what addresses say on every page."""
@@ -75,21 +75,23 @@ class Choices:
         self._others = others
         self._choices = choices
         kept = st.session_state.setdefault("kept_choices", {}).setdefault(page, {})
-        is_new = st.session_state.get("address") != self._address()
-        says_something = any(name in st.query_params for name in choices)
+        last = st.session_state.get("address", ("", {}))
+        is_new = last != self._address()
+        comes_back = last[0] != page and not any(name in st.query_params for name in choices)
         for name, choice in choices.items():
-            if is_new and says_something:
+            if is_new and comes_back:
+                value = kept.get(name)
+            elif is_new:
                 texts = st.query_params.get_all(name)
                 value = choice.read(texts) if texts else None
-            elif is_new:
-                value = kept.get(name)
             else:
                 value = st.session_state.get(self.key(name))
             # What was the default stays the default, as days go by.
             was_default = value is not None and value == kept.get(f"default {name}")
             value = choice.default if value is None or was_default else choice.allowed(value)
             kept[f"default {name}"] = choice.default
-            if name not in st.session_state or st.session_state[self.key(name)] != value:
+            # Only what is another, or the widget would take back what somebody is just writing.
+            if self.key(name) not in st.session_state or st.session_state[self.key(name)] != value:
                 st.session_state[self.key(name)] = value
 
     def key(self, name: str) -> str:

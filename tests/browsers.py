@@ -19,10 +19,30 @@ from processes import ENVIRONMENT, REPOSITORY
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # In a container, which has no room for its sandbox.
-OPTIONS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+OPTIONS = [
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--host-resolver-rules=MAP report.example 127.0.0.1",
+]
 START_SECONDS = 60
 PATIENCE_MILLISECONDS = 30_000
 QUIET_MILLISECONDS = 200
+# All parts of the page are of one making, and it isn't the one before.
+IS_WHOLE = """
+([after, quiet]) => {
+    const app = document.querySelector('[data-testid="stApp"]')
+    const parts = [...document.querySelectorAll('[data-testid="stBidiComponentIsolated"]')]
+        .map((part) => part.shadowRoot?.querySelector('.elements'))
+    const runs = new Set(parts.map((part) => part?.dataset.run))
+    const isWhole = app?.dataset.testScriptState === 'notRunning' && app.dataset.testConnectionState === 'CONNECTED'
+        && !document.querySelector('[data-stale="true"]') && parts.some((part) => part?.querySelector('footer'))
+        && runs.size === 1 && !runs.has(after) && !runs.has(undefined)
+    if (!isWhole) window.wholeSince = undefined
+    else window.wholeSince ??= performance.now()
+    return isWhole && performance.now() - window.wholeSince > quiet
+}
+"""
 
 
 def chromium() -> str:
@@ -124,20 +144,7 @@ class Visitor:
 
     def settle(self, after: str = "") -> "Visitor":
         """Waits until the page is whole, of one making after this one, and stays so: going elsewhere takes two makings."""
-        self.page.wait_for_function(
-            """([after, quiet]) => {
-                const app = document.querySelector('[data-testid="stApp"]')
-                const parts = [...document.querySelectorAll('[data-testid="stBidiComponentIsolated"]')]
-                const runs = new Set(parts.map((part) => part.shadowRoot?.querySelector('.elements')?.dataset.run))
-                const isWhole = app?.dataset.testScriptState === 'notRunning' && app.dataset.testConnectionState === 'CONNECTED'
-                    && !document.querySelector('[data-stale="true"]') && runs.size === 1 && !runs.has(after) && !runs.has(undefined)
-                if (!isWhole) window.wholeSince = undefined
-                else window.wholeSince ??= performance.now()
-                return isWhole && performance.now() - window.wholeSince > quiet
-            }""",
-            arg=[after, QUIET_MILLISECONDS],
-        )
-        self.page.locator("footer").wait_for()
+        self.page.wait_for_function(IS_WHOLE, arg=[after, QUIET_MILLISECONDS])
         return self
 
     @contextmanager

@@ -2,6 +2,8 @@
 
 import pytest
 
+LONGEST = ("test_torture_", "test_report.py", "test_changes.py")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--count-line", action="store_true", help="end in a line `N passed, N failed`")
@@ -10,7 +12,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest comes first, so that processors end together."""
-    items.sort(key=lambda item: not item.path.name.startswith("test_torture_"))
+    items.sort(key=lambda item: not item.path.name.startswith(LONGEST))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -324,9 +324,22 @@ def test_an_address_shows_the_same_to_somebody_else(browser: Browser, visitor: V
     assert other.rows("Journal") == shown
     assert other.page.locator("th[aria-sort]").inner_text().startswith("Phone")
     other.close()
-    # An address outlives a new language, and what is left out of it is as usual.
+    # What is left out of an address is as usual.
     visitor.open()
-    assert len(visitor.rows("Журнал")) > len(shown)
+    everything = visitor.rows("Журнал")
+    assert len(everything) > len(shown)
+    # The browser's way back undoes what was chosen; who comes back from another page finds it as it was left.
+    visitor.click(visitor.page.get_by_role("radio", name="Мультиканальные"))
+    few = visitor.rows("Журнал")
+    with visitor.answered():
+        visitor.page.go_back()
+    assert visitor.rows("Журнал") == everything
+    with visitor.answered():
+        visitor.page.go_forward()
+    assert visitor.rows("Журнал") == few
+    visitor.click(visitor.page.get_by_role("link", name="Данные"))
+    visitor.click(visitor.page.get_by_role("link", name="Журнал"))
+    assert visitor.rows("Журнал") == few and len(few) < len(everything)
 
 
 def test_old_data_and_failed_updates_are_told_on_every_page(browser: Browser, golden: Site, tmp_path: Path) -> None:
@@ -606,6 +619,22 @@ def test_pages_are_accessible(
 def _is_streamlits_own(violation: str, node: dict[str, Any]) -> bool:
     """The parts of a date in Streamlit's own field lie closer together than fingers like; the whole field opens a calendar."""
     return violation == "target-size" and "react-aria" in str(node["target"])
+
+
+def test_no_other_site_reads_along_by_another_name(browser: Browser, server: ReportServer, golden: Site) -> None:
+    """A site whose name leads to this machine is told nothing, unless the name was said to be the report's."""
+    page = browser.new_page()
+    refused: list[str] = []
+    page.on("console", lambda message: refused.append(message.text))
+    page.goto(f"http://report.example:{server.port}/")
+    page.wait_for_function("performance.now() > 2000")
+    assert any("403" in text for text in refused) and page.locator(".elements").count() == 0
+    page.close()
+    with a_report(golden.warehouse.folder, REPORT_NAMES="report.example") as named:
+        page = browser.new_page()
+        page.goto(f"http://report.example:{named.port}/")
+        page.locator("footer").wait_for()
+        page.close()
 
 
 def test_pages_work_by_keyboard(visitor: Visitor, golden: Site) -> None:

@@ -1,6 +1,8 @@
 """What the report asks of the published file: pages by key, searches, ratios, masks, a locked connection; and its words."""
 
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +14,7 @@ import duckdb
 import pytest
 from processes import Site, made_once
 
-from orchestration.settings import PROJECT_DIR
+from orchestration.settings import PROJECT_DIR, ReportSettings, SettingsError
 from report import queries
 from report.published import Generation, NothingPublishedError, Published
 from report.words import NATIVE_NAMES, Words, all_words
@@ -279,3 +281,52 @@ def test_numbers_days_and_counts_are_written_as_each_language_does() -> None:
     assert touches == ["1 касание", "2 касания", "5 касаний", "11 касаний", "21 касание", "104 касания"]
     assert [english.count("touch_count", number) for number in (1, 2)] == ["1 touch", "2 touches"]
     assert russian.duration(3_725) == "1:02:05" and russian.duration(59) == "0:59"
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REPORT_PORT", "http"), ("REPORT_PORT", "0"), ("REPORT_PORT", "65536"), ("REPORT_LANGUAGE", "de"), ("REPORT_MEMORY_LIMIT", "much"),
+        ("REPORT_MEMORY_LIMIT", "1MB"), ("MASK_PHONES", "maybe"), ("REPORT_NAMES", "https://report.example"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_means_nothing_is_told_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=f"^{name} = '{value}': "):
+        ReportSettings.read()
+
+
+def test_settings_are_what_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {
+        "REPORT_HOST": "",
+        "REPORT_PORT": "",
+        "REPORT_NAMES": "",
+        "REPORT_LANGUAGE": "",
+        "REPORT_MEMORY_LIMIT": "",
+        "MASK_PHONES": "",
+    }
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    usual = ReportSettings("127.0.0.1", 8501, ("127.0.0.1", "localhost", "::1"), "ru", "1GB", False)
+    assert ReportSettings.read() == usual
+    monkeypatch.setenv("REPORT_HOST", "0.0.0.0")
+    assert ReportSettings.read() == replace(usual, host="0.0.0.0", names=())
+    for name, value in {
+        "REPORT_NAMES": "Report.example, *.b.example",
+        "MASK_PHONES": "True",
+        "REPORT_MEMORY_LIMIT": "20%",
+    }.items():
+        monkeypatch.setenv(name, value)
+    names = ("report.example", "*.b.example", *usual.names)
+    assert ReportSettings.read() == replace(usual, host="0.0.0.0", names=names, mask_phones=True, memory_limit="20%")
+
+
+def test_a_report_that_cannot_begin_says_so_in_a_line() -> None:
+    outcome = subprocess.run(
+        [sys.executable, "-m", "report", "--port", "99999"], cwd=PROJECT_DIR, capture_output=True, text=True
+    )
+    assert outcome.returncode == 1
+    assert outcome.stderr == "REPORT_PORT = '99999': write a whole number from 1 to 65535, like 8501.\n"
