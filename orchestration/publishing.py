@@ -278,6 +278,7 @@ class Publications:
             raise PublicationError(f"Generation {to} is not kept; kept are: {kept}.")
         unfinished_pin = self.pin.with_suffix(".new")
         unfinished_pin.write_text(str(to))
+        os.chmod(unfinished_pin, 0o644)  # readers are told
         sync(unfinished_pin)
         os.replace(unfinished_pin, self.pin)
         self._show(numbers[-1])

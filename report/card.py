@@ -94,7 +94,7 @@ def _multichannel(report: Report, contact: Row, client: Row, go: Any) -> None:
         before = report.rows(queries.multichannel_before(contact["client_id"], contact["contact_number"]))[0][
             "contacts"
         ]
-        first = _part(report, "branches", client["multichannel_contact_count"], queries.CARD_CONTACTS, before)
+        first = _part(report, contact, "branches", client["multichannel_contact_count"], queries.CARD_CONTACTS, before)
     contacts = report.rows(
         queries.client_contacts(
             contact["client_id"], _span(client), report.showing, first, queries.CARD_CONTACTS, is_multichannel=True
@@ -117,7 +117,7 @@ def _multichannel(report: Report, contact: Row, client: Row, go: Any) -> None:
         )
         if contacts
         else notice(words("no_multichannel_yet")),
-        key=f"card_multichannel_{contact['contact_id']}",
+        key="card_multichannel",
         on_event=go,
     )
 
@@ -158,7 +158,11 @@ def _branch(report: Report, contact: Row, touches: list[Row], is_open: bool) -> 
         element("time", words.time(contact["contacted_at"]), datetime=contact["contacted_at"].isoformat()),
         element("span", contact["location"], class_="place"),
         element("span", contact["phone"] or words("no_phone"), class_="phone"),
-        hint(words.count("source_count", contact["channel_count"]), contact["channels"], f"channels-{identity}"),
+        hint(
+            words.count("source_count", contact["channel_count"]),
+            contact["channels"],
+            f"channels-{contact['contact_number']}",
+        ),
     )
     left_out = contact["touch_count"] - len(touches)
     return element(
@@ -237,7 +241,9 @@ def _history(report: Report, contact: Row, client: Row, go: Any) -> None:
     words = report.words
     first = 0
     if client["contact_count"] > queries.CARD_HISTORY:
-        first = _part(report, "history", client["contact_count"], queries.CARD_HISTORY, contact["contact_number"] - 1)
+        first = _part(
+            report, contact, "history", client["contact_count"], queries.CARD_HISTORY, contact["contact_number"] - 1
+        )
     rows = report.rows(
         queries.client_contacts(contact["client_id"], _span(client), report.showing, first, queries.CARD_HISTORY)
     )
@@ -283,7 +289,7 @@ def _history(report: Report, contact: Row, client: Row, go: Any) -> None:
                 filter(None, (row["highlight"], "opened" if row["contact_id"] == contact["contact_id"] else None))
             ) or None,
         ),
-        key=f"card_history_{contact['client_id']}",
+        key="card_history",
         on_event=go,
     )  # fmt: skip
     with st.container(horizontal=True, horizontal_alignment="right"):
@@ -295,13 +301,14 @@ def _span(client: Row) -> tuple[datetime, datetime]:
     return client["first_at"], client["last_at"]
 
 
-def _part(report: Report, name: str, count: int, size: int, wanted: int) -> int:
+def _part(report: Report, contact: Row, name: str, count: int, size: int, wanted: int) -> int:
     """Which piece of a long list is shown: the one with the contact asked for, until another is chosen. Gives its beginning."""
     words = report.words
     starts = list(range(0, count, size))
     key = f"card_{name}_part"
-    if st.session_state.get(f"{key}_of") != (count, wanted):
-        st.session_state[f"{key}_of"] = (count, wanted)
+    # Streamlit forgets what isn't shown for a while.
+    if key not in st.session_state or st.session_state.get(f"{key}_of") != (contact["contact_id"], count):
+        st.session_state[f"{key}_of"] = (contact["contact_id"], count)
         st.session_state[key] = min(wanted, count - 1) // size * size
 
     def span(start: int) -> str:

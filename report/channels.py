@@ -12,6 +12,8 @@ from report.parts import Column, Row, heading, notice, table
 from report.reporting import Report
 
 UNATTRIBUTED = "(unattributed)"
+# So few are all named below the chart.
+FEW_DAYS = 12
 
 
 def show(report: Report) -> None:
@@ -22,7 +24,7 @@ def show(report: Report) -> None:
         {
             **filters.shared_choices(report),
             "multichannel": yes_or_no(),
-            "model": one_of(models, "linear" if "linear" in models else models[0]),
+            "model": one_of(models, "linear"),
         },
         report.parameters(),
     )
@@ -79,9 +81,10 @@ def _share(report: Report, asked: queries.Asked) -> None:
     )
     if not rows:
         return
+    part = f"axis_{queries.part_of_time(asked)}"
     told = [
         {
-            "day": row["day"].isoformat(), "share": row["share"], words("axis_date"): words.day(row["day"]),
+            "day": row["day"].isoformat(), "share": row["share"], words(part): words.day(row["day"]),
             words("axis_share"): words.percent(row["share"]), words("column_contacts"): words.number(row["contacts"]),
         }
         for row in rows
@@ -94,10 +97,18 @@ def _share(report: Report, asked: queries.Asked) -> None:
         .mark_area(line=True, opacity=0.25, point=len(rows) < 2, interpolate="monotone")
         .encode(
             x=altair.X(
-                "day:T", title=None, axis=altair.Axis(format=days, labelOverlap=True), scale=altair.Scale(domain=span)
+                "day:T",
+                title=None,
+                # Days are days, wherever the browser is.
+                scale=altair.Scale(type="utc", domain=span),
+                axis=altair.Axis(
+                    format=days,
+                    labelOverlap=True,
+                    values=[row["day"] for row in told] if len(told) <= FEW_DAYS else altair.Undefined,
+                ),
             ),
             y=altair.Y("share:Q", title=None, axis=altair.Axis(format=".0%"), scale=altair.Scale(domain=[0, top])),
-            tooltip=[f"{words(name)}:N" for name in ("axis_date", "axis_share", "column_contacts")],
+            tooltip=[f"{words(name)}:N" for name in (part, "axis_share", "column_contacts")],
         )
         .properties(height=220)
     )

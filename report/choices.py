@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-LONGEST_ADDRESS = 2_000
+LONGEST_ADDRESS = 20_000
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,14 @@ def period(first: date, last: date, default: tuple[date, date]) -> Choice:
             days = [date.fromisoformat(text) for text in texts]
         except ValueError:
             return None
-        return tuple(days) if len(days) == 2 else None
+        return tuple(days) if len(days) in (1, 2) else None
 
     def allowed(value: Any) -> tuple[date, ...]:
         # While somebody chooses, there is only a first day.
-        days = tuple(min(max(day, first), last) for day in value or ())
-        return days if len(days) == 1 or (len(days) == 2 and days[0] <= days[1]) else default
+        days = tuple(value or ())
+        if not days or days[0] > days[-1] or days[0] > last or days[-1] < first:
+            return default
+        return tuple(min(max(day, first), last) for day in days)
 
     return Choice(default, read, lambda value: [day.isoformat() for day in value], allowed)
 

@@ -15,8 +15,9 @@ from report import queries
 from report.parts import Column, Row
 from report.reporting import Report
 
-# What a spreadsheet takes for the beginning of a formula, also behind blanks or written wide.
-FORMULA = re.compile(r"^\s*[=+\-@＝＋－＠]|^[\t\r\n]")
+# What a spreadsheet takes for the beginning of a formula, also behind blanks or written wide; and where another language's
+# spreadsheet, for which another character ends a cell, would see such a beginning.
+FORMULA = re.compile(r"(^|[;,\t\r\n])[\s\"']*[=+\-@＝＋－＠]|^[\t\r\n]")
 EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 Exported = Callable[[], tuple[Sequence[Column], Sequence[Row]]]
@@ -42,7 +43,7 @@ def as_csv(columns: Sequence[Column], rows: Sequence[Row], language: str) -> byt
     A text that begins like a formula, as phones do, begins with an apostrophe.
     """
     file = io.StringIO(newline="")
-    writer = csv.writer(file, delimiter=";" if language == "ru" else ",")
+    writer = csv.writer(file, delimiter=";" if language == "ru" else ",", quoting=csv.QUOTE_ALL)
     writer.writerow([_csv_text(column.heading, language) for column in columns])
     writer.writerows([_csv_text(value(column, row), language) for column in columns] for row in rows)
     return file.getvalue().encode("utf-8-sig")
@@ -98,4 +99,4 @@ def _csv_text(said: Any, language: str) -> str:
         return said.isoformat()
     if isinstance(said, int | float | Decimal):
         return str(said).replace(".", ",") if language == "ru" else str(said)
-    return f"'{said}" if FORMULA.search(said) else said
+    return FORMULA.sub(lambda found: f"{found[0][:-1]}'{found[0][-1]}", said)

@@ -25,7 +25,7 @@ def choose(report: Report, choices: Choices) -> None:
     words = report.words
     first, last = _bounds(report)
     st.multiselect(
-        words("widgets"), list(report.widgets), key=choices.key("widget"), placeholder=words("all_widgets"),
+        words("widgets"), list(report.widgets), key=choices.key("widget"), placeholder=words("all_widgets"), select_all=False,
         format_func=lambda widget: report.widgets.get(widget, widget),
     )  # fmt: skip
     st.date_input(

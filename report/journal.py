@@ -35,7 +35,7 @@ def show(report: Report) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="filters"):
         filters.choose(report, choices)
         st.multiselect(
-            words("types"), queries.CONTACT_TYPES, key=choices.key("type"), placeholder=words("all_types"),
+            words("types"), queries.CONTACT_TYPES, key=choices.key("type"), placeholder=words("all_types"), select_all=False,
             format_func=lambda kind: words.of("contact_type", kind) or kind,
         )  # fmt: skip
         st.text_input(
@@ -65,6 +65,10 @@ def show(report: Report) -> None:
     rows = report.rows(page.query(report.showing))
     is_more, rows = len(rows) > queries.PAGE_SIZE, rows[: queries.PAGE_SIZE]
 
+    # Which page that is was decided when the button was shown: two clicks on it are one.
+    def show_page(pages: list[tuple[Any, ...] | None]) -> None:
+        st.session_state["journal_pages"] = pages
+
     def follow(event: dict[str, Any]) -> None:
         if "contact" in event:
             report.go("card", contact=event["contact"], tab=event["tab"])
@@ -84,7 +88,8 @@ def show(report: Report) -> None:
             words("previous_page"),
             icon=":material/chevron_left:",
             disabled=len(begins) == 1,
-            on_click=lambda: begins.pop(),
+            on_click=show_page,
+            args=(begins[:-1] or [None],),
         )
         if rows:
             first = (len(begins) - 1) * queries.PAGE_SIZE + 1
@@ -94,7 +99,7 @@ def show(report: Report) -> None:
             )
         st.button(
             words("next_page"), icon=":material/chevron_right:", icon_position="right", disabled=not is_more,
-            on_click=lambda: begins.append(queries.key_of(rows[-1])),
+            on_click=show_page, args=([*begins, queries.key_of(rows[-1])] if rows else begins,),
         )  # fmt: skip
         st.space("stretch")
         exports.buttons(

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow
 
 # Of each generation that somebody still looks at; a page that began with one ends with it.
 OPEN_GENERATIONS = 2
@@ -19,11 +18,12 @@ MOVED_MEANWHILE = 3
 
 # No reader can change this file, read another one, load code or loosen any of this.
 LOCKED = {
-    "enable_external_access": False,
-    "allow_community_extensions": False,
-    "autoload_known_extensions": False,
-    "autoinstall_known_extensions": False,
-    "temp_directory": "",
+    "TimeZone": "'UTC'",
+    "temp_directory": "''",
+    "allow_community_extensions": "false",
+    "autoload_known_extensions": "false",
+    "autoinstall_known_extensions": "false",
+    "enable_external_access": "false",
 }
 
 
@@ -36,9 +36,11 @@ class Generation:
 
     def __init__(self, file: Path, threads: int, memory_limit: str) -> None:
         """Raises OSError or duckdb.Error if the file is not there, or no database."""
-        config: dict[str, Any] = LOCKED | {"threads": threads, "memory_limit": memory_limit}
-        self._connection = duckdb.connect(str(file), read_only=True, config=config)
-        self._connection.execute("set global TimeZone = 'UTC'")
+        # Of its own: what is opened by a file's name is shared with whoever opens it again, though it be another file by then.
+        self._connection = duckdb.connect(":memory:", config={"threads": threads, "memory_limit": memory_limit})
+        self._connection.execute(f"attach '{str(file).replace(chr(39), chr(39) * 2)}' as marts (read_only)")
+        for name, value in LOCKED.items():
+            self._connection.execute(f"set global {name} = {value}")
         self._connection.execute("set global lock_configuration = true")
         self._lock = threading.Lock()
         self._remembered: dict[str, list[dict[str, Any]]] = {}
@@ -66,14 +68,10 @@ class Generation:
     def time_zone(self) -> str:
         return str(self.settings["report_timezone"])
 
-    def table(self, query: str, parameters: Mapping[str, Any] | None = None) -> pyarrow.Table:
+    def rows(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """What a query gives; values come in as named parameters ($name) only. Safe from several threads."""
         with self._connection.cursor() as cursor:
-            return cursor.sql(query, params=dict(parameters or {})).to_arrow_table()
-
-    def rows(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        """The same as dictionaries, for what fits a page."""
-        with self._connection.cursor() as cursor:
+            cursor.execute("use marts")
             cursor.execute(query, dict(parameters or {}))
             names = [column[0] for column in cursor.description or ()]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

@@ -79,9 +79,12 @@ def search_conditions(search: str, showing: Showing) -> tuple[list[str], dict[st
     digits = "".join(character for character in search if character.isdecimal())
     if not search:
         return [], {}
-    looks_like_phone = digits and not any(character.isalpha() for character in search)
-    if not looks_like_phone:
-        return ["contains(lower(client_name), lower($search))"], {"search": search}
+    if not digits or any(character.isalpha() for character in search):
+        found = "contains(lower(client_name), lower($search))"
+        # A phone that is none may be shown as some words.
+        return [found if showing.mask_phones else f"({found} or contains(lower(journal.phone), lower($search)))"], {
+            "search": search
+        }
     try:
         parsed = phonenumbers.parse(search, showing.phone_region)
         whole = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
@@ -93,7 +96,14 @@ def search_conditions(search: str, showing: Showing) -> tuple[list[str], dict[st
     # Where phones are masked, nobody finds one out digit by digit.
     if showing.mask_phones:
         return ["right(journal.phone, 4) = $search"], {"search": digits if len(digits) == 4 else ""}
-    return ["contains(journal.phone, $search)"], {"search": digits}
+    # A beginning as it is dialled within the country, 8 900, is a beginning with the country's own number, +7 900.
+    within = phonenumbers.ndd_prefix_for_region(showing.phone_region, True) or ""
+    country = str(phonenumbers.country_code_for_region(showing.phone_region))
+    dialled = f"+{country}{digits.removeprefix(within)}" if within and digits.startswith(within) else None
+    said = ["contains(regexp_replace(journal.phone, '[^0-9]', '', 'g'), $search)"]
+    if dialled:
+        said.append("starts_with(journal.phone, $dialled)")
+    return [f"({' or '.join(said)})"], {"search": digits} | ({"dialled": dialled} if dialled else {})
 
 
 @dataclass(frozen=True)
@@ -286,8 +296,8 @@ BUILDS = """
 
 # Channels and chains
 SHOWN_CHANNELS = 30
-SHOWN_CHAINS = 20
-SHOWN_STEPS = 20
+SHOWN_CHAINS = 10
+SHOWN_STEPS = 15
 
 
 def participation(asked: Asked, is_multichannel: bool) -> tuple[str, dict[str, Any]]:
@@ -346,15 +356,19 @@ def performance(asked: Asked, model: str) -> tuple[str, dict[str, Any]]:
     )
 
 
-def multichannel_share(asked: Asked) -> tuple[str, dict[str, Any]]:
-    """Contacts and multichannel ones by day; by week or month where that would be too many days."""
-    said, values = asked.conditions()
+def part_of_time(asked: Asked) -> str:
+    """What shares are told by: days; weeks or months where that would be too many days."""
     days = (asked.last_day - asked.first_day).days
-    part = "day" if days <= 92 else "week" if days <= 730 else "month"
+    return "day" if days <= 92 else "week" if days <= 730 else "month"
+
+
+def multichannel_share(asked: Asked) -> tuple[str, dict[str, Any]]:
+    """Contacts and multichannel ones by the part of time; `day` is the first of it that was asked for."""
+    said, values = asked.conditions()
     return (
         f"""
         select
-            date_trunc('{part}', contact_date)::date as day, sum(contact_count)::bigint as contacts,
+            greatest(date_trunc('{part_of_time(asked)}', contact_date)::date, $first_day) as day, sum(contact_count)::bigint as contacts,
             sum(multichannel_contact_count)::bigint as multichannel, multichannel / nullif(contacts, 0) as share
         from contact_counts where {" and ".join(said)} group by day order by day
     """,

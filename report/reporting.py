@@ -1,5 +1,6 @@
 """What every page has at hand while it is made: one generation of the data, one language, and how things are shown."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,8 +32,15 @@ class Report:
 
     @cached_property
     def widgets(self) -> dict[str, str]:
-        """Names of sites by id."""
-        return {row["widget_id"]: row["widget_name"] for row in self.generation.remembered(queries.WIDGETS)}
+        """Names of sites by id; those of the same name say their ids, too."""
+        rows = self.generation.remembered(queries.WIDGETS)
+        times = Counter(row["widget_name"] for row in rows)
+        return {
+            row["widget_id"]: row["widget_name"]
+            if times[row["widget_name"]] == 1
+            else f"{row['widget_name']} ({row['widget_id']})"
+            for row in rows
+        }
 
     def rows(self, question: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
         return self.generation.rows(*question)

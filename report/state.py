@@ -27,9 +27,16 @@ def banners(report: Report) -> list[Node]:
     outcome, update = _last_outcome(report)
     if update and outcome in ("failed", "interrupted"):
         said.append(("error", words(f"{outcome}_update", time=_local(report, update.at))))
-    if Publications(Warehouse(Settings.read().warehouse_dir)).pinned() == generation.number:
+    if _pinned() == generation.number:
         said.append(("warning", words("held_back", number=generation.number)))
     return [element("p", text, class_=f"banner {kind}", role="alert") for kind, text in said]
+
+
+def _pinned() -> int | None:
+    try:
+        return Publications(Warehouse(Settings.read().warehouse_dir)).pinned()
+    except OSError:  # as older versions left it, for their own user only
+        return None
 
 
 def _last_outcome(report: Report) -> tuple[str | None, Any]:
@@ -42,7 +49,11 @@ def _last_outcome(report: Report) -> tuple[str | None, Any]:
         in_use = is_in_use(folder)
         if in_use is None:
             in_use = datetime.now(UTC) - update.at < LONGEST_UPDATE
-        return "started" if in_use else "interrupted", update
+        if in_use:
+            return "started", update
+        # It may have ended since it was read of.
+        latest = last_update(folder) or update
+        return ("interrupted" if latest == update else latest.outcome), latest
     return update.outcome, update
 
 

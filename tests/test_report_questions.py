@@ -16,7 +16,9 @@ from processes import Site, made_once
 
 from orchestration.settings import PROJECT_DIR, ReportSettings, SettingsError
 from report import queries
+from report.choices import period
 from report.published import Generation, NothingPublishedError, Published
+from report.reporting import Report
 from report.words import NATIVE_NAMES, Words, all_words
 
 SHOWING = queries.Showing("Europe/Moscow", "RU", mask_phones=False)
@@ -110,6 +112,13 @@ def test_a_phone_is_found_however_it_is_written(generation: Generation, asked: q
     ):
         assert found(written) == {phone}, written
     assert phone in found(digits[2:7])
+    for beginning in (digits[:6], f"8{digits[:6]}", f"8 ({digits[:3]}) {digits[3:6]}", f"+7 {digits[:6]}"):
+        assert phone in found(beginning), beginning
+    # What is no phone is found as it was delivered, too.
+    odd = generation.rows("select max(phone) as phone from journal where phone not like '+7%' and phone ~ '.*[0-9].*'")[
+        0
+    ]["phone"]
+    assert odd in found(odd) and odd in found("".join(filter(str.isdecimal, odd)))
     # Nobody finds out a masked number piece by piece.
     assert found(phone, MASKING) == {f"•••{phone[-4:]}"} == found(phone[-4:], MASKING)
     assert found(digits[2:7], MASKING) == found(phone[-5:], MASKING) == found(phone[-3:], MASKING) == set()
@@ -222,6 +231,59 @@ def test_several_ask_at_once_and_what_was_opened_stays_readable(site: Site, tmp_
     assert counts == [len(after.rows("from journal"))] * 10
 
 
+def test_a_file_of_the_same_name_is_another_file(site: Site, tmp_path: Path) -> None:
+    """A warehouse that was made anew while the report runs begins with generation 1 again."""
+    place = site.copy_to(tmp_path / "site")
+    published = Published(place.publications.link, threads=2, memory_limit="500MB")
+    before = published.current()
+    file = place.publications.file(1)
+    other = tmp_path / "other.duckdb"
+    with duckdb.connect(str(other)) as connection:
+        connection.execute(f"attach '{file}' as former (read_only)")
+        connection.execute(
+            "create table _meta as select * replace (date '2001-01-01' as data_through) from former._meta"
+        )
+    other.replace(file)
+    after = published.current()
+    assert after is not before and after.data_through == date(2001, 1, 1)
+    assert len(before.rows("from journal")) > 0
+
+
+def test_sites_of_the_same_name_are_told_apart(generation: Generation) -> None:
+    report = Report(generation, Words("ru"), ReportSettings.read(), 1)
+    generation._remembered[queries.WIDGETS] = [
+        {"widget_id": "w1", "widget_name": "Окна"}, {"widget_id": "w2", "widget_name": "Окна"}, {"widget_id": "w3", "widget_name": "Двери"},
+    ]  # fmt: skip
+    try:
+        assert report.widgets == {"w1": "Окна (w1)", "w2": "Окна (w2)", "w3": "Двери"}
+    finally:
+        del generation._remembered[queries.WIDGETS]
+
+
+@pytest.mark.parametrize(
+    ("texts", "chosen"),
+    [
+        (["2026-03-02", "2026-03-04"], ("2026-03-02", "2026-03-04")),
+        (["2026-03-02"], ("2026-03-02",)),
+        (["2020-01-01", "2026-03-02"], ("2026-03-01", "2026-03-02")),
+        (["2026-03-05", "2099-01-01"], ("2026-03-05", "2026-03-09")),
+        *((texts, ("2026-03-03", "2026-03-09")) for texts in (
+            ["2020-01-01", "2020-01-02"], ["2099-01-01", "2099-01-02"], ["2026-03-04", "2026-03-02"], ["2026-02-30", "2026-03-01"],
+            ["2026-03-01"] * 3, [""], ["yesterday"],
+        )),
+    ],
+)  # fmt: skip
+def test_a_period_of_an_address_is_one_that_the_data_has_or_the_usual_one(
+    texts: list[str], chosen: tuple[str, ...]
+) -> None:
+    first, last, usual = date(2026, 3, 1), date(2026, 3, 9), (date(2026, 3, 3), date(2026, 3, 9))
+    choice = period(first, last, usual)
+    value = choice.read(texts)
+    allowed = usual if value is None else choice.allowed(value)
+    assert tuple(map(str, allowed)) == chosen
+    assert choice.read(choice.write(allowed)) == allowed
+
+
 def test_without_a_published_file_there_is_a_word_for_it(tmp_path: Path) -> None:
     with pytest.raises(NothingPublishedError):
         Published(tmp_path / "marts.duckdb", threads=1, memory_limit="500MB").current()
@@ -243,6 +305,7 @@ def test_every_word_is_there_in_both_languages_and_is_said_somewhere(sources: st
         "reason": ("no_touches", "one_touch", "one_channel"),
         "action": ("click", "visit"),
         "model": [row["model"] for row in generation.rows(queries.MODELS)],
+        "axis": ("day", "week", "month"),
         "outcome": ("passed", "published", "failed", "started", "interrupted"),
         "kind": ("site", "referring_site", "tags"),
         "told_by": ("tags", "click_id", "search_engine", "social_network", "referring_site", "direct"),
