@@ -512,6 +512,8 @@ def test_the_last_generations_are_kept_and_those_that_readers_are_held_at(site: 
     assert (held.number, held.is_linked) == (newest, False)
     assert publications.numbers() == [2, *range(5, newest + 1)]
     assert (publications.current(), publications.pinned()) == (2, 2)
+    # Who reads what is published may know why it is that.
+    assert publications.pin.stat().st_mode & 0o777 == 0o644
     assert publications.resume() == newest
     publications.publish(RULES)
     assert publications.numbers() == list(range(6, newest + 2))
