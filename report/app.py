@@ -54,6 +54,10 @@ def run() -> None:
             [notice(words("nothing_published"))], "nothing", {"generation": 0, "language": language, "run": 0}
         )
         return
+    except (duckdb.Error, OSError):
+        log.exception("the published file can't be opened")
+        elements.show([notice(words("query_failed"))], "nothing", {"generation": 0, "language": language, "run": 0})
+        return
     st.session_state["run"] = st.session_state.get("run", 0) + 1
     report = Report(generation, words, settings, st.session_state["run"])
     pages = {}

@@ -14,7 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
-COPIED = ("dbt_project.yml", "profiles.yml", "pyproject.toml", "models", "macros", "seeds", "tests", "orchestration")
+COPIED = (
+    "dbt_project.yml",
+    "profiles.yml",
+    "pyproject.toml",
+    "models",
+    "macros",
+    "seeds",
+    "tests",
+    "orchestration",
+    "report",
+    ".streamlit",
+)
 # The cheapest first; a breakage that one stage catches is not shown to the next.
 FAST_TESTS = (
     ("tests/test_models.py",),
@@ -36,6 +47,9 @@ class Mutant:
 HISTORIES = (("tests/test_torture_histories.py",),)
 # The few histories that are tried here have one setting each, and no build of a part.
 TESTS_OF_CHANGES = (("tests/test_changes.py",),)
+
+# The report: what it asks, and what is seen of it in a browser.
+QUESTIONS, PAGES = (("tests/test_report_questions.py",),), (("tests/test_report.py",),)
 
 ATTRIBUTIONS = (("tests/test_attribution.py",),)
 
@@ -237,6 +251,17 @@ MUTANTS = (
     Mutant("R27", STAGING + "stg_touch_values.sql", "where is_prospect or record_number", "where record_number", ATTRIBUTIONS),
     # Counts of a build that was cut short are believed.
     Mutant("R27", CHANGES, "found | length > 0 and found[0][0] == 'passed'", "true", ATTRIBUTIONS),
+    Mutant("Report", "report/queries.py", "{sorted_by} {comparison}= $after_value", "{sorted_by} {comparison} $after_value", QUESTIONS),
+    Mutant("Report", "report/queries.py", 'return ["right(journal.phone, 4) = $search"]', 'return ["contains(journal.phone, $search)"]', QUESTIONS),
+    Mutant("Report", "report/queries.py", "return f\"if({column} is null, null, '•••' || right({column}, 4))\" if self.mask_phones else column", "return column", PAGES),
+    Mutant("Report", "report/queries.py", "sum(spend)::double / nullif(if(sum(spend) = 0, null, sum(credited_contacts)), 0)", "avg(cost_per_contact)", QUESTIONS),
+    Mutant("Report", "report/published.py", '    "enable_external_access": "false",\n', "", QUESTIONS),
+    Mutant("Report", "report/elements.js", "document.createTextNode(child)", "document.createRange().createContextualFragment(child)", PAGES),
+    Mutant("Report", "report/exports.py", """f"{found[0][:-1]}'{found[0][-1]}\"""", "found[0]", PAGES),
+    Mutant("Report", "report/state.py", "generation.data_through < due", "generation.data_through > due", PAGES),
+    Mutant("Report", "report/card.py", 'row["highlight"]', '(None if row["highlight"] else "green")', PAGES),
+    Mutant("Report", "report/card.py", '("touch_page_hash", touch["page_hash"]),', "", PAGES),
+    Mutant("Report", "report/elements.css", "--soft: color-mix(in srgb, var(--st-text-color) 72%", "--soft: color-mix(in srgb, var(--st-text-color) 40%", PAGES),
 )  # fmt: skip
 
 
