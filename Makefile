@@ -2,8 +2,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 UV_VERSION := 0.13.9
 DEMO := LANDING_DIR=$(CURDIR)/data/demo/landing WAREHOUSE_DIR=$(CURDIR)/data/demo/warehouse
-# File by file, those that take longest first.
-PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
+# File by file, those that take longest first; one more than processors, as some wait for browsers and servers.
+PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help install run dev report metrics test torture lint mutants bench-growth bench-volume bench-crowds bench-report lock clean
 .DEFAULT_GOAL := help

