@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlencode
 
-from browsers import IS_WHOLE, OPTIONS, QUIET_MILLISECONDS, ReportServer, a_report, chromium
+from browsers import IS_WHOLE, OPTIONS, QUIET_MILLISECONDS, WINDOW, ReportServer, a_report, chromium
 from playwright.async_api import Page, async_playwright
 from processes import Site
 
@@ -147,7 +147,7 @@ async def everybody_clicks(server: ReportServer, is_over: threading.Event) -> li
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium(), args=OPTIONS)
         clickers = [
-            Clicker(await (await browser.new_context()).new_page(), server, SEED * 1_000 + number)
+            Clicker(await (await browser.new_context(**WINDOW)).new_page(), server, SEED * 1_000 + number)
             for number in range(BROWSERS)
         ]
         try:
