@@ -22,6 +22,7 @@ from orchestration.publishing import MARTS, VIEWS, PublicationError, Publication
 from orchestration.settings import Rules, Settings, SettingsError
 from orchestration.space import ResourcesError, check_load, explained, explanation
 from orchestration.warehouse import Warehouse
+from sources.configuration import read_sources
 
 log = logging.getLogger("orchestration")
 
@@ -39,6 +40,7 @@ def free_pools(instance: dg.DagsterInstance) -> None:
 
 
 default_rules = Rules.read()
+sources = read_sources()
 load_days = dg.DailyPartitionsDefinition(
     start_date=str(default_rules.first_load_day), timezone=default_rules.report_timezone
 )
@@ -83,6 +85,10 @@ class LoadConfig(dg.Config):
     )
 
 
+def source_key(name: str) -> dg.AssetKey:
+    return dg.AssetKey(["sources", name])
+
+
 def raw_asset(table: str) -> dg.AssetsDefinition:
     """A raw table, loaded by day; a range of days is one step of one run."""
     key = dg.AssetKey(["raw", table])
@@ -96,6 +102,7 @@ def raw_asset(table: str) -> dg.AssetsDefinition:
                 group_name="raw",
                 kinds={"duckdb"},
                 partitions_def=load_days,
+                deps=[source_key(source.name) for source in sources.values() if table in source.tables],
             )
         ],
         check_specs=[
@@ -334,7 +341,7 @@ def published_marts(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg
     key=["published", "all_days_loaded"],
     group_name="published",
     deps=[published_marts],
-    description="The last step: fails the run when a delivery of its days could not be loaded, after the others were published.",
+    description="The last step: fails the run when a day could not be fetched or loaded, after all else was published.",
     pool=POOL,
 )
 def all_days_loaded(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
@@ -346,12 +353,31 @@ def all_days_loaded(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg
             """,
             [_launch_id(context)],
         ).fetchall()
-    if failed:
+    not_fetched = _failed_fetches(context)
+    if failed or not_fetched:
         days = sorted({str(day) for _, day, _ in failed})
-        messages = "\n".join(message for _, _, message in failed)
+        messages = [message for _, _, message in failed]
+        told = f"Not loaded, and pending until mended: {', '.join(days)}. " if days else ""
+        told += "Not all was fetched. " if not_fetched else ""
         raise dg.Failure(
-            f"Not loaded, and pending until mended: {', '.join(days)}. All else is published.\n{messages}",
+            f"{told}All else is published.\n" + "\n".join([*not_fetched, *messages]),
             metadata={"failed_days": days},
             allow_retries=False,
         )
     return dg.MaterializeResult(metadata={"failed_days": []})
+
+
+def _failed_fetches(context: dg.AssetExecutionContext) -> list[str]:
+    """What this run's sources could not fetch, as their checks say it."""
+    evaluations = [
+        entry.dagster_event.asset_check_evaluation_data
+        for entry in context.instance.all_logs(context.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+        if entry.dagster_event
+    ]
+    messages: list[str] = []
+    for evaluation in evaluations:
+        is_of_source = evaluation.asset_key.path[0] == source_key("").path[0]
+        if is_of_source and not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR:
+            value = evaluation.metadata["messages"].value
+            messages += value if isinstance(value, list) else [str(value)]
+    return list(dict.fromkeys(messages))

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import sys
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -86,6 +86,86 @@ def load(
         _print_summary(warehouse, rules, run_id)
     if problem:
         raise _Problem(problem)
+
+
+@app.command()
+def fetch(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="SOURCE", help="Names of sources.yml; by default all.")
+    ] = None,
+    from_: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day; by default what is due.")
+    ] = None,
+    to: Annotated[
+        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day; by default yesterday.")
+    ] = None,
+) -> None:
+    """Asks the sources of sources.yml for days, and writes what they answer as deliveries into the landing folder.
+
+    Without days: those of each source's reload window, and those missing since its first delivery that is there. Exit code 0
+    only if all came.
+    """
+    _say_progress()
+    if problem := _fetch(names or [], from_.date() if from_ else None, to.date() if to else None):
+        raise _Problem(problem)
+
+
+@app.command()
+def update() -> None:
+    """What is to be done once a day: fetches what is due from all sources, then loads and publishes, whatever didn't come."""
+    _say_progress()
+    problem = _fetch([], None, None)
+    try:
+        load()
+    except _Problem as error:
+        raise _Problem("\n".join(filter(None, (problem, str(error))))) from None
+    if problem:
+        raise _Problem(problem)
+
+
+def _fetch(names: list[str], first_day: date | None, last_day: date | None) -> str | None:
+    """What didn't come, if anything. One source's trouble keeps no other from being fetched."""
+    from sources.configuration import read_sources, sources_file
+    from sources.fetching import days_between, due_days
+    from sources.fetching import fetch as fetch_source
+
+    settings, rules, sources = Settings.read(), Rules.read(), read_sources()
+    if not sources:
+        raise SettingsError(f"There are no sources: name some in {sources_file()}; sources.example.yml shows how.")
+    unknown = [name for name in names if name not in sources]
+    if unknown:
+        raise SettingsError(f"{sources_file()} has no source {', '.join(unknown)}; it has {', '.join(sources)}.")
+    warehouse = Warehouse(settings.warehouse_dir)
+    problems = []
+    shown = Table("source", "data", "day", "outcome", "rows", "before", "what it said there is", title="Fetched")
+    with explained(warehouse), warehouse.locked("fetch"):
+        for source in (sources[name] for name in (names or sources)):
+            latest = rules.today() - timedelta(days=source.latest_day_offset)
+            last = min(last_day or rules.yesterday(), latest)
+            if last_day and last < last_day:
+                log.warning("%s: days up to %s are fetched, later ones aren't there yet", source.name, last)
+            first = max(first_day or last, rules.first_load_day)
+            days = days_between(first, last) if first_day or last_day else due_days(source, rules, settings.landing_dir)
+            if not days:
+                problems.append(f"{source.name}: there is no day to fetch from {first} to {last}")
+                continue
+            log.info("%s: %s days, %s to %s", source.name, len(days), days[0], days[-1])
+            told: dict[str, dict[str, int]] = {}
+            for fetched in fetch_source(source, days, rules, settings, warehouse):
+                shown.add_row(
+                    *(escape(text) for text in (fetched.source, fetched.dataset, str(fetched.day), fetched.outcome)),
+                    f"{fetched.row_count:,}",
+                    "" if fetched.former_row_count is None else f"{fetched.former_row_count:,}",
+                    escape(fetched.totals),
+                )
+                if fetched.counts and fetched.counts != told.get(fetched.dataset):
+                    told[fetched.dataset] = fetched.counts
+                    left = ", ".join(f"{count:,} {name}" for name, count in fetched.counts.items())
+                    log.info("%s, %s: not delivered: %s", fetched.source, fetched.dataset, left)
+                if fetched.problem:
+                    problems.append(fetched.problem)
+    console.print(shown)
+    return "\n".join(dict.fromkeys(problems)) or None
 
 
 def _read_variables(text: str) -> dict[str, Any]:
@@ -486,8 +566,8 @@ def main() -> None:
         app(standalone_mode=True)
     except Exception as problem:
         # A load is what runs while nobody looks.
-        if sys.argv[1:2] == ["load"]:
-            alert(f"load failed: {problem}")
+        if sys.argv[1:2] in (["load"], ["update"], ["fetch"]):
+            alert(f"{sys.argv[1]} failed: {problem}")
         if not isinstance(problem, EXPECTED):
             raise
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]Failed:[/] {escape(str(problem))}")

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -19,6 +20,7 @@ from orchestration.assets import (
     ledgers,
     published_marts,
     raw_assets,
+    sources,
 )
 from orchestration.contracts import delivered_tables
 from orchestration.landing import scan
@@ -28,6 +30,8 @@ from orchestration.settings import DAILY_HOUR, Settings
 from orchestration.space import ResourcesError
 from orchestration.verifying import verify
 from orchestration.warehouse import Warehouse, WarehouseBusyError
+from sources.assets import source_asset
+from sources.fetching import due_days
 
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
@@ -43,6 +47,13 @@ daily_update = dg.define_asset_job(
     tags=RETRY_ALL_STEPS,
     selection=dg.AssetSelection.assets(*raw_assets) | after_loading,
     description="Loads the deliveries of a day or a range of days, brings the marts up to date and publishes them.",
+)
+source_assets = [source_asset(source) for source in sources.values()]
+fetch_and_load = dg.define_asset_job(
+    "fetch_and_load",
+    tags=RETRY_ALL_STEPS,
+    selection=dg.AssetSelection.assets(*source_assets, *raw_assets) | after_loading,
+    description="Fetches days from the sources of sources.yml, then does what daily_update does.",
 )
 rebuild = dg.define_asset_job(
     "rebuild",
@@ -80,13 +91,31 @@ weekly_verification = dg.ScheduleDefinition(
     description="Every week, whether what was brought up to date day by day is what a full rebuild gives.",
 )
 
-daily_schedule = dg.build_schedule_from_partitioned_job(
-    daily_update,
-    name="daily_at_four",
-    hour_of_day=DAILY_HOUR,
-    description="Every night, the day before.",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-)
+
+def daily_schedule() -> Any:
+    told: dict[str, Any] = {"name": "daily_at_four", "default_status": dg.DefaultScheduleStatus.RUNNING}
+    if not sources:
+        return dg.build_schedule_from_partitioned_job(
+            daily_update, hour_of_day=DAILY_HOUR, description="Every night, the day before.", **told
+        )
+
+    @dg.schedule(
+        job=fetch_and_load,
+        cron_schedule=f"0 {DAILY_HOUR} * * *",
+        execution_timezone=default_rules.report_timezone,
+        description="Every night, the day before, and what sources are to be asked for again.",
+        **told,
+    )
+    def fetch_and_load_at_four(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        landing_dir = Settings.read().landing_dir
+        days = [day for source in sources.values() for day in due_days(source, default_rules, landing_dir)]
+        return dg.RunRequest(
+            run_key=str(default_rules.yesterday()),
+            run_config={"ops": {asset.op.name: {"config": {"only_due": True}} for asset in source_assets}},
+            tags={RANGE_START: str(min(days)), RANGE_END: str(default_rules.yesterday())},
+        )
+
+    return fetch_and_load_at_four
 
 
 @dg.sensor(
@@ -158,9 +187,9 @@ def notice_of_failure(context: dg.RunFailureSensorContext) -> None:
 
 
 defs = dg.Definitions(
-    assets=[*raw_assets, *ledgers, dbt_models, published_marts, all_days_loaded],
-    jobs=[daily_update, rebuild, verification],
-    schedules=[daily_schedule, weekly_verification],
+    assets=[*source_assets, *raw_assets, *ledgers, dbt_models, published_marts, all_days_loaded],
+    jobs=[daily_update, *([fetch_and_load] if sources else []), rebuild, verification],
+    schedules=[daily_schedule(), weekly_verification],
     sensors=[late_deliveries, lost_runs, notice_of_failure],
     resources={"pipeline": Pipeline()},
     executor=dg.in_process_executor,

@@ -1,0 +1,122 @@
+"""Sources as Dagster assets: one each, by day, before the raw tables that they deliver to."""
+
+import logging
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+from pydantic import Field
+
+from orchestration.assets import POOL, Pipeline, load_days, plain_failures, source_key
+from orchestration.settings import Settings
+from sources.delivering import Fetched
+from sources.fetching import due_days, fetch
+from sources.source import Source
+
+log = logging.getLogger("orchestration")
+
+
+class FetchConfig(dg.Config):
+    only_due: bool = Field(
+        default=False,
+        description="Of the run's days only those of the source's reload window, and those that it hasn't delivered.",
+    )
+
+
+def source_asset(source: Source) -> dg.AssetsDefinition:
+    """A source's deliveries by day; a range of days is one step of one run."""
+    key = source_key(source.name)
+
+    @dg.multi_asset(
+        name=f"fetch_{source.name}",
+        specs=[
+            dg.AssetSpec(
+                key,
+                description=f"Deliveries of {', '.join(sorted(source.tables))} by {source.delivered_by}, in the landing folder.",
+                group_name="sources",
+                kinds={source.kind},
+                partitions_def=load_days,
+            )
+        ],
+        check_specs=[
+            dg.AssetCheckSpec("days_are_fetched", asset=key, description="Every day that was asked for came."),
+            dg.AssetCheckSpec(
+                "totals_agree", asset=key, description="As much came as the source says there is, where it says so."
+            ),
+            dg.AssetCheckSpec(
+                "nothing_is_gone", asset=key, description="No day has less than when it was fetched before."
+            ),
+        ],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=POOL,
+    )
+    def fetch_source(context: dg.AssetExecutionContext, config: FetchConfig, pipeline: Pipeline) -> Iterator[Any]:
+        rules, settings = pipeline.resolved_rules, Settings.read()
+        days = {date.fromisoformat(day) for day in context.partition_keys}
+        if config.only_due:
+            days &= set(due_days(source, rules, settings.landing_dir))
+        results: list[Fetched] = []
+        with plain_failures(pipeline.warehouse):
+            for fetched in fetch(source, sorted(days), rules, settings, pipeline.warehouse) if days else ():
+                results.append(fetched)
+                log.info("%s, %s of %s: %s, %s rows", *_facts(fetched))
+        for day in sorted(days):
+            of_day = [fetched for fetched in results if fetched.day == day]
+            if all(fetched.outcome != "failed" for fetched in of_day):
+                yield dg.AssetMaterialization(key, partition=str(day), metadata=_metadata(of_day))
+        # The days above are recorded one by one; this only lets the steps after this one run.
+        yield dg.Output(
+            None, output_name=key.to_python_identifier(), metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
+        )
+        failed = [fetched for fetched in results if fetched.outcome == "failed"]
+        for fetched in failed:
+            log.error("%s", fetched.problem)
+        differing = [fetched for fetched in results if not fetched.totals_agree]
+        fewer = [fetched for fetched in results if fetched.has_become_less]
+        for name, found, severity in (
+            ("days_are_fetched", failed, dg.AssetCheckSeverity.ERROR),
+            ("totals_agree", differing, dg.AssetCheckSeverity.ERROR),
+            ("nothing_is_gone", fewer, dg.AssetCheckSeverity.WARN),
+        ):
+            yield dg.AssetCheckResult(
+                asset_key=key,
+                check_name=name,
+                passed=not found,
+                severity=severity,
+                metadata={
+                    "days": sorted({str(fetched.day) for fetched in found}),
+                    "messages": list(dict.fromkeys(_message(fetched) for fetched in found)),
+                },
+            )
+
+    return fetch_source
+
+
+def _facts(fetched: Fetched) -> tuple[str, str, date, str, str]:
+    return fetched.source, fetched.dataset, fetched.day, fetched.outcome, f"{fetched.row_count:,}"
+
+
+def _message(fetched: Fetched) -> str:
+    return fetched.problem or (
+        f"{fetched.source}, {fetched.dataset} of {fetched.day}: {fetched.row_count:,} rows, "
+        f"where {fetched.former_row_count or 0:,} came before"
+    )
+
+
+def _metadata(of_day: list[Fetched]) -> dict[str, Any]:
+    """Numbers and names of fields; no record, and no address, as that may hold a credential."""
+    metadata: dict[str, Any] = {}
+    for fetched in of_day:
+        name = fetched.dataset
+        metadata |= {
+            f"{name}_outcome": fetched.outcome,
+            f"{name}_rows": fetched.row_count,
+            f"{name}_rows_before": fetched.former_row_count,
+            f"{name}_totals": fetched.totals,
+            f"{name}_not_delivered": fetched.counts,
+            f"{name}_unknown_fields": list(fetched.unknown_fields),
+            f"{name}_absent_fields": list(fetched.absent_fields),
+        }
+    return metadata

@@ -1,0 +1,79 @@
+"""sources.yml: which sources there are. A kind of source is an entry of KINDS."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+from dotenv import load_dotenv
+from pydantic import ValidationError
+
+from orchestration.settings import PROJECT_DIR, SettingsError
+from sources.calltouch import Calltouch
+from sources.files import Files
+from sources.mango import Mango
+from sources.mapping import faults
+from sources.metrica import Metrica
+from sources.postgres import Postgres
+from sources.source import Source
+
+KINDS: dict[str, type[Source]] = {
+    "mango": Mango,
+    "calltouch": Calltouch,
+    "metrica": Metrica,
+    "files": Files,
+    "postgres": Postgres,
+}
+
+
+def sources_file() -> Path:
+    """By default sources.yml of the project; SOURCES_FILE says another."""
+    load_dotenv(PROJECT_DIR / ".env")
+    return PROJECT_DIR / (os.environ.get("SOURCES_FILE") or "sources.yml")
+
+
+def read_sources() -> dict[str, Source]:
+    """All sources by name; none without the file. Raises SettingsError."""
+    file = sources_file()
+    if not file.exists():
+        return {}
+    try:
+        content = yaml.safe_load(file.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{file} can't be read ({error.strerror}).") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        # What the parser shows of the file may be a credential.
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}" if mark else ""
+        raise SettingsError(f"{file} is not YAML{place}: {getattr(error, 'problem', None) or 'not UTF-8'}.") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise SettingsError(f"{file} must name sources, each with its settings below; sources.example.yml shows how.")
+    sources, problems = {}, []
+    for name, settings in content.items():
+        try:
+            sources[str(name)] = _source(str(name), settings)
+        except ValueError as problem:
+            problems.append(f"  {name}: {problem}")
+    if problems:
+        raise SettingsError(f"{file} can't be used:\n" + "\n".join(problems))
+    return sources
+
+
+def _source(name: str, settings: Any) -> Source:
+    """Raises ValueError, whose message shows no value: it may be a credential that was put into the wrong place."""
+    if not isinstance(settings, dict):
+        raise ValueError("its settings go below it, each on a line of its own")
+    kind = settings.get("kind")
+    if kind not in KINDS:
+        raise ValueError(f"`kind` is one of {', '.join(KINDS)}")
+    try:
+        source = KINDS[kind].model_validate({**settings, "name": name})
+        if isinstance(source, Files):
+            _ = source.field_mapping
+    except ValidationError as error:
+        raise ValueError(faults(error)) from None
+    except SettingsError as error:
+        raise ValueError(str(error)) from None
+    return source

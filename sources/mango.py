@@ -1,0 +1,78 @@
+"""MANGO OFFICE call tracking: calls, and the visit that each call's tags tell of."""
+
+import csv
+from collections.abc import Iterator
+from datetime import UTC, datetime, time, timedelta
+from typing import ClassVar, Literal
+from zoneinfo import ZoneInfo
+
+from orchestration.settings import PROJECT_DIR, Rules
+from sources.http_source import HttpSource
+from sources.mapping import Mapping
+from sources.records import Records, json_records, read_json_array, text
+from sources.source import Answer, Days, Part, Workshop, windows
+
+
+class Mango(HttpSource):
+    """A widget. Its calls are asked for by UTC minutes, and come as one array, newest first, without a total."""
+
+    kind: Literal["mango"]
+    widget_id: Part
+    authorization: Literal["header", "parameter"] = "header"
+    url: str = "https://widgets-api.mango-office.ru"
+    reload_days: int = 2
+
+    datasets: ClassVar = {"calls": "contacts", "call_visits": "touches"}
+    days_per_request: ClassVar = 31
+
+    @property
+    def own_account(self) -> str:
+        return self.account or self.widget_id
+
+    @property
+    def own_site(self) -> str:
+        return self.site or self.widget_id
+
+    def times_without_offset_are_in(self, rules: Rules) -> str:
+        return self.time_zone or "UTC"
+
+    def days_are_in(self, rules: Rules) -> str:
+        return rules.report_timezone
+
+    def read(self, days: Days, workshop: Workshop) -> Iterator[Answer]:
+        mappings = {dataset: Mapping.shipped(f"mango_{dataset}") for dataset in self.datasets}
+        zone = ZoneInfo(workshop.rules.report_timezone)
+        in_header = self.authorization == "header"
+        with self.client(
+            headers=(lambda token: {"Authorization": f"Bearer {token}"}) if in_header else None,
+            parameters=None if in_header else (lambda token: {"access_token": token}),
+        ) as client:
+            for window in windows(days, self.days_per_request):
+                file, relation = workshop.new_file("calls"), workshop.new_name("records")
+                client.json_file(
+                    f"/v1/calltracking/{self.widget_id}/calls",
+                    {
+                        "dateStart": _minute(datetime.combine(window[0], time(), zone)),
+                        # Whether the end belongs to what is asked for isn't known: what does not belong to the days is left.
+                        "dateEnd": _minute(datetime.combine(window[-1] + timedelta(days=1), time(), zone)),
+                    },
+                    file,
+                    kinds=[list],
+                )
+                read_json_array(workshop.connection, [file], relation)
+                records = json_records(workshop.connection, relation)
+                for dataset, mapping in mappings.items():
+                    yield Answer(dataset, mapping, _with_click_id(records), window)
+
+
+def _minute(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%MZ")
+
+
+def _with_click_id(records: Records) -> Records:
+    """With the advertising click id of the entry page: tags may be missing where it tells the channel (R11)."""
+    with open(PROJECT_DIR / "seeds/click_ids.csv", encoding="utf-8", newline="") as seed:
+        parameters = "|".join(row["parameter"] for row in csv.DictReader(seed))
+    pattern = text(f"(?i)[?&](?:{parameters})=([^&#]+)")
+    click_id = f"nullif(regexp_extract(record ->> '$.firstUrl', {pattern}, 1), '')"
+    return Records(records.relation, {**records.fields, "entryClickId": click_id}, is_json=True)

@@ -1,0 +1,407 @@
+"""Mappings: a small YAML file says which of their fields become which of our columns, and how they are written."""
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from orchestration.contracts import Column, ReadingMacros, delivered_tables
+from orchestration.settings import SettingsError
+from sources.records import Records, identifier, text
+
+PREFIXED = ("touch_id", "contact_id", "visitor_id")
+ID_OF = {"touches": "touch_id", "contacts": "contact_id", "costs": None}
+TIME_OF = {"touches": "touched_at", "contacts": "contacted_at", "costs": "cost_date"}
+FILLED_BY_SOURCE = ("widget_id", "delivered_by")
+MOST_FIELDS = 500
+UNPARSABLE = "unparsable_line"
+SHIPPED = Path(__file__).parent / "mappings"
+
+# Ways of writing a value; all others are strptime formats.
+UNIX_UNITS = {"unix_seconds": 1, "unix_milliseconds": 1000}
+ISO = "iso"
+DURATION = "duration"
+
+
+def _list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _texts(value: Any) -> Any:
+    """YAML takes `yes`, `1` and the like for other things than the text that a file has there."""
+    if isinstance(value, dict):
+        return {_plain(key): _plain(word) for key, word in value.items()}
+    if isinstance(value, list):
+        return [_plain(word) for word in value]
+    return [_plain(value)]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float) else value
+
+
+Strict = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+Words = Annotated[dict[str, str], BeforeValidator(_texts)]
+TextList = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+Alternative = str | tuple[str, ...]
+
+
+class ColumnMapping(BaseModel):
+    """Where a column comes from: the first of some fields (a list in the list: these joined), or a constant."""
+
+    model_config = Strict
+
+    from_: Annotated[tuple[Alternative, ...], BeforeValidator(_list)] = Field(default=(), alias="from")
+    join: tuple[str, ...] = ()
+    separator: str = "|"
+    constant: Annotated[str | None, BeforeValidator(_plain)] = None
+    pattern: str | None = None
+    words: Words = {}
+    otherwise: Annotated[str | None, BeforeValidator(_plain)] = None
+    format: Annotated[tuple[str, ...], BeforeValidator(_list)] = ()
+    prefix: str = ""
+    time_zone: str | None = None
+    decimal: Annotated[str, Field(pattern="^[.,]$")] | None = None
+    shift_seconds: int = 0
+
+    @model_validator(mode="after")
+    def has_one_origin(self) -> Self:
+        if sum(map(bool, (self.from_, self.join, self.constant is not None))) != 1:
+            raise ValueError("give one of `from`, `join` and `constant`")
+        if self.pattern is not None:
+            try:
+                groups = re.compile(self.pattern).groups
+            except re.error as error:
+                raise ValueError(f"`pattern` is no regular expression: {error}") from None
+            if groups != 1:
+                raise ValueError("`pattern` needs one group in parentheses: it is the value")
+        return self
+
+    @property
+    def alternatives(self) -> tuple[Alternative, ...]:
+        return (self.join,) if self.join else self.from_
+
+    @property
+    def fields(self) -> Iterable[str]:
+        for alternative in self.alternatives:
+            yield from (alternative,) if isinstance(alternative, str) else alternative
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the column holds all that the field says."""
+        changed = (self.pattern, self.prefix, self.format, self.decimal, self.otherwise, self.shift_seconds)
+        return len(self.alternatives) == 1 and not self.words and not any(changed)
+
+
+class FileFormat(BaseModel):
+    """How an export is written."""
+
+    model_config = Strict
+
+    encoding: str = "utf-8"
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    quote: Annotated[str, Field(max_length=1)] = '"'
+    skip_lines: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def is_an_encoding(self) -> Self:
+        try:
+            "".encode(self.encoding)
+        except LookupError:
+            raise ValueError("no encoding is called so; write one like utf-8 or windows-1251") from None
+        return self
+
+
+def _column(value: Any) -> Any:
+    return {"from": value} if isinstance(value, str | list) else value
+
+
+class Mapping(BaseModel):
+    """Their fields → our columns of one table."""
+
+    model_config = Strict
+
+    table: str
+    columns: dict[str, Annotated[ColumnMapping, BeforeValidator(_column)]]
+    missing: TextList = ()
+    only: dict[str, TextList] = {}
+    leave_out: dict[str, TextList] = {}
+    only_with: tuple[str, ...] = ()
+    day: Annotated[ColumnMapping, BeforeValidator(_column)] | None = None
+    file: FileFormat = FileFormat()
+
+    @model_validator(mode="after")
+    def knows_the_table(self) -> Self:
+        table = delivered_tables().get(self.table)
+        if table is None:
+            raise ValueError(f"there is no table {self.table!r}; it is one of {', '.join(delivered_tables())}")
+        unknown = [name for name in self.columns if name not in table.column_names]
+        if unknown:
+            raise ValueError(
+                f"{self.table} have no column {', '.join(unknown)}; they have {', '.join(table.column_names)}"
+            )
+        missing = [
+            column.name
+            for column in table.required_columns
+            if column.name not in self.columns and column.name not in FILLED_BY_SOURCE
+        ]
+        if missing:
+            raise ValueError(f"say where {', '.join(missing)} comes from: {self.table} can't be loaded without")
+        return self
+
+    @classmethod
+    def read(cls, file: Path) -> Self:
+        """A mapping file. Raises SettingsError."""
+        try:
+            return cls.model_validate(yaml.safe_load(file.read_text("utf-8")))
+        except OSError as error:
+            raise SettingsError(f"The mapping {file} can't be read ({error.strerror}).") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise SettingsError(f"The mapping {file} is not YAML: {error}") from None
+        except ValidationError as error:
+            raise SettingsError(f"The mapping {file} can't be used: {faults(error)}.") from None
+
+    @classmethod
+    def shipped(cls, name: str) -> Self:
+        return cls.read(SHIPPED / f"{name}.yml")
+
+    @property
+    def id_column(self) -> str | None:
+        return ID_OF.get(self.table)
+
+    @property
+    def used_fields(self) -> list[str]:
+        found = [name for column in self.columns.values() for name in column.fields]
+        found += self.day.fields if self.day else ()
+        found += [name for name in self.only_with if name not in self.columns]
+        return list(dict.fromkeys([*found, *self.only, *self.leave_out]))
+
+    @property
+    def required_fields(self) -> list[tuple[str, ...]]:
+        """Of each column that rows aren't loaded without, the fields of which one must be there."""
+        table = delivered_tables()[self.table]
+        return [
+            tuple(self.columns[column.name].fields)
+            for column in table.required_columns
+            if column.name in self.columns and self.columns[column.name].constant is None
+        ]
+
+
+def faults(error: ValidationError) -> str:
+    """What pydantic found, by place, without what stands there."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in fault['loc']) or 'it'}: {fault['msg'].removeprefix('Value error, ')}"
+        for fault in error.errors(include_input=False, include_url=False)
+    )
+
+
+class Selection:
+    """A mapping applied to records, as SQL. All comes out as text: typing is the loader's and the models'."""
+
+    def __init__(
+        self,
+        mapping: Mapping,
+        records: Records,
+        macros: Callable[[str], ReadingMacros],
+        time_zone: str,
+        day_zone: str,
+        prefix: str,
+        widget_id: str | None,
+        delivered_by: str | None,
+    ) -> None:
+        self.mapping, self.records, self.macros, self.time_zone = mapping, records, macros, time_zone
+        self.prefix = prefix
+        table = delivered_tables()[mapping.table]
+        names = [*records.fields, *(name for name in mapping.used_fields if name not in records.fields)]
+        self.absent_fields = [name for name in names if records.expression(name) is None]
+        self._places = {name: f"field_{number}" for number, name in enumerate(names) if name not in self.absent_fields}
+        self.columns = {
+            column.name: self._value_of(column, mapping.columns[column.name])
+            for column in table.columns
+            if column.name in mapping.columns
+        }
+        if "widget_id" in table.column_names:
+            told = self.columns.get("widget_id")
+            default = text(widget_id) if widget_id else None
+            self.columns["widget_id"] = (
+                f"coalesce({told}, {default})" if told and default else told or default or "null"
+            )
+        if delivered_by and "delivered_by" in table.column_names:
+            self.columns.setdefault("delivered_by", text(delivered_by))
+        self.unknown_columns = self._unknown_columns(table.column_names)
+        time = delivered_column(mapping.table, TIME_OF[mapping.table])
+        self.day = self._day_of(mapping.day or mapping.columns[time.name], time, day_zone)
+
+    def _unknown_columns(self, column_names: tuple[str, ...]) -> dict[str, str]:
+        """What the contract doesn't know, and what a column tells in another way, goes along under its own name."""
+        told = {
+            field
+            for column in self.mapping.columns.values()
+            if column.is_plain
+            for field in column.fields
+            if field in self.records.fields
+        }
+        kept = [name for name in self.records.fields if name not in told]
+        taken = {name.casefold() for name in (*column_names, "attributes")}
+        columns: dict[str, str] = {}
+        for name in kept[:MOST_FIELDS]:
+            chosen = name.strip() or "unnamed"
+            while chosen.casefold() in taken:
+                chosen = f"source_{chosen}"
+            taken.add(chosen.casefold())
+            columns[chosen] = self._places[name]
+        if len(kept) > MOST_FIELDS:
+            members = ", ".join(f"{text(name)}, {self._places[name]}" for name in kept[MOST_FIELDS:])
+            columns["more_fields"] = f"cast(json_merge_patch('{{}}', json_object({members})) as varchar)"
+        return columns
+
+    def fields(self) -> str:
+        """The first step: each field once, as text."""
+        selected = ["position", *((self.records.rank,) if self.records.rank else ())]
+        selected += [
+            f"cast({self.records.expression(name)} as varchar) as {place}" for name, place in self._places.items()
+        ]
+        return f"select {', '.join(selected)} from {self.records.relation}"
+
+    def cleaned_fields(self) -> str:
+        """The second: white space off, and what stands for no value is none."""
+        missing = ", ".join(map(text, self.mapping.missing))
+        cleaned = []
+        for place in self._places.values():
+            value = str(self.macros(self.time_zone).clean_text(place))
+            cleaned.append(
+                f"{f'case when ({value}) not in ({missing}) then {value} end' if missing else value} as {place}"
+            )
+        return ", ".join(cleaned)
+
+    def is_wanted(self) -> str:
+        """Whether a record is of the kind that the mapping takes."""
+        conditions = [
+            f"coalesce(lower({self._places[name]}) in ({', '.join(text(word.lower()) for word in words)}), false)"
+            for name, words in self.mapping.only.items()
+            if name in self._places
+        ]
+        conditions += [
+            f"coalesce(lower({self._places[name]}) not in ({', '.join(text(word.lower()) for word in words)}), true)"
+            for name, words in self.mapping.leave_out.items()
+            if name in self._places
+        ]
+        if self.mapping.only_with:
+            there = [self.columns.get(name) or self._places.get(name) or "null" for name in self.mapping.only_with]
+            conditions.append(f"coalesce({', '.join(there)}, null) is not null")
+        wanted = " and ".join(conditions) or "true"
+        # What can't be read is set aside rather than left out.
+        return f"({wanted}) or {self._places[UNPARSABLE]} is not null" if UNPARSABLE in self._places else wanted
+
+    def _origin(self, column: ColumnMapping) -> str:
+        found = []
+        for alternative in column.alternatives:
+            if isinstance(alternative, str):
+                if alternative in self._places:
+                    found.append(self._places[alternative])
+                continue
+            parts = [self._places.get(name, "null") for name in alternative]
+            joined = f" || {text(column.separator)} || ".join(f"coalesce({part}, '')" for part in parts)
+            found.append(f"case when coalesce({', '.join(parts)}) is not null then {joined} end")
+        return f"coalesce({', '.join(found)}, null)" if found else "cast(null as varchar)"
+
+    def _told(self, column: ColumnMapping) -> str:
+        if column.constant is not None:
+            return text(column.constant)
+        value = self._origin(column)
+        if column.pattern:
+            value = f"nullif(regexp_extract({value}, {text(column.pattern)}, 1), '')"
+        if column.words:
+            cases = " ".join(f"when {text(key.lower())} then {text(word)}" for key, word in column.words.items())
+            value = f"case lower({value}) {cases} else {value} end"
+        if column.otherwise is not None:
+            known = ", ".join(text(word) for word in column.words.values())
+            value = (
+                f"case when {value} in ({known}) then {value} else {text(column.otherwise)} end"
+                if known
+                else (f"coalesce({value}, {text(column.otherwise)})")
+            )
+        if column.decimal:
+            bare = f"regexp_replace({value}, '[\\s\\x{{a0}}\\x{{202f}}\\x{{2009}}₽]', '', 'g')"
+            bare = (
+                f"replace(replace({bare}, '.', ''), ',', '.')" if column.decimal == "," else f"replace({bare}, ',', '')"
+            )
+            value = f"case when regexp_full_match({bare}, '[+-]?\\d+(\\.\\d+)?') then {bare} else {value} end"
+        return value
+
+    def _value_of(self, column: Column, mapped: ColumnMapping) -> str:
+        value = self._told(mapped)
+        if column.type == "instant":
+            instant = self._instant(value, mapped)
+            if mapped.shift_seconds:
+                instant = f"({instant} + interval ({mapped.shift_seconds}) seconds)"
+            written = f"strftime(timezone('UTC', {instant}), '%Y-%m-%dT%H:%M:%S.%fZ')"
+            return f"coalesce(replace({written}, '.000000Z', 'Z'), {value})"
+        if column.type == "date" and mapped.format:
+            return f"coalesce(strftime({self._local_time(value, mapped)}, '%Y-%m-%d'), {value})"
+        if DURATION in mapped.format:
+            clock = f"regexp_full_match({value}, '(\\d+:)?\\d+:[0-5]\\d')"
+            parts = f"list_reverse(string_split({value}, ':'))"
+            seconds = f"cast({parts}[1] as bigint) + 60 * cast({parts}[2] as bigint) + 3600 * coalesce(cast({parts}[3] as bigint), 0)"
+            return f"case when {clock} then cast({seconds} as varchar) else {value} end"
+        if column.name == "google_client_id":
+            # Google's cookie puts a version and a depth before the id: GA1.2.1234567890.1600000000.
+            return f"regexp_replace({value}, '^GA\\d+\\.[\\d-]+\\.(\\d+\\.\\d+)$', '\\1')"
+        prefix = (self.prefix if column.name in PREFIXED else "") + mapped.prefix
+        if prefix:
+            return f"{text(prefix)} || {value}"
+        return value
+
+    def _instant(self, value: str, mapped: ColumnMapping) -> str:
+        """By the first format that it can be read by."""
+        macros = self.macros(mapped.time_zone or self.time_zone)
+        readings = []
+        for written in mapped.format or (ISO,):
+            if written in UNIX_UNITS:
+                # A number that is beyond all instants is none.
+                number = f"try_cast(case when regexp_full_match({value}, '\\d{{1,15}}') then {value} end as bigint)"
+                readings.append(f"make_timestamptz({number} * {10**6 // UNIX_UNITS[written]})")
+            elif written == ISO:
+                readings.append(f"({macros.instant(f'({value})')})")
+            elif "%z" in written:
+                readings.append(f"try_strptime({value}, {text(written)})")
+            else:
+                readings.append(f"({macros.local_instant(f'try_strptime({value}, {text(written)})')})")
+        return readings[0] if len(readings) == 1 else f"coalesce({', '.join(readings)})"
+
+    def _local_time(self, value: str, mapped: ColumnMapping) -> str:
+        return f"try_strptime({value}, [{', '.join(map(text, mapped.format))}])"
+
+    def _day_of(self, mapped: ColumnMapping, time: Column, day_zone: str) -> str:
+        value = self._told(mapped)
+        if time.type == "date":
+            return (
+                f"cast({self._local_time(value, mapped)} as date)"
+                if mapped.format
+                else f"({self.macros(day_zone).date(f'({value})')})"
+            )
+        return f"({self.macros(day_zone).report_date(self._instant(value, mapped))})"
+
+    def rows(self) -> str:
+        """The third: our columns, the day that a record is of, and whether it is wanted."""
+        columns = {**self.columns, **self.unknown_columns}
+        selected = ", ".join(f"cast({value} as varchar) as {identifier(name)}" for name, value in columns.items())
+        rank = f"{self.records.rank} as record_rank" if self.records.rank else "0 as record_rank"
+        # Names of ours that nobody else has in a delivery.
+        return f"""
+            with cleaned as (
+                select * replace ({self.cleaned_fields()}) from ({self.fields()})
+            )
+            select position as record_position, {rank}, {self.day} as record_day, {self.is_wanted()} as is_wanted,
+                {selected}
+            from cleaned
+        """
+
+
+def delivered_column(table: str, name: str) -> Column:
+    return next(column for column in delivered_tables()[table].columns if column.name == name)

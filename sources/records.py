@@ -1,0 +1,89 @@
+"""Records as they came: a relation of DuckDB, and how to read its fields as text."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+
+def text(value: str) -> str:
+    """A literal of SQL."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+@dataclass(frozen=True)
+class Records:
+    """`relation` has the column `position`, which counts up in the order that records came in, and what `fields` read.
+
+    `fields` are expressions for the text of each field, by the field's name. `rank`, if there is one, tells of two
+    records that are the same one which is newer: the one with more.
+    """
+
+    relation: str
+    fields: Mapping[str, str]
+    is_json: bool = False
+    rank: str | None = None
+
+    def expression(self, name: str) -> str | None:
+        """The text of a field or, in JSON, of what lies at a path such as `client.phones[0].phoneNumber`."""
+        if name in self.fields:
+            return self.fields[name]
+        if self.is_json and name.replace("[", ".").split(".")[0] in self.fields:
+            path = text("$." + name)
+            # What is no single value has none here; it is kept in the field that it is in.
+            return f"case when json_type(record, {path}) not in ('OBJECT', 'ARRAY') then record ->> {path} end"
+        return None
+
+
+def json_records(connection: duckdb.DuckDBPyConnection, relation: str) -> Records:
+    """Of a relation with `position` and `record`, a JSON document each; such that are no objects have the field `record`."""
+    found = connection.execute(
+        f"""
+        select distinct unnest(json_keys(record)) as key from {relation}
+        where json_type(record) = 'OBJECT' order by key
+        """
+    ).fetchall()
+    fields = {key: f"record ->> {text('$.' + identifier_in_path(key))}" for (key,) in found}
+    odd = connection.execute(f"select count(*) from {relation} where json_type(record) <> 'OBJECT'").fetchone()
+    if odd and odd[0]:
+        fields["record"] = "case when json_type(record) <> 'OBJECT' then cast(record as varchar) end"
+    return Records(relation, fields, is_json=True)
+
+
+def identifier_in_path(key: str) -> str:
+    return '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def table_records(relation: str, names: Sequence[str], rank: str | None = None) -> Records:
+    """Of a relation with `position` and the columns field_0, field_1, …, which are called so by who delivers them."""
+    fields: dict[str, str] = {}
+    for number, name in enumerate(names):
+        while name in fields:
+            name = f"{name} "
+        fields[name] = f"field_{number}"
+    return Records(relation, fields, rank=rank)
+
+
+def read_json_array(connection: duckdb.DuckDBPyConnection, files: list[Path], relation: str, path: str = "$") -> None:
+    """Creates `relation` (position, record) of the elements of the array that lies at a path of each file."""
+    listed = ", ".join(text(str(file)) for file in files)
+    connection.execute(
+        f"""
+        create or replace temporary table {relation} as
+        with elements as (
+            select filename, cast(json_extract(content, {text(path + "[*]")}) as json[]) as records
+            from read_text([{listed}])
+        ),
+        numbered as (
+            select filename, unnest(records) as record, generate_subscripts(records, 1) as place
+            from elements
+        )
+        select row_number() over (order by list_position([{listed}], filename), place) as position, record
+        from numbered
+        """
+    )

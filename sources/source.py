@@ -1,0 +1,153 @@
+"""What every source has: its settings in sources.yml, and answers that become deliveries."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Annotated, ClassVar
+from zoneinfo import ZoneInfo
+
+import duckdb
+from dotenv import load_dotenv
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from orchestration.settings import PROJECT_DIR, Rules
+from sources.mapping import Mapping as FieldMapping
+from sources.records import Records
+
+Days = tuple[date, ...]
+VariableName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Part = Annotated[str, Field(pattern=r"^[^:/\s]+$")]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class SourceError(Exception):
+    """A source that couldn't be fetched; the message says which, why and what to do, and holds no credential."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a source answered for some days about one dataset.
+
+    `total` is what the source itself said it would give, `received` what came, in `unit`s; no total if it said none. What
+    differs from a total whose meaning isn't sure is delivered all the same.
+    """
+
+    dataset: str
+    mapping: FieldMapping
+    records: Records
+    days: Days
+    total: int | None = None
+    received: int = 0
+    unit: str = "records"
+    total_is_sure: bool = True
+
+
+@dataclass
+class Workshop:
+    """Where a fetch works: a folder of its own and a DuckDB in memory."""
+
+    folder: Path
+    connection: duckdb.DuckDBPyConnection
+    rules: Rules
+    numbers: dict[str, int] = field(default_factory=dict)
+
+    def new_name(self, kind: str) -> str:
+        """A name for another table or file, which nothing has yet."""
+        self.numbers[kind] = self.numbers.get(kind, 0) + 1
+        return f"{kind}_{self.numbers[kind]}"
+
+    def new_file(self, kind: str) -> Path:
+        return self.folder / self.new_name(kind)
+
+
+class Source(BaseModel):
+    """An entry of sources.yml. What it says is never shown where it is wrong: it may be a credential by mistake."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    kind: str
+    name: Name
+    account: Part | None = None
+    site: Text | None = None
+    time_zone: str | None = None
+    reload_days: Annotated[int, Field(ge=1, le=366)] = 1
+    deliver_despite_difference: bool = False
+
+    datasets: ClassVar[Mapping[str, str]] = {}
+    """The table that each dataset is delivered to."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def is_a_time_zone(cls, name: str | None) -> str | None:
+        try:
+            return name and ZoneInfo(name).key
+        except (OSError, ValueError, LookupError):
+            raise ValueError("no time zone is called so; write one like Europe/Moscow") from None
+
+    @property
+    def delivered_datasets(self) -> Mapping[str, str]:
+        return self.datasets
+
+    @property
+    def tables(self) -> frozenset[str]:
+        return frozenset(self.delivered_datasets.values())
+
+    @property
+    def own_account(self) -> str:
+        """What tells this account from the others of its kind."""
+        return self.account or self.name
+
+    @property
+    def delivered_by(self) -> str:
+        """What ids and cookies are prefixed by (R3)."""
+        return f"{self.kind}:{self.own_account}"
+
+    @property
+    def own_site(self) -> str:
+        """The widget that touches and contacts are of, where nothing else says so."""
+        return self.site or self.own_account
+
+    @property
+    def keeps_ids(self) -> bool:
+        """Whether ids and cookies are unique over all sources as they are."""
+        return False
+
+    def times_without_offset_are_in(self, rules: Rules) -> str:
+        return self.time_zone or rules.report_timezone
+
+    def days_are_in(self, rules: Rules) -> str:
+        """The zone whose days the source is asked for."""
+        return self.times_without_offset_are_in(rules)
+
+    @property
+    def latest_day_offset(self) -> int:
+        """How many days ago the latest day is that can be asked for."""
+        return 0
+
+    def read(self, days: Days, workshop: Workshop) -> Iterator[Answer]:
+        """Answers for days that follow one another. Raises SourceError."""
+        raise NotImplementedError
+
+
+def environment_value(variable: str, setting: str) -> str:
+    """A credential. Raises SourceError if it isn't set."""
+    load_dotenv(PROJECT_DIR / ".env")
+    value = os.environ.get(variable, "").strip()
+    if not value:
+        raise SourceError(f"{variable} isn't set in the environment, and `{setting}` says that the credential is there")
+    return value
+
+
+def windows(days: Days, size: int) -> Iterator[Days]:
+    """Days, in groups of at most `size` that follow one another without a gap."""
+    group: list[date] = []
+    for day in sorted(set(days)):
+        if group and (len(group) == size or (day - group[-1]).days != 1):
+            yield tuple(group)
+            group = []
+        group.append(day)
+    if group:
+        yield tuple(group)
