@@ -23,6 +23,7 @@ from orchestration.settings import Rules, Settings, SettingsError
 from orchestration.space import ResourcesError, check_load, explained, explanation
 from orchestration.warehouse import Warehouse
 from sources.configuration import read_sources
+from sources.delivering import shortened
 
 log = logging.getLogger("orchestration")
 
@@ -162,13 +163,13 @@ def raw_asset(table: str) -> dg.AssetsDefinition:
         is_expected = not delivered_tables()[table].is_optional or (settings.landing_dir / table).exists()
         absent = [str(day) for day in days if day not in found and is_expected]
         if absent:
-            log.warning("no delivery of %s for %s: nothing is loaded for these days", table, _shortened(absent))
+            log.warning("no delivery of %s for %s: nothing is loaded for these days", table, shortened(absent))
         yield dg.AssetCheckResult(
             asset_key=key,
             check_name="days_are_delivered",
             passed=not absent,
             severity=dg.AssetCheckSeverity.WARN,
-            metadata={"days_without_delivery": len(absent), "days": _shortened(absent)},
+            metadata={"days_without_delivery": len(absent), "days": shortened(absent)},
         )
 
     return load
@@ -177,10 +178,6 @@ def raw_asset(table: str) -> dg.AssetsDefinition:
 def _launch_id(context: dg.AssetExecutionContext) -> str:
     """The run, or the backfill that it is a part of: Dagster splits one that spans partitioned and other assets."""
     return context.run.tags.get("dagster/backfill", context.run.run_id)
-
-
-def _shortened(days: list[str]) -> str:
-    return ", ".join(days) if len(days) <= 10 else f"{', '.join(days[:5])}, … {days[-1]} ({len(days):,} days)"
 
 
 def _describe(load: Load) -> str:

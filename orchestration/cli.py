@@ -126,6 +126,7 @@ def update() -> None:
 def _fetch(names: list[str], first_day: date | None, last_day: date | None) -> str | None:
     """What didn't come, if anything. One source's trouble keeps no other from being fetched."""
     from sources.configuration import read_sources, sources_file
+    from sources.delivering import Fetched, explained_problems
     from sources.fetching import days_between, due_days
     from sources.fetching import fetch as fetch_source
 
@@ -136,7 +137,8 @@ def _fetch(names: list[str], first_day: date | None, last_day: date | None) -> s
     if unknown:
         raise SettingsError(f"{sources_file()} has no source {', '.join(unknown)}; it has {', '.join(sources)}.")
     warehouse = Warehouse(settings.warehouse_dir)
-    problems = []
+    problems: list[str] = []
+    results: list[Fetched] = []
     shown = Table("source", "data", "day", "outcome", "rows", "before", "what it said there is", title="Fetched")
     with explained(warehouse), warehouse.locked("fetch"):
         for source in (sources[name] for name in (names or sources)):
@@ -162,10 +164,9 @@ def _fetch(names: list[str], first_day: date | None, last_day: date | None) -> s
                     told[fetched.dataset] = fetched.counts
                     left = ", ".join(f"{count:,} {name}" for name, count in fetched.counts.items())
                     log.info("%s, %s: not delivered: %s", fetched.source, fetched.dataset, left)
-                if fetched.problem:
-                    problems.append(fetched.problem)
+                results.append(fetched)
     console.print(shown)
-    return "\n".join(dict.fromkeys(problems)) or None
+    return "\n".join([*problems, *explained_problems(results)]) or None
 
 
 def _read_variables(text: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from orchestration.assets import POOL, Pipeline, load_days, plain_failures, source_key
 from orchestration.settings import Settings
-from sources.delivering import Fetched
+from sources.delivering import Fetched, explained_problems
 from sources.fetching import due_days, fetch
 from sources.source import Source
 
@@ -71,14 +71,14 @@ def source_asset(source: Source) -> dg.AssetsDefinition:
             None, output_name=key.to_python_identifier(), metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
         )
         failed = [fetched for fetched in results if fetched.outcome == "failed"]
-        for fetched in failed:
-            log.error("%s", fetched.problem)
+        for message in explained_problems(results):
+            log.error("%s", message)
         differing = [fetched for fetched in results if not fetched.totals_agree]
         fewer = [fetched for fetched in results if fetched.has_become_less]
-        for name, found, severity in (
-            ("days_are_fetched", failed, dg.AssetCheckSeverity.ERROR),
-            ("totals_agree", differing, dg.AssetCheckSeverity.ERROR),
-            ("nothing_is_gone", fewer, dg.AssetCheckSeverity.WARN),
+        for name, found, messages, severity in (
+            ("days_are_fetched", failed, explained_problems(failed), dg.AssetCheckSeverity.ERROR),
+            ("totals_agree", differing, explained_problems(differing), dg.AssetCheckSeverity.ERROR),
+            ("nothing_is_gone", fewer, [_became_less(fetched) for fetched in fewer], dg.AssetCheckSeverity.WARN),
         ):
             yield dg.AssetCheckResult(
                 asset_key=key,
@@ -87,7 +87,7 @@ def source_asset(source: Source) -> dg.AssetsDefinition:
                 severity=severity,
                 metadata={
                     "days": sorted({str(fetched.day) for fetched in found}),
-                    "messages": list(dict.fromkeys(_message(fetched) for fetched in found)),
+                    "messages": messages,
                 },
             )
 
@@ -98,8 +98,8 @@ def _facts(fetched: Fetched) -> tuple[str, str, date, str, str]:
     return fetched.source, fetched.dataset, fetched.day, fetched.outcome, f"{fetched.row_count:,}"
 
 
-def _message(fetched: Fetched) -> str:
-    return fetched.problem or (
+def _became_less(fetched: Fetched) -> str:
+    return (
         f"{fetched.source}, {fetched.dataset} of {fetched.day}: {fetched.row_count:,} rows, "
         f"where {fetched.former_row_count or 0:,} came before"
     )

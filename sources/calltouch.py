@@ -10,7 +10,7 @@ from pydantic import Field
 from sources.http_client import HttpClient
 from sources.http_source import HttpSource
 from sources.mapping import Mapping
-from sources.records import json_records, read_json_array
+from sources.records import json_records, read_json_array, text
 from sources.source import Answer, Days, Part, Workshop
 
 CALLS, VISITS, FORMS = "calls", "visits", "forms"
@@ -42,48 +42,73 @@ class Calltouch(HttpSource):
         with self.client(parameters=lambda token: {"clientApiId": token}) as client:
             for day in days:
                 calls, total, received = self._calls(client, day, workshop)
-                records = json_records(connection, calls)
-                yield Answer(CALLS, Mapping.shipped("calltouch_calls"), records, (day,), total, received)
-                visits = workshop.new_name("records")
-                # A visit without a cookie of its own is of whoever called. What the call says beside is the call's.
-                connection.execute(
-                    f"""
-                    create temporary table {visits} as
-                    with calls as (
-                        select position as call_position, record as call,
-                            cast(json_extract(record, '$.mapVisits[*]') as json[]) as visits
-                        from {calls}
-                    ),
-                    visits as (
-                        select call_position, call, unnest(visits) as visit, generate_subscripts(visits, 1) as place
-                        from calls
-                    )
-                    select
-                        row_number() over (order by call_position, place) as position,
-                        case when json_type(visit) = 'OBJECT' then json_merge_patch(visit, json_object('call', json_object(
-                            'callId', call -> '$.callId', 'date', call -> '$.date', 'ctClientId', call -> '$.ctClientId',
-                            'clientId', call -> '$.clientId', 'yaClientId', call -> '$.yaClientId'
-                        ))) else visit end as record
-                    from visits
-                    """
-                )
                 yield Answer(
-                    VISITS,
-                    Mapping.shipped("calltouch_visits"),
-                    json_records(connection, visits),
-                    (day,),
-                    total,
-                    received,
+                    CALLS, Mapping.shipped("calltouch_calls"), json_records(connection, calls), (day,), total, received
                 )
-                forms, file = workshop.new_name("records"), workshop.new_file("forms")
-                client.json_file(
-                    f"/calls-service/RestAPI/{self.site_id}/requests",
-                    {"dateFrom": day.strftime("%m/%d/%Y"), "dateTo": day.strftime("%m/%d/%Y")},
-                    file,
-                    kinds=[list],
-                )
-                read_json_array(connection, [file], forms)
+                forms = self._forms(client, day, workshop)
                 yield Answer(FORMS, Mapping.shipped("calltouch_forms"), json_records(connection, forms), (day,))
+                visits = json_records(connection, self._visits(calls, forms, workshop))
+                # Visits are as many as calls and forms tell of: where calls are missing, visits are.
+                yield Answer(VISITS, Mapping.shipped("calltouch_visits"), visits, (day,), total, received, unit="calls")
+
+    def _visits(self, calls: str, forms: str, workshop: Workshop) -> str:
+        """A relation of the visits that calls and forms tell of, each with what tells whose it is."""
+        relation = workshop.new_name("records")
+        # A visit without a cookie of its own is of whoever made contact.
+        ids = {"ctClientId": ["ctClientId"], "yaClientId": ["yaClientId"], "guaClientId": ["guaClientId", "clientId"]}
+        told = ", ".join(
+            f"{text(name)}, coalesce({', '.join(f'contact -> {text(path + field)}' for path in ('$.', '$.session.') for field in fields)})"
+            for name, fields in ids.items()
+        )
+        workshop.connection.execute(
+            f"""
+            create temporary table {relation} as
+            with contacts as (
+                select 1 as kind, position as contact_position, record as contact from {calls}
+                union all
+                select 2 as kind, position as contact_position, record as contact from {forms}
+            ),
+            maps as (
+                select kind, contact_position, contact, cast(json_extract(contact, '$.mapVisits[*]') as json[]) as visits
+                from contacts
+            ),
+            visits as (
+                select kind, contact_position, contact, unnest(visits) as visit, generate_subscripts(visits, 1) as place
+                from maps
+            )
+            select
+                row_number() over (order by kind, contact_position, place) as position,
+                case
+                    when json_type(visit) = 'OBJECT'
+                        then json_merge_patch(visit, json_object('contact', json_object(
+                            'date', contact -> '$.date', 'callId', contact -> '$.callId',
+                            'requestId', contact -> '$.requestId', {told}
+                        )))
+                    else visit
+                end as record
+            from visits
+            """
+        )
+        return relation
+
+    def _forms(self, client: HttpClient, day: date, workshop: Workshop) -> str:
+        """A relation of a day's forms."""
+        relation, file = workshop.new_name("records"), workshop.new_file("forms")
+        client.json_file(
+            "/calls-service/RestAPI/requests",
+            {
+                "siteId": self.site_id,
+                "dateFrom": day.strftime("%m/%d/%Y"),
+                "dateTo": day.strftime("%m/%d/%Y"),
+                "withMapVisits": "true",
+            },
+            file,
+            kinds=[list],
+        )
+        read_json_array(workshop.connection, [file], relation)
+        # The credential is the account's, which may have more sites.
+        workshop.connection.execute(f"delete from {relation} where record ->> '$.siteId' <> {text(self.site_id)}")
+        return relation
 
     def _calls(self, client: HttpClient, day: date, workshop: Workshop) -> tuple[str, int, int]:
         """A relation of a day's calls, how many it says there are, and how many came.

@@ -1,7 +1,7 @@
 """From answers to deliveries: rows by our columns, a file per dataset and day in the landing folder, complete or absent."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -45,12 +45,26 @@ class Fetched:
     @property
     def problem(self) -> str | None:
         """What a user must act on, if anything."""
-        what = f"{self.source}, {self.dataset} of {self.day}"
         if self.outcome == "failed":
-            return f"{what}: {self.message}"
-        if not self.totals_agree:
-            return f"{what} is delivered, but {self.totals} came"
-        return None
+            return self.message
+        return None if self.totals_agree else f"is delivered, but {self.totals} came"
+
+
+def explained_problems(results: Iterable[Fetched]) -> list[str]:
+    """What a user must act on: each problem once, with all that it is about."""
+    found: dict[tuple[str, str], list[Fetched]] = {}
+    for fetched in results:
+        if fetched.problem:
+            found.setdefault((fetched.source, fetched.problem), []).append(fetched)
+    return [
+        f"{source}, {', '.join(dict.fromkeys(fetched.dataset for fetched in about))} of "
+        f"{shortened(sorted({str(fetched.day) for fetched in about}))}: {problem}"
+        for (source, problem), about in found.items()
+    ]
+
+
+def shortened(days: list[str]) -> str:
+    return ", ".join(days) if len(days) <= 10 else f"{', '.join(days[:5])}, … {days[-1]} ({len(days):,} days)"
 
 
 def delivery_file(landing_dir: Path, source: str, dataset: str, table: str, day: date) -> Path:

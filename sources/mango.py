@@ -12,6 +12,8 @@ from sources.mapping import Mapping
 from sources.records import Records, json_records, read_json_array, text
 from sources.source import Answer, Days, Part, Workshop, windows
 
+CALLS, CALL_VISITS = "calls", "call_visits"
+
 
 class Mango(HttpSource):
     """A widget. Its calls are asked for by UTC minutes, and come as one array, newest first, without a total."""
@@ -22,7 +24,7 @@ class Mango(HttpSource):
     url: str = "https://widgets-api.mango-office.ru"
     reload_days: int = 2
 
-    datasets: ClassVar = {"calls": "contacts", "call_visits": "touches"}
+    datasets: ClassVar = {CALLS: "contacts", CALL_VISITS: "touches"}
     days_per_request: ClassVar = 31
 
     @property
@@ -40,7 +42,6 @@ class Mango(HttpSource):
         return rules.report_timezone
 
     def read(self, days: Days, workshop: Workshop) -> Iterator[Answer]:
-        mappings = {dataset: Mapping.shipped(f"mango_{dataset}") for dataset in self.datasets}
         zone = ZoneInfo(workshop.rules.report_timezone)
         in_header = self.authorization == "header"
         with self.client(
@@ -61,8 +62,8 @@ class Mango(HttpSource):
                 )
                 read_json_array(workshop.connection, [file], relation)
                 records = json_records(workshop.connection, relation)
-                for dataset, mapping in mappings.items():
-                    yield Answer(dataset, mapping, _with_click_id(records), window)
+                yield Answer(CALLS, Mapping.shipped("mango_calls"), records, window)
+                yield Answer(CALL_VISITS, Mapping.shipped("mango_call_visits"), _with_click_id(records), window)
 
 
 def _minute(moment: datetime) -> str:

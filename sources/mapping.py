@@ -129,6 +129,8 @@ class Mapping(BaseModel):
     table: str
     columns: dict[str, Annotated[ColumnMapping, BeforeValidator(_column)]]
     missing: TextList = ()
+    told_elsewhere: TextList = ()
+    """Fields that aren't kept, as another delivery of the same source holds what they say."""
     only: dict[str, TextList] = {}
     leave_out: dict[str, TextList] = {}
     only_with: tuple[str, ...] = ()
@@ -162,7 +164,7 @@ class Mapping(BaseModel):
         except OSError as error:
             raise SettingsError(f"The mapping {file} can't be read ({error.strerror}).") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise SettingsError(f"The mapping {file} is not YAML: {error}") from None
+            raise SettingsError(f"The mapping {file} is not YAML: {' '.join(str(error).split())}.") from None
         except ValidationError as error:
             raise SettingsError(f"The mapping {file} can't be used: {faults(error)}.") from None
 
@@ -246,7 +248,7 @@ class Selection:
             for field in column.fields
             if field in self.records.fields
         }
-        kept = [name for name in self.records.fields if name not in told]
+        kept = [name for name in self.records.fields if name not in told and name not in self.mapping.told_elsewhere]
         taken = {name.casefold() for name in (*column_names, "attributes")}
         columns: dict[str, str] = {}
         for name in kept[:MOST_FIELDS]:
@@ -277,7 +279,7 @@ class Selection:
             cleaned.append(
                 f"{f'case when ({value}) not in ({missing}) then {value} end' if missing else value} as {place}"
             )
-        return ", ".join(cleaned)
+        return f" replace ({', '.join(cleaned)})" if cleaned else ""
 
     def is_wanted(self) -> str:
         """Whether a record is of the kind that the mapping takes."""
@@ -370,6 +372,8 @@ class Selection:
                 readings.append(f"({macros.instant(f'({value})')})")
             elif "%z" in written:
                 readings.append(f"try_strptime({value}, {text(written)})")
+            elif written.endswith("Z"):
+                readings.append(f"timezone('UTC', try_strptime({value}, {text(written)}))")
             else:
                 readings.append(f"({macros.local_instant(f'try_strptime({value}, {text(written)})')})")
         return readings[0] if len(readings) == 1 else f"coalesce({', '.join(readings)})"
@@ -395,7 +399,7 @@ class Selection:
         # Names of ours that nobody else has in a delivery.
         return f"""
             with cleaned as (
-                select * replace ({self.cleaned_fields()}) from ({self.fields()})
+                select *{self.cleaned_fields()} from ({self.fields()})
             )
             select position as record_position, {rank}, {self.day} as record_day, {self.is_wanted()} as is_wanted,
                 {selected}

@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time, timedelta
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
-import adbc_driver_manager
-import adbc_driver_postgresql.dbapi
 import pyarrow
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -16,6 +14,9 @@ from sources.mapping import ColumnMapping
 from sources.mapping import Mapping as FieldMapping
 from sources.records import identifier, table_records, text
 from sources.source import Answer, Days, Source, SourceError, VariableName, Workshop, environment_value
+
+if TYPE_CHECKING:
+    from adbc_driver_postgresql.dbapi import Connection
 
 START, END, DAY = "{day_start}", "{day_end}", "{day}"
 
@@ -61,6 +62,10 @@ class Postgres(Source):
         return self.keep_ids
 
     def read(self, days: Days, workshop: Workshop) -> Iterator[Answer]:
+        # Brings threads of its own, which whoever only looks at the assets has no use for.
+        import adbc_driver_manager
+        import adbc_driver_postgresql.dbapi
+
         address = environment_value(self.connection_variable, "connection_variable")
         try:
             with adbc_driver_postgresql.dbapi.connect(address) as connection:
@@ -78,9 +83,7 @@ class Postgres(Source):
         except adbc_driver_manager.Error as error:
             raise SourceError(hidden(str(error), address)) from None
 
-    def _answer(
-        self, connection: adbc_driver_postgresql.dbapi.Connection, table: str, day: date, workshop: Workshop
-    ) -> Answer:
+    def _answer(self, connection: "Connection", table: str, day: date, workshop: Workshop) -> Answer:
         zone = ZoneInfo(workshop.rules.report_timezone)
         query = self.tables_[table].query
         for placeholder, value in {
