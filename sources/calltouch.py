@@ -11,7 +11,7 @@ from sources.http_client import HttpClient
 from sources.http_source import HttpSource
 from sources.mapping import Mapping
 from sources.records import json_records, read_json_array, text
-from sources.source import Answer, Days, Part, Workshop
+from sources.source import Answer, Days, Part, SourceError, Workshop
 
 CALLS, VISITS, FORMS = "calls", "visits", "forms"
 MOST_PAGES = 100_000
@@ -148,10 +148,14 @@ class Calltouch(HttpSource):
                 files[-1],
                 kinds=[dict],
             )
+            if not isinstance(page.get("records"), list):
+                # As if there were none, the day would become empty.
+                said = client.beginning(files[-1].read_bytes())
+                raise SourceError(f"Calltouch answered something else than a page of calls: {said}")
             told_total, last = _count(page.get("recordsTotal")), _count(page.get("pageTotal"))
             total = total if told_total is None else told_total
             # Where it doesn't say which page is the last, the one after it is empty.
-            if not page.get("records") or (last is not None and number >= last):
+            if not page["records"] or (last is not None and number >= last):
                 break
         return files, total
 

@@ -16,7 +16,7 @@ from urllib.parse import quote, quote_plus
 import httpx
 import stamina
 
-from sources.source import SourceError
+from sources.source import RefusedError, SourceError
 
 LONGEST_WAIT_SECONDS = 900.0
 LONGEST_BACKOFF_SECONDS = 60.0
@@ -89,7 +89,7 @@ class HttpClient:
                 trust_env=True,
             )
         except UnicodeEncodeError:
-            raise SourceError(f"{credential_of} holds characters that no credential has; set it again") from None
+            raise RefusedError(f"{credential_of} holds characters that no credential has; set it again") from None
 
     def close(self) -> None:
         self._client.close()
@@ -201,13 +201,13 @@ class HttpClient:
             return
         if answer.is_redirect:
             host = httpx.URL(answer.headers.get("location", "")).host or "elsewhere"
-            raise SourceError(
+            raise RefusedError(
                 f"{self.url}{path} sends to {self.hidden(host)}: the credential isn't sent there; if that is right, set `url` in sources.yml"
             )
         answer.read()
         said = self.beginning(answer.content)
         if answer.status_code in (401, 403):
-            raise SourceError(
+            raise RefusedError(
                 f"{self.url}{path} refuses the credential in {self.credential_of} ({answer.status_code}: {said}): "
                 "it has expired, or may not see this; make a new one, and set it"
             )

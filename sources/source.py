@@ -27,6 +27,10 @@ class SourceError(Exception):
     """A source that couldn't be fetched; the message says which, why and what to do, and holds no credential."""
 
 
+class RefusedError(SourceError):
+    """Whatever else the source is asked, the answer will be the same."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a source answered for some days about one dataset.
@@ -137,7 +141,9 @@ def environment_value(variable: str, setting: str) -> str:
     load_dotenv(PROJECT_DIR / ".env")
     value = os.environ.get(variable, "").strip()
     if not value:
-        raise SourceError(f"{variable} isn't set in the environment, and `{setting}` says that the credential is there")
+        raise RefusedError(
+            f"{variable} isn't set in the environment, and `{setting}` says that the credential is there"
+        )
     return value
 
 
