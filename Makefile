@@ -5,7 +5,7 @@ DEMO := LANDING_DIR=$(CURDIR)/data/demo/landing WAREHOUSE_DIR=$(CURDIR)/data/dem
 # File by file, those that take longest first; one more than processors, as some wait for browsers and servers.
 PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install run dev report metrics test torture lint mutants bench-growth bench-volume bench-crowds bench-report lock clean
+.PHONY: help install run update dev report metrics test torture lint mutants bench-growth bench-volume bench-crowds bench-report lock clean
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -32,6 +32,9 @@ run: install  ## Demo deliveries, load, and a look at the result
 	@echo "  make dev DEMO_DATA=1      how it came about: assets, runs, schedule (http://127.0.0.1:3000)"
 	@echo "  data/demo/warehouse/marts.duckdb   is the published file: open it with any DuckDB"
 	@echo "  README.md                 how to bring your own data"
+
+update: install  ## Fetch what is due from the sources of sources.yml, load it, publish
+	$(BIN)/python -m orchestration update
 
 dev: install  ## Dagster in a browser, with schedule, sensors and a lasting history (DEMO_DATA=1: on the demo data)
 	mkdir -p data/dagster && cp dagster.yaml data/dagster/

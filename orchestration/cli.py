@@ -34,6 +34,7 @@ from orchestration.publishing import (
 from orchestration.settings import Rules, Settings, SettingsError
 from orchestration.space import ResourcesError, check_load, explained
 from orchestration.warehouse import Warehouse, WarehouseBusyError
+from sources.delivering import shortened
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 # Without a terminal there is nothing to fit into.
@@ -310,6 +311,7 @@ def status() -> None:
         outcome = known.get((delivery.table, delivery.day), ("new", ()))[0]
         reason = {"failed": "failed, pending until mended", "new": "new"}.get(outcome, "changed")
         console.print(f"  pending: {delivery.table}/{delivery.day} ({reason})")
+    _print_sources(settings, rules)
     console.print(f"warehouse folder {escape(str(settings.warehouse_dir))}")
     current = publications.current()
     if current is None:
@@ -341,6 +343,20 @@ def status() -> None:
         )
     console.print("kept generations: " + ", ".join(map(str, publications.numbers())))
     _print_summary(warehouse, rules, run_id=None)
+
+
+def _print_sources(settings: Settings, rules: Rules) -> None:
+    from sources.configuration import read_sources
+    from sources.fetching import days_that_lie_there, missing_days
+
+    for name, source in read_sources().items():
+        days = days_that_lie_there(source, settings.landing_dir)
+        if not days:
+            console.print(f"source {escape(name)}: nothing of it lies in the landing folder")
+            continue
+        missing = missing_days(source, rules, settings.landing_dir)
+        told = f"; missing, and due: {shortened([str(day) for day in missing])}" if missing else ""
+        console.print(f"source {escape(name)}: {min(days)} to {max(days)}{told}")
 
 
 def _csv_line(*cells: str) -> str:

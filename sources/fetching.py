@@ -80,15 +80,21 @@ def _workshop(rules: Rules, warehouse: Warehouse) -> Iterator[Workshop]:
 
 
 def due_days(source: Source, rules: Rules, landing_dir: Path) -> Days:
-    """The days that the source is to be asked for again, and those that it hasn't delivered since the first that lies there."""
+    """The days of the source's reload window, up to yesterday, and those that are missing."""
     last = rules.yesterday()
     first = max(last - timedelta(days=source.reload_days - 1), rules.first_load_day)
-    delivered = delivered_days(source, landing_dir)
-    missing = [day for day in days_between(min(delivered, default=first), first) if day not in delivered]
-    return tuple(sorted({*missing, *days_between(first, last)}))
+    return tuple(sorted({*missing_days(source, rules, landing_dir), *days_between(first, last)}))
 
 
-def delivered_days(source: Source, landing_dir: Path) -> set[date]:
+def missing_days(source: Source, rules: Rules, landing_dir: Path) -> Days:
+    """The days up to yesterday of which something isn't there, since the first day that lies in the landing folder."""
+    delivered = days_that_lie_there(source, landing_dir)
+    if not delivered:
+        return ()
+    return tuple(day for day in days_between(min(delivered), rules.yesterday()) if day not in delivered)
+
+
+def days_that_lie_there(source: Source, landing_dir: Path) -> set[date]:
     """The days of which all of a source's deliveries lie in the landing folder."""
     days_by_dataset = [
         {

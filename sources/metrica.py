@@ -235,4 +235,4 @@ def _unescaped(cell: str) -> str:
     plain = f"replace({cell}, '\\\\', chr(1))"
     for escaped, meant in (("\\t", "chr(9)"), ("\\n", "chr(10)"), ("\\r", "chr(13)"), ("\\'", "''''"), ('\\"', "'\"'")):
         plain = f"replace({plain}, {text(escaped)}, {meant})"
-    return f"replace({plain}, chr(1), '\\')"
+    return f"case when contains({cell}, '\\') then replace({plain}, chr(1), '\\') else {cell} end"
