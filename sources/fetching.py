@@ -11,7 +11,7 @@ import duckdb
 
 from orchestration.settings import Rules, Settings, SettingsError
 from orchestration.warehouse import Warehouse
-from sources.delivering import Fetched, deliver
+from sources.delivering import Fetched, deliver, delivery_file, is_of_a_whole_day
 from sources.source import Days, RefusedError, Source, SourceError, Workshop
 
 log = logging.getLogger("orchestration")
@@ -87,11 +87,22 @@ def due_days(source: Source, rules: Rules, landing_dir: Path) -> Days:
 
 
 def missing_days(source: Source, rules: Rules, landing_dir: Path) -> Days:
-    """The days up to yesterday of which something isn't there, since the first day that lies in the landing folder."""
+    """The days up to yesterday of which something isn't there, since the first day that lies in the landing folder.
+
+    What was fetched while its day went on isn't there either.
+    """
     delivered = days_that_lie_there(source, landing_dir)
     if not delivered:
         return ()
-    return tuple(day for day in days_between(min(delivered), rules.yesterday()) if day not in delivered)
+    whole = {
+        day
+        for day in delivered
+        if all(
+            is_of_a_whole_day(delivery_file(landing_dir, source.name, dataset, table, day), day, rules)
+            for dataset, table in source.delivered_datasets.items()
+        )
+    }
+    return tuple(day for day in days_between(min(delivered), rules.yesterday()) if day not in whole)
 
 
 def days_that_lie_there(source: Source, landing_dir: Path) -> set[date]:
