@@ -235,12 +235,12 @@ def _write(
     row_count = int(row[0]) if row else 0
     former_row_count = _row_count(connection, file)
     if former_row_count == row_count and _are_same(file, unfinished):
-        if is_of_a_whole_day(file, fetched.day, rules):
+        fetched = replace(fetched, outcome="unchanged")
+        # The same, but by its age the day would be asked for once more.
+        is_older = not is_of_a_whole_day(file, fetched.day, rules) and is_of_a_whole_day(unfinished, fetched.day, rules)
+        if not is_older:
             unfinished.unlink()
-        else:
-            # The same, but its age tells whether the day is to be asked for once more.
-            os.replace(unfinished, file)
-        return replace(fetched, outcome="unchanged", row_count=row_count, former_row_count=former_row_count)
+            return replace(fetched, row_count=row_count, former_row_count=former_row_count)
     sync(unfinished)
     os.replace(unfinished, file)
     sync(file.parent)
