@@ -398,7 +398,7 @@ class Nights:
             asked = days or due_days(source, rules, self.fetches.landing)
             latest = today - timedelta(days=source.latest_day_offset)
             results = self.fetches.fetch(source, *(day for day in asked if day <= latest))
-            assert {fetched.problem for fetched in results.values()} == {None}
+            assert {fetched.problem for fetched in results.values()} <= {None}
 
     def load(self) -> set[date]:
         loads = load_landing(self.place.warehouse, self.fetches.landing, Rules.read())
@@ -432,7 +432,7 @@ def test_days_that_are_fetched_while_they_go_on_end_as_if_fetched_once(
         mango.calls += [mango_call(3, MORNING + 13 * AN_HOUR, duration=1), mango_call(4, MORNING + 16 * AN_HOUR)]
         calltouch.forms = [calltouch_form(5, MORNING + 2 * AN_HOUR)]
         nights.fetch(second)
-        assert nights.load() == {first}
+        assert nights.load() == {first - 2 * A_DAY, first - A_DAY, first}
         assert len(built_marts(nights.place.warehouse)["journal"]) == 4
 
         # Then calls are corrected, one is told of late, and visits have grown.
@@ -449,7 +449,7 @@ def test_days_that_are_fetched_while_they_go_on_end_as_if_fetched_once(
         assert nights.load() == {first, second, third}
 
         once = Nights(tmp_path / "once", monkeypatch, sources)
-        once.fetch(third + A_DAY, first, second, third)
+        once.fetch(third + A_DAY, first - 2 * A_DAY, first - A_DAY, first, second, third)
         once.load()
     assert once.fetches.contents() == nights.fetches.contents()
     assert once.marts() == nights.marts()
@@ -649,6 +649,7 @@ class Daily:
 def daily(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daily]:
     """Three days by the job of the night, of which one source fails one day, and another is told of more than it gets."""
     site = SourcesSite(tmp_path_factory.mktemp("daily"))
+    (site.folder / "dagster").mkdir()
     yesterday = Rules.read().yesterday()
     with (
         MangoStandIn() as mango,
@@ -710,8 +711,9 @@ def test_a_range_with_a_source_that_fails_publishes_the_rest_and_fails_naming_it
     ((step, message),) = ranged["failures"].items()
     assert step == "published__all_days_loaded"
     assert "Not all was fetched. All else is published." in message
-    assert f"calltouch, calls, forms, visits of {second}: http://127.0.0.1:" in message
-    assert f"short, calls, visits of {third}: 1 records came of the 2 that it says there are" in message
+    assert f"calltouch, calls, visits, forms of {second}: http://127.0.0.1:" in message
+    for dataset, unit in (("calls", "records"), ("visits", "calls")):
+        assert f"short, {dataset} of {third}: 1 {unit} came of the 2 that it says there are" in message
     assert "mango" not in message and "metrica" not in message
     assert ranged["days"] == {
         "mango": [first, second, third],
@@ -819,7 +821,7 @@ def test_whatever_fails_the_credential_is_not_told(tmp_path: Path) -> None:
                     "tables": {"contacts": {"query": "select 1 where {day} is not null"}},
                 },
             )
-            for fault in (echo(calltouch), cut_off(9), html()):
+            for fault in (cut_off(9), html()):
                 calltouch.misbehave(fault, 1)
             calltouch.misbehave(echo(calltouch), 99)
             metrica.misbehave(redirect(other.url, with_query=True), 99)
