@@ -222,6 +222,10 @@ def test_what_is_parsed_depends_on_no_other_setting(tmp_path: Path) -> None:
         "position_based_last_share": 0.2,
         "time_decay_half_life_days": 3,
         "large_client_size": 12,
+        "same_touch_seconds": 5,
+        "same_visit_seconds": 6,
+        "same_contact_seconds": None,
+        "source_precedence": ["mango"],
         "report_currency": "EUR",
     }
     rules = Rules.read()
