@@ -224,7 +224,6 @@ MUTANTS = (
     Mutant("R28", SAME_EVENTS, "\"contact_type = 'callback'\"", "\"contact_type in ('callback', 'form')\""),
     Mutant("R28", SAME_EVENTS, "min(case when contact_type = 'call' then ", "min(case when contact_type <> 'callback' then "),
     Mutant("R28", SAME_EVENTS, "coalesce(same_contact, same_callback).id", "coalesce(same_callback, same_contact).id"),
-    Mutant("R28", SAME_EVENTS, "where delivered_by is not null and identifying_phone is not null", "where identifying_phone is not null"),
     Mutant("R28", SAME_EVENTS, "    where delivered_by is not null and identifying_email is not null", "    where false"),
     Mutant("R28", SAME_EVENTS, "identifying_phone as identifier", "valid_phone as identifier"),
     Mutant("R28", SAME_EVENTS, "order by {{ source_position('delivered_by') }}, delivered_by", "order by delivered_by"),
