@@ -247,7 +247,16 @@ class Mapping(BaseModel):
                 if column.constant is None and column.otherwise is None
             ),
             *(((name,),) for name in [*self.only, *self.leave_out]),
+            *([self._one_of_these] if self._one_of_these else []),
         ]
+
+    @property
+    def _one_of_these(self) -> tuple[tuple[str, ...], ...]:
+        """The fields without any of which `only_with` would take nothing."""
+        columns = [self.columns.get(name) or ColumnMapping(from_=(name,)) for name in self.only_with]
+        if any(column.constant is not None or column.otherwise is not None for column in columns):
+            return ()
+        return tuple((field,) for column in columns for field in column.fields)
 
 
 # How pydantic names what may be this or that.
