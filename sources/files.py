@@ -153,14 +153,13 @@ class Files(Source):
             workshop.connection.execute(f"drop table {relation}")
 
     def _tell_absent(self, names: list[str]) -> None:
-        absent = {
-            name: column.fields
+        absent = [
+            f"{name} ({', '.join(f'«{field}»' for field in column.fields)})"
             for name, column in self.field_mapping.columns.items()
             if column.constant is None and not set(column.fields) & set(names)
-        }
-        for name, fields in absent.items():
-            listed = ", ".join(f"«{field}»" for field in fields)
-            log.warning("%s: %s stays empty, as no file has a column %s", self.name, name, listed)
+        ]
+        if absent:
+            log.warning("%s: no file has a column for %s: these stay empty", self.name, ", ".join(absent))
 
     def _read(self, file: Path, workshop: Workshop) -> tuple[str, list[str]]:
         """A relation (row_number, field_0, …, and OWN_FIELDS) of one file, and its header. What doesn't parse is a row as well."""

@@ -393,7 +393,12 @@ class Selection:
                     found.append(self._places[alternative])
                 continue
             parts = [self._place(name) for name in alternative]
-            joined = f" || {text(column.separator)} || ".join(f"coalesce({part}, '')" for part in parts)
+            # Of words with spaces between those that are there; elsewhere a place is kept for what isn't.
+            joined = (
+                f"concat_ws({text(column.separator)}, {', '.join(parts)})"
+                if column.separator.isspace()
+                else f" || {text(column.separator)} || ".join(f"coalesce({part}, '')" for part in parts)
+            )
             found.append(f"case when coalesce({', '.join(parts)}, null) is not null then {joined} end")
         return f"coalesce({', '.join(found)}, null)" if found else "cast(null as varchar)"
 
