@@ -269,7 +269,7 @@ def hidden(message: str, address: str) -> str:
 
 def said_by_server(error: str) -> str:
     """What the server said, without what the driver says around it and without the mark below the place in the query."""
-    said = error.partition("\n\nQuery was:")[0]
+    said = re.sub(r"\s*\. SQLSTATE: \w+$", "", error.partition("\n\nQuery was:")[0])
     # Two blanks follow the word for how bad it is, which may be in the server's language.
     _, found, own = said.partition(":  ")
     said = own if found else re.sub(r"^.*\[libpq\] ", "", said)

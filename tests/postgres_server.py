@@ -97,7 +97,7 @@ class PostgresServer:
         return subprocess.Popen(
             [str(self.programs / program), *map(str, arguments)],
             cwd=self.folder, text=True, user=user, group=group, extra_groups=None if user is None else [], **options,
-            env={"PATH": os.environ["PATH"], "LC_ALL": "C", "PGTZ": "UTC"},
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C", "PGTZ": "UTC", "PGCLIENTENCODING": "UTF8"},
         )  # fmt: skip
 
     def _run(self, program: str, *arguments: object, text: str | None = None) -> str:

@@ -149,7 +149,9 @@ def test_every_type_becomes_the_text_that_the_loader_reads(crm: Crm) -> None:
     assert (fetched.outcome, fetched.totals) == ("delivered", "all 1 rows")
     assert fetched.absent_fields == ()
     (row,) = crm.delivered()
-    assert {name: value for name, value in row.items() if name not in ("visited_pages", "nested", "sums")} == {
+    assert {
+        name: value for name, value in row.items() if name not in ("visited_pages", "nested", "sums", "delivered_by")
+    } == {
         "touch_id": "postgres:crm:9223372036854775807",
         "widget_id": "crm",
         "touched_at": "2025-11-19T21:00:00.123456Z",
@@ -158,7 +160,6 @@ def test_every_type_becomes_the_text_that_the_loader_reads(crm: Crm) -> None:
         "landing_page": "https://окна.example/?a=1",
         "utm_campaign": "осень",
         "time_on_site": "42",
-        "delivered_by": "postgres:crm",
         "price": "12345678.90",
         "small": "-1",
         "share": "0.1",
@@ -410,27 +411,24 @@ def test_ids(crm: Crm) -> None:
     def ids(**settings: Any) -> tuple[str, ...]:
         crm.fetch(query, **settings)
         row = crm.delivered()[0]
-        return tuple(row[name] for name in ("touch_id", "visitor_id", "yandex_client_id", "delivered_by", "widget_id"))
+        return tuple(row[name] for name in ("touch_id", "visitor_id", "yandex_client_id", "widget_id"))
 
-    assert ids() == ("postgres:crm:a", "postgres:crm:v", "m", "postgres:crm", "crm")
-    assert ids(keep_ids=True, site="okna") == ("a", "v", "m", "postgres:crm", "okna")
-    assert ids(account="main") == ("postgres:main:a", "postgres:main:v", "m", "postgres:main", "main")
+    assert ids() == ("postgres:crm:a", "postgres:crm:v", "m", "crm")
+    assert ids(keep_ids=True, site="okna") == ("a", "v", "m", "okna")
+    assert ids(account="main") == ("postgres:main:a", "postgres:main:v", "m", "main")
 
 
 def test_what_the_server_counts_is_what_must_come(crm: Crm) -> None:
     """A query that gives another number of rows each time isn't delivered."""
-    crm.server.give("create sequence calls; create table touch (id text, touched_at timestamptz)")
-    three_touches_again = "insert into touch values ('a', '2025-11-20 12:00+03'), ('b', '2025-11-20 12:00+03')"
-    crm.server.give(three_touches_again)
+    three_touches(crm)
+    crm.server.give("update touch set touched_at = '2025-11-20 12:00+03'")
+    crm.server.give("delete from touch where id = 'c'")
     (fetched,) = crm.fetch()
     assert (fetched.totals, fetched.row_count) == ("all 2 rows", 2)
-    # The count looks at the clock earlier than the rows do.
-    clock = "id <> 'b' or clock_timestamp() > statement_timestamp() + case when current_query() like '%count(*)%' then interval '1 hour' else '0' end"
-    assert crm.problem(f"{TOUCHES} and ({clock})").startswith(
-        "2 rows came of the 1 that it says there are: nothing of it"
-    )
+    uncounted = f"{TOUCHES} and (id <> 'b' or left(current_query(), 18) <> 'COPY (select count')"
+    assert crm.problem(uncounted).startswith("2 rows came of the 1 that it says there are: nothing of it")
     assert len(crm.delivered()) == 2
-    (fetched,) = crm.fetch(f"{TOUCHES} and ({clock})", deliver_despite_difference=True)
+    (fetched,) = crm.fetch(uncounted, deliver_despite_difference=True)
     assert (fetched.outcome, fetched.totals) == ("unchanged", "2 of 1 rows")
 
 
@@ -638,7 +636,6 @@ def test_a_wrong_password_is_told_and_not_shown(crm: Crm, secret: str) -> None:
     raw = [
         f"postgresql://{USER}:{secret}@127.0.0.1:{server.port}/{BASE}",
         f"postgresql://127.0.0.1:{server.port}/{BASE}?user={USER}&password={secret}",
-        f"postgresql://{secret}@127.0.0.1:{server.port}:{secret}/{BASE}?sslmode={secret}",
         f"host=127.0.0.1 port={server.port} user={USER} password={secret} dbname={BASE}",
         f"mysql://{USER}:{secret}@127.0.0.1/{BASE}",
         f"{USER}:{secret}@127.0.0.1/{BASE}",
@@ -721,14 +718,14 @@ def test_many_touches_from_the_server_to_the_journal_and_a_day_more(crm: Crm, tm
         f"""
         create table touch as
         select i as id, timestamptz '2025-11-10 00:00+03' + i * (interval '{days} days' / {TOUCH_COUNT}) as touched_at,
-            'v' || i * 7919 % ({TOUCH_COUNT} / 5) as visitor,
+            'v' || i::bigint * 7919 % ({TOUCH_COUNT} / 5) as visitor,
             'https://okna.example/page' || i % 1000 || '?utm_source=' || (array['yandex', 'vk', 'google'])[1 + i % 3]
                 || '&utm_medium=cpc&utm_campaign=c' || i % 100 as page,
             array['/', '/page' || i % 1000] as pages
         from generate_series(0, {TOUCH_COUNT} - 1) as numbers (i);
         create index on touch (touched_at);
         create table contact as
-        select id, touched_at + interval '1 minute' as made_at, visitor, '+7495' || lpad((id / 50 % 9999999)::text, 7, '0') as phone
+        select id, touched_at + interval '10 seconds' as made_at, visitor, '+7495' || lpad((id / 50 % 9999999)::text, 7, '0') as phone
         from touch where id % 50 = 0;
         create index on contact (made_at);
         """
