@@ -230,12 +230,19 @@ def _write(
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_name(f".{file.name}.part")
     listed = ", ".join(map(identifier, columns))
-    first = identifier(ID_OF.get(fetched.table) or columns[0])
+    content = _content(connection, rows)
+    id_column = ID_OF.get(fetched.table)
+    # An id that there is, is there once: only of rows without one it takes more to tell them apart.
+    order = (
+        f"{id_column}, case when {id_column} is null then {content} end"
+        if id_column
+        else f"{identifier(columns[0])}, {content}"
+    )
     row = connection.execute(
         f"""
         copy (
             select {listed} from {rows} where record_day = date '{fetched.day}'
-            order by {first}, {_content(connection, rows)}
+            order by {order}
         ) to {text(str(unfinished))} (format parquet, compression zstd)
         """
     ).fetchone()
