@@ -16,8 +16,9 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 import duckdb
 import pyarrow
@@ -295,18 +296,72 @@ def _create_lines(connection: duckdb.DuckDBPyConnection, plain: Path, scratch: P
         )
 
 
-# CSV. A field: in quotes, quotes doubled, spaces around them; or without quotes at its beginning.
-_QUOTED = ' *"(?:[^"]|"")*" *'
-_PLAIN = ' *(?:[^", ][^,]*)?'
-_FIELD = f"(?:{_QUOTED}|{_PLAIN})"
-# The same, forgiving what follows a closing quote: for telling where records end, not whether they are right.
-_ANY_FIELD = f'(?: *"(?:[^"]|"")*"(?:[^",][^,]*)?|{_PLAIN})'
-_OPEN_FIELD = ' *"(?:[^"]|"")*'
+# CSV
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What stands between fields, and what they are quoted by, inside doubled; no quotes if that is empty.
+
+    A field is quoted, with spaces around it, or not, and then it doesn't begin with a quote.
+    """
+
+    delimiter: str = ","
+    quote: str = '"'
+
+    @cached_property
+    def _parts(self) -> dict[str, str]:
+        q, d = (f"\\x{{{ord(character):x}}}" for character in (self.quote, self.delimiter))
+        space = "" if self.delimiter == " " else " *"
+        quoted = f"{space}{q}(?:[^{q}]|{q}{q})*{q}"
+        plain = f"{space}(?:[^{q}{d} ][^{d}]*)?" if space else f"(?:[^{q}{d}][^{d}]*)?"
+        return {
+            "q": q,
+            "d": d,
+            "quoted": f"{quoted}{space}",
+            "plain": plain,
+            # Forgiving what follows a closing quote: for telling where records end, not whether they are right.
+            "any": f"(?:{quoted}(?:[^{q}{d}][^{d}]*)?|{plain})",
+            "open": f"{space}{q}(?:[^{q}]|{q}{q})*",
+        }
+
+    @property
+    def field(self) -> str:
+        return "(?:{quoted}|{plain})".format(**self._parts)
+
+    @property
+    def record(self) -> str:
+        return f"{self.field}(?:{self._parts['d']}{self.field})*"
+
+    @property
+    def delimited_field(self) -> str:
+        return f"{self._parts['d']}({self.field})"
+
+    @property
+    def opens(self) -> str:
+        """A line that begins outside of quotes and ends inside."""
+        return "(?:{any}{d})*{open}".format(**self._parts)
+
+    @property
+    def stays_open(self) -> str:
+        """A line that begins inside of quotes and ends inside."""
+        return "(?:[^{q}]|{q}{q})*(?:{q}(?:[^{q}{d}][^{d}]*)?{d}(?:{any}{d})*{open})?".format(**self._parts)
+
+    @property
+    def options(self) -> str:
+        """As DuckDB's own reader takes it, which reads nothing into a file by itself."""
+        return (
+            f"delim = {_text(self.delimiter)}, quote = {_text(self.quote)}, escape = {_text(self.quote)}, comment = '', "
+            f"header = false, auto_detect = false, max_line_size = {LONGEST_LINE_BYTES}"
+        )
+
+
+COMMAS = Dialect()
 
 
 def _read_csv(connection: duckdb.DuckDBPyConnection, reading: Reading, file: Path, scratch: Path) -> None:
     plain = _plain_file(file, scratch)
-    header, header_lines = _csv_header(plain)
+    header, header_lines = csv_header(plain)
     _check_columns(reading.table, header)
     try:
         is_clean = _read_clean_csv(connection, reading, plain, header)
@@ -317,10 +372,11 @@ def _read_csv(connection: duckdb.DuckDBPyConnection, reading: Reading, file: Pat
         _read_faulty_csv(connection, reading, plain, header, header_lines, scratch)
 
 
-def _csv_header(plain: Path) -> tuple[list[str], int]:
-    """The names of the columns, and how many lines they and blank lines before them take."""
+def csv_header(plain: Path, dialect: Dialect = COMMAS) -> tuple[list[str], int]:
+    """The names of the columns, and how many lines they and blank lines before them take. Raises UnreadableFileError."""
+    quoting: dict[str, Any] = {"quotechar": dialect.quote} if dialect.quote else {"quoting": csv.QUOTE_NONE}
     with open(plain, encoding="utf-8-sig", newline="\n") as content:
-        reader = csv.reader(itertools.islice(content, 1000), strict=True)
+        reader = csv.reader(itertools.islice(content, 1000), strict=True, delimiter=dialect.delimiter, **quoting)
         try:
             for names in reader:
                 if any(name.strip() for name in names):
@@ -354,50 +410,81 @@ def _read_clean_csv(
     header: Sequence[str],
 ) -> bool:
     """Reads a file that is CSV throughout; whether it is one. Raises duckdb.InvalidInputException if it plainly isn't."""
+    source = clean_csv_records(connection, plain, header)
+    if source is None:
+        return False
+    fields = [f"field_{number}" for number in range(len(header))]
+    rest = "row_number, cast(null as varchar) as line, true as is_parsable, delimiter_count"
+    _create_rows(connection, reading, _csv_records(reading, header, fields, rest, source), ["delimiter_count"])
+    return are_all_delimiters(connection, reading.into, plain, header)
+
+
+def clean_csv_records(
+    connection: duckdb.DuckDBPyConnection, plain: Path, header: Sequence[str], dialect: Dialect = COMMAS
+) -> str | None:
+    """The records of a file that is CSV throughout, as SQL: row_number, field_0, …, delimiter_count. None if it isn't.
+
+    What it reads must be held against `are_all_delimiters`. It raises duckdb.InvalidInputException if it plainly isn't CSV.
+    """
     fields = [f"field_{number}" for number in range(len(header))]
     columns = ", ".join(f"'{field}': 'varchar'" for field in fields)
     # Its header is read as a record, because `skip` takes a name with line breaks for several lines or for one.
-    source = f"""read_csv(
-        {_text(str(plain))}, delim = ',', quote = '"', escape = '"', comment = '', header = false,
-        auto_detect = false, max_line_size = {LONGEST_LINE_BYTES}, columns = {{{columns}}}
-    )"""
+    source = f"read_csv({_text(str(plain))}, {dialect.options}, columns = {{{columns}}})"
     first = connection.execute(f"from {source} limit 1").fetchone()
-    if first is None or [name or "" for name in first] != list(header):
-        return False
-    comma_count = _count_commas(plain)
-    if comma_count is None:
-        return False
-    rest = "row_number, cast(null as varchar) as line, true as is_parsable, strlen(record) - strlen(replace(record, ',', '')) as comma_count"
-    numbered = (
-        f"(select *, row_number() over () - 1 as row_number, concat({', '.join(fields)}) as record from {source})"
-    )
-    records = _csv_records(reading, header, fields, rest, numbered)
-    _create_rows(connection, reading, f"{records} where row_number > 0", ["comma_count"])
-    # DuckDB leaves out empty fields beyond the header's: then commas are left over.
-    record_count, commas_in_fields = connection.execute(
-        f"select count(*), coalesce(sum(comma_count), 0) from {reading.into}"
+    if first is None or [name or "" for name in first] != list(header) or _is_tolerated(plain, dialect):
+        return None
+    return f"""(
+        select * exclude (record),
+            (strlen(record) - strlen(replace(record, {_text(dialect.delimiter)}, ''))) // {_width(dialect)} as delimiter_count
+        from (select *, row_number() over () - 1 as row_number, concat({", ".join(fields)}) as record from {source})
+        where row_number > 0
+    )"""
+
+
+def are_all_delimiters(
+    connection: duckdb.DuckDBPyConnection, rows: str, plain: Path, header: Sequence[str], dialect: Dialect = COMMAS
+) -> bool:
+    """Whether rows that were read from a file, each with its `delimiter_count`, hold or are parted by all that it has.
+
+    DuckDB leaves out empty fields beyond the header's: then delimiters are left over.
+    """
+    record_count, in_fields = connection.execute(
+        f"select count(*), coalesce(sum(delimiter_count), 0) from {rows}"
     ).fetchone() or (0, 0)
-    commas_in_header = sum(name.count(",") for name in header)
-    return comma_count == (len(fields) - 1) * (record_count + 1) + commas_in_header + int(commas_in_fields)
+    in_header = sum(name.count(dialect.delimiter) for name in header)
+    return _count_delimiters(plain, dialect) == (len(header) - 1) * (record_count + 1) + in_header + int(in_fields)
 
 
-def _count_commas(plain: Path) -> int | None:
-    """How many commas a file has; none if it is one that DuckDB is too forgiving for.
+def _width(dialect: Dialect) -> int:
+    return len(dialect.delimiter.encode())
+
+
+def _is_tolerated(plain: Path, dialect: Dialect) -> bool:
+    """Whether a file is one that DuckDB is too forgiving for.
 
     Next to line feeds it may take lone carriage returns for line ends or for text, and it makes one text of two quoted
     ones with spaces between.
     """
-    comma_count = 0
+    quote = dialect.quote.encode()
     with open(plain, "rb") as content:
         while chunk := content.read(CHUNK_BYTES):
             chunk += content.readline(LONGEST_LINE_BYTES)
             # Expressions are slow, so only chunks that may hold such a thing are searched.
             if b"\r" in chunk and re.search(rb"\r(?!\n)", chunk):
-                return None
-            if b'" ' in chunk and re.search(rb'" +"', chunk):
-                return None
-            comma_count += chunk.count(b",")
-    return comma_count
+                return True
+            if quote and quote + b" " in chunk and re.search(b"%b +%b" % (re.escape(quote), re.escape(quote)), chunk):
+                return True
+    return False
+
+
+def _count_delimiters(plain: Path, dialect: Dialect) -> int:
+    delimiter = dialect.delimiter.encode()
+    with open(plain, "rb") as content:
+        # Whole lines, so that no delimiter of several bytes is cut.
+        return sum(
+            (chunk + content.readline(LONGEST_LINE_BYTES)).count(delimiter)
+            for chunk in iter(lambda: content.read(CHUNK_BYTES), b"")
+        )
 
 
 def _read_faulty_csv(
@@ -408,9 +495,43 @@ def _read_faulty_csv(
     header_lines: int,
     scratch: Path,
 ) -> None:
-    """Records one by one: each line maps "inside quotes?" before it to the same after it; composed, they tell records."""
+    source = faulty_csv_records(connection, reading.macros, plain, header_lines, scratch)
+    is_parsable = f"coalesce(len(fields), 0) = {len(header)}"
+    rest = f"row_number, case when not ({is_parsable}) then line end as line, {is_parsable} as is_parsable"
+    fields = [f"case when {is_parsable} then fields[{number + 1}] end" for number in range(len(header))]
+    _create_rows(connection, reading, _csv_records(reading, header, fields, rest, source))
+    drop_faulty_csv_records(connection)
+
+
+def drop_faulty_csv_records(connection: duckdb.DuckDBPyConnection) -> None:
+    for leftover in ("lines", "record_lines", "records"):
+        connection.execute(f"drop table if exists {leftover}")
+
+
+def faulty_csv_records(
+    connection: duckdb.DuckDBPyConnection,
+    macros: ReadingMacros,
+    plain: Path,
+    header_lines: int,
+    scratch: Path,
+    dialect: Dialect = COMMAS,
+) -> str:
+    """The records of a file that isn't CSV throughout, as SQL: row_number, line, and fields, null if they can't be told.
+
+    One by one: each line maps "inside quotes?" before it to the same after it; composed, they tell records. Raises
+    UnreadableFileError.
+    """
     _create_lines(connection, plain, scratch)
     bare = "regexp_replace(line, '\\r+$', '')"
+    is_no_row = f"{macros.clean_text('line')} is null and not contains(line, {_text(dialect.delimiter)})"
+    if not dialect.quote:
+        return f"""(
+            select row_number() over (order by line_number) as row_number, {bare} as line,
+                string_split({bare}, {_text(dialect.delimiter)}) as fields
+            from lines
+            where line_number > {header_lines} and not ({is_no_row})
+        )"""
+    has_quote = f"contains(line, {_text(dialect.quote)})"
     connection.execute(
         f"""
         create or replace temporary table record_lines as
@@ -418,10 +539,8 @@ def _read_faulty_csv(
             select
                 line_number,
                 line,
-                contains(line, '"') and regexp_full_match({bare}, '(?:{_ANY_FIELD},)*{_OPEN_FIELD}') as opens,
-                not contains(line, '"') or regexp_full_match(
-                    {bare}, '(?:[^"]|"")*(?:"(?:[^",][^,]*)?,(?:{_ANY_FIELD},)*{_OPEN_FIELD})?'
-                ) as stays_open
+                {has_quote} and regexp_full_match({bare}, '{dialect.opens}') as opens,
+                not {has_quote} or regexp_full_match({bare}, '{dialect.stays_open}') as stays_open
             from lines
             where line_number > {header_lines}
         ),
@@ -476,7 +595,7 @@ def _read_faulty_csv(
         )
         select row_number() over (order by record_number) as row_number, line, is_unclosed
         from joined_lines
-        where {reading.macros.clean_text("line")} is not null
+        where not ({is_no_row})
         """
     )
     unclosed = connection.execute("select row_number from records where is_unclosed").fetchone()
@@ -487,28 +606,23 @@ def _read_faulty_csv(
     longest = connection.execute("select coalesce(max(strlen(line)), 0) from records").fetchone()
     if longest and longest[0] > LONGEST_LINE_BYTES:
         raise UnreadableFileError(f"has a row longer than {LONGEST_LINE_BYTES:,} bytes; is a quote missing?")
-    inner = "trim(field, ' ')[2:-2]"
-    source = f"""(
+    quote, delimiter = _text(dialect.quote), _text(dialect.delimiter)
+    return f"""(
         select
             row_number,
             line,
             list_transform(
-                case when regexp_full_match(line, '{_FIELD}(?:,{_FIELD})*')
-                    then regexp_extract_all(',' || line, ',({_FIELD})', 1)
+                case when regexp_full_match(line, '{dialect.record}')
+                    then regexp_extract_all({delimiter} || line, '{dialect.delimited_field}', 1)
                 end,
                 lambda field: case
-                    when starts_with(ltrim(field, ' '), '"') then replace({inner}, '""', '"')
+                    when starts_with(ltrim(field, ' '), {quote})
+                        then replace(trim(field, ' ')[2:-2], {quote} || {quote}, {quote})
                     else field
                 end
             ) as fields
         from records
     )"""
-    is_parsable = f"coalesce(len(fields), 0) = {len(header)}"
-    rest = f"row_number, case when not ({is_parsable}) then line end as line, {is_parsable} as is_parsable"
-    fields = [f"case when {is_parsable} then fields[{number + 1}] end" for number in range(len(header))]
-    _create_rows(connection, reading, _csv_records(reading, header, fields, rest, source))
-    for leftover in ("lines", "record_lines", "records"):
-        connection.execute(f"drop table {leftover}")
 
 
 # JSON lines

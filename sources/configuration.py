@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
 from dotenv import load_dotenv
 from pydantic import ValidationError
 
@@ -16,7 +15,8 @@ from sources.mango import Mango
 from sources.mapping import faults
 from sources.metrica import Metrica
 from sources.postgres import Postgres
-from sources.source import Source
+from sources.source import NAME, Source
+from sources.yaml_text import YamlTextError, read_yaml_text
 
 KINDS: dict[str, type[Source]] = {
     "mango": Mango,
@@ -42,17 +42,15 @@ def read_sources() -> dict[str, Source]:
     """All sources by name; none without the file. Raises SettingsError."""
     file = sources_file()
     if not file.exists():
+        if os.environ.get("SOURCES_FILE"):
+            raise SettingsError(f"SOURCES_FILE: there is no file {file}.")
         return {}
     try:
-        content = yaml.safe_load(file.read_text("utf-8"))
+        content = read_yaml_text(file)
     except OSError as error:
         raise SettingsError(f"{file} can't be read ({error.strerror}).") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        # What the parser shows of the file may be a credential.
-        mark = getattr(error, "problem_mark", None)
-        place = f", line {mark.line + 1}" if mark else ""
-        problem = re.sub("""'.*'|".*\"""", "…", getattr(error, "problem", None) or "not UTF-8")
-        raise SettingsError(f"{file} is not YAML{place}: {problem}.") from None
+    except YamlTextError as error:
+        raise SettingsError(f"{file} is not YAML: {error}.") from None
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -74,8 +72,14 @@ def _source(name: str, settings: Any) -> Source:
     if not isinstance(settings, dict):
         raise ValueError("its settings go below it, each on a line of its own")
     kind = settings.get("kind")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"`kind` is one of {', '.join(KINDS)}")
+    if "name" in settings:
+        raise ValueError(
+            "name: there is no such setting, the source is called as it is called in the line above its settings"
+        )
+    if not re.fullmatch(NAME, name):
+        raise ValueError("a source's name has small Latin letters, digits and _, and begins with a letter")
     try:
         source = KINDS[kind].model_validate({**settings, "name": name})
         if isinstance(source, Files):

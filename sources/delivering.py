@@ -1,5 +1,6 @@
 """From answers to deliveries: rows by our columns, a file per dataset and day in the landing folder, complete or absent."""
 
+import filecmp
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ import duckdb
 from orchestration.contracts import ReadingMacros, reading_macros
 from orchestration.settings import Rules
 from orchestration.warehouse import sync
-from sources.mapping import ID_OF, Selection
+from sources.mapping import ID_OF, OWN_NAMES, Selection
 from sources.records import identifier, text
 from sources.source import Answer, Source, Workshop
 
@@ -93,7 +94,9 @@ def deliver(source: Source, answer: Answer, workshop: Workshop, landing_dir: Pat
         delivered_by=source.delivered_by,
     )
     rows = workshop.new_name("rows")
-    connection.execute(f"create temporary table {rows} as {selection.rows()}")
+    connection.execute(
+        f"create temporary table {rows} as {selection.rows(answer.days[0] if answer.is_of_its_day else None)}"
+    )
     _tell_days(connection, rows, answer.days[0])
     counts = _set_apart(connection, rows, mapping.table, answer)
     columns = [*selection.columns, *selection.unknown_columns]
@@ -144,13 +147,16 @@ def _tell_days(connection: duckdb.DuckDBPyConnection, rows: str, otherwise: date
     if unreadable and unreadable[0]:
         connection.execute(
             f"""
-            create or replace temporary table {rows} as
-            select * replace (coalesce(
-                last_value(record_day ignore nulls) over (order by record_position rows between unbounded preceding and current row),
-                first_value(record_day ignore nulls) over (order by record_position rows between current row and unbounded following),
-                date '{otherwise}'
-            ) as record_day)
-            from {rows}
+            update {rows} set record_day = neighbours.day
+            from (
+                select record_position as position, told_day, coalesce(
+                    last_value(told_day ignore nulls) over (order by record_position rows between unbounded preceding and current row),
+                    first_value(told_day ignore nulls) over (order by record_position rows between current row and unbounded following),
+                    date '{otherwise}'
+                ) as day
+                from {rows}
+            ) as neighbours
+            where neighbours.told_day is null and record_position = neighbours.position
             """
         )
 
@@ -189,13 +195,14 @@ def _set_apart(connection: duckdb.DuckDBPyConnection, rows: str, table: str, ans
             """,
         )
     elif answer.records.rank:
-        # Rows without an id that are told twice would add up.
+        # Rows without an id that are told twice would add up. What tells no day says nothing of what others tell.
         counts["of older files"] = _deleted(
             connection,
             f"""
             delete from {rows} where record_position in (
                 select record_position from {rows}
-                qualify record_rank < max(record_rank) over (partition by record_day)
+                where told_day is not null
+                qualify record_rank < max(record_rank) over (partition by told_day)
             )
             """,
         )
@@ -204,7 +211,7 @@ def _set_apart(connection: duckdb.DuckDBPyConnection, rows: str, table: str, ans
 
 def _content(connection: duckdb.DuckDBPyConnection, rows: str) -> str:
     names = [name for name, *_ in connection.execute(f"describe {rows}").fetchall()]
-    told = [name for name in names if name not in ("record_position", "record_rank", "record_day", "is_wanted")]
+    told = [name for name in names if name not in OWN_NAMES]
     texts = ", ".join(f"coalesce({identifier(name)}, '')" for name in told)
     return f"concat_ws(chr(31), {texts})"
 
@@ -223,12 +230,19 @@ def _write(
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_name(f".{file.name}.part")
     listed = ", ".join(map(identifier, columns))
-    first = identifier(ID_OF.get(fetched.table) or columns[0])
+    content = _content(connection, rows)
+    id_column = ID_OF.get(fetched.table)
+    # An id that there is, is there once: only of rows without one it takes more to tell them apart.
+    order = (
+        f"{id_column}, case when {id_column} is null then {content} end"
+        if id_column
+        else f"{identifier(columns[0])}, {content}"
+    )
     row = connection.execute(
         f"""
         copy (
             select {listed} from {rows} where record_day = date '{fetched.day}'
-            order by {first}, {_content(connection, rows)}
+            order by {order}
         ) to {text(str(unfinished))} (format parquet, compression zstd)
         """
     ).fetchone()
@@ -259,4 +273,4 @@ def _row_count(connection: duckdb.DuckDBPyConnection, file: Path) -> int | None:
 
 
 def _are_same(one: Path, other: Path) -> bool:
-    return one.stat().st_size == other.stat().st_size and one.read_bytes() == other.read_bytes()
+    return filecmp.cmp(one, other, shallow=False)

@@ -2,19 +2,34 @@
 
 import re
 from collections.abc import Callable, Iterable
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+import pyarrow
+import pyarrow.compute
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from orchestration.contracts import Column, ReadingMacros, delivered_tables
 from orchestration.settings import SettingsError
 from sources.records import Records, identifier, text
+from sources.time_zones import TimeZoneName
+from sources.yaml_text import YamlTextError, read_yaml_text
 
 PREFIXED = ("touch_id", "contact_id", "visitor_id")
 ID_OF = {"touches": "touch_id", "contacts": "contact_id", "costs": None}
 TIME_OF = {"touches": "touched_at", "contacts": "contacted_at", "costs": "cost_date"}
+# Of a record, beside its columns.
+OWN_NAMES = ("record_position", "record_rank", "record_day", "told_day", "is_wanted")
 FILLED_BY_SOURCE = ("widget_id", "delivered_by")
 MOST_FIELDS = 500
 UNPARSABLE = "unparsable_line"
@@ -26,28 +41,30 @@ ISO = "iso"
 DURATION = "duration"
 
 
+# What strptime formats of DuckDB may hold, after a percent sign.
+DIRECTIVES = frozenset("%aAbBcdfgGHIjmMnpSuUVwWxXyYzZ")
+
+
 def _list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-def _texts(value: Any) -> Any:
-    """YAML takes `yes`, `1` and the like for other things than the text that a file has there."""
-    if isinstance(value, dict):
-        return {_plain(key): _plain(word) for key, word in value.items()}
-    if isinstance(value, list):
-        return [_plain(word) for word in value]
-    return [_plain(value)]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, int | float) else value
+def _is_written(written: str) -> str:
+    if written in (*UNIX_UNITS, ISO, DURATION):
+        return written
+    directives = re.findall(r"%-?(.?)", written)
+    unknown = [directive for directive in directives if directive not in DIRECTIVES]
+    if not directives or unknown:
+        raise ValueError(
+            f"{written!r} is no format: write one like %d.%m.%Y %H:%M:%S, or {ISO}, {', '.join(UNIX_UNITS)}, {DURATION}"
+            + (f"; there is no %{unknown[0]}" if unknown else "")
+        )
+    return written
 
 
 Strict = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-Words = Annotated[dict[str, str], BeforeValidator(_texts)]
-TextList = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+TextList = Annotated[tuple[str, ...], BeforeValidator(_list)]
+Format = Annotated[str, AfterValidator(_is_written)]
 Alternative = str | tuple[str, ...]
 
 
@@ -59,13 +76,13 @@ class ColumnMapping(BaseModel):
     from_: Annotated[tuple[Alternative, ...], BeforeValidator(_list)] = Field(default=(), alias="from")
     join: tuple[str, ...] = ()
     separator: str = "|"
-    constant: Annotated[str | None, BeforeValidator(_plain)] = None
+    constant: str | None = None
     pattern: str | None = None
-    words: Words = {}
-    otherwise: Annotated[str | None, BeforeValidator(_plain)] = None
-    format: Annotated[tuple[str, ...], BeforeValidator(_list)] = ()
+    words: dict[str, str] = {}
+    otherwise: str | None = None
+    format: Annotated[tuple[Format, ...], BeforeValidator(_list)] = ()
     prefix: str = ""
-    time_zone: str | None = None
+    time_zone: TimeZoneName | None = None
     decimal: Annotated[str, Field(pattern="^[.,]$")] | None = None
     shift_seconds: int = 0
 
@@ -73,14 +90,22 @@ class ColumnMapping(BaseModel):
     def has_one_origin(self) -> Self:
         if sum(map(bool, (self.from_, self.join, self.constant is not None))) != 1:
             raise ValueError("give one of `from`, `join` and `constant`")
-        if self.pattern is not None:
-            try:
-                groups = re.compile(self.pattern).groups
-            except re.error as error:
-                raise ValueError(f"`pattern` is no regular expression: {error}") from None
-            if groups != 1:
-                raise ValueError("`pattern` needs one group in parentheses: it is the value")
         return self
+
+    @field_validator("pattern")
+    @classmethod
+    def has_one_group(cls, pattern: str | None) -> str | None:
+        if pattern is None:
+            return None
+        try:
+            # Python's knows how many groups there are, the other one is what DuckDB goes by.
+            groups = re.compile(pattern).groups
+            pyarrow.compute.count_substring_regex(pyarrow.array([""]), pattern)
+        except (re.error, pyarrow.ArrowInvalid) as error:
+            raise ValueError(f"it is no regular expression: {error}") from None
+        if groups != 1:
+            raise ValueError("it needs one group in parentheses, which is the value; (?:…) is none")
+        return pattern
 
     @property
     def alternatives(self) -> tuple[Alternative, ...]:
@@ -108,12 +133,23 @@ class FileFormat(BaseModel):
     quote: Annotated[str, Field(max_length=1)] = '"'
     skip_lines: Annotated[int, Field(ge=0)] = 0
 
-    @model_validator(mode="after")
-    def is_an_encoding(self) -> Self:
+    @field_validator("encoding")
+    @classmethod
+    def is_an_encoding(cls, encoding: str) -> str:
         try:
-            "".encode(self.encoding)
-        except LookupError:
+            "".encode(encoding)
+        except (LookupError, ValueError):
             raise ValueError("no encoding is called so; write one like utf-8 or windows-1251") from None
+        return encoding
+
+    @model_validator(mode="after")
+    def can_be_told_apart(self) -> Self:
+        if not self.quote.isascii() or (not self.delimiter.isprintable() and self.delimiter != "\t"):
+            raise ValueError(
+                '`delimiter` is a character like ";" or a tab, "\\t"; `quote` is \'"\', "\'" or "" for none'
+            )
+        if self.quote == self.delimiter or {self.quote, self.delimiter} & {"\n", "\r"}:
+            raise ValueError("`delimiter` and `quote` must differ")
         return self
 
 
@@ -156,15 +192,30 @@ class Mapping(BaseModel):
             raise ValueError(f"say where {', '.join(missing)} comes from: {self.table} can't be loaded without")
         return self
 
+    @model_validator(mode="after")
+    def fits_the_columns(self) -> Self:
+        kinds = {column.name: column.type for column in delivered_tables()[self.table].columns}
+        for name, mapped in self.columns.items():
+            formats, kind = set(mapped.format), kinds[name]
+            if kind not in ("instant", "date") and formats - {DURATION}:
+                raise ValueError(f"{name} holds no time: it has no `format`" + f" but {DURATION}" * (kind == "seconds"))
+            if DURATION in formats and kind != "seconds":
+                raise ValueError(f"{name} holds no length of time: it isn't written as {DURATION}")
+            if kind == "date" and formats & set(UNIX_UNITS):
+                raise ValueError(f"{name} is a day: write its `format` like %d.%m.%Y, or {ISO}")
+            if (mapped.time_zone or mapped.shift_seconds) and kind != "instant":
+                raise ValueError(f"{name} is no time: it has neither `time_zone` nor `shift_seconds`")
+        return self
+
     @classmethod
     def read(cls, file: Path) -> Self:
         """A mapping file. Raises SettingsError."""
         try:
-            return cls.model_validate(yaml.safe_load(file.read_text("utf-8")))
+            return cls.model_validate(read_yaml_text(file))
         except OSError as error:
             raise SettingsError(f"The mapping {file} can't be read ({error.strerror}).") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise SettingsError(f"The mapping {file} is not YAML: {' '.join(str(error).split())}.") from None
+        except YamlTextError as error:
+            raise SettingsError(f"The mapping {file} is not YAML: {error}.") from None
         except ValidationError as error:
             raise SettingsError(f"The mapping {file} can't be used: {faults(error)}.") from None
 
@@ -184,22 +235,55 @@ class Mapping(BaseModel):
         return list(dict.fromkeys([*found, *self.only, *self.leave_out]))
 
     @property
-    def required_fields(self) -> list[tuple[str, ...]]:
-        """Of each column that rows aren't loaded without, the fields of which one must be there."""
-        table = delivered_tables()[self.table]
+    def required_fields(self) -> list[tuple[tuple[str, ...], ...]]:
+        """What no file may be without: of each group the fields of one alternative."""
+        required = [column.name for column in delivered_tables()[self.table].required_columns]
+        mapped = [self.columns[name] for name in required if name in self.columns]
+        mapped += [self.day] if self.day else []
         return [
-            tuple(self.columns[column.name].fields)
-            for column in table.required_columns
-            if column.name in self.columns and self.columns[column.name].constant is None
+            *(
+                tuple((parts,) if isinstance(parts, str) else parts for parts in column.alternatives)
+                for column in mapped
+                if column.constant is None and column.otherwise is None
+            ),
+            *(((name,),) for name in [*self.only, *self.leave_out]),
+            *([self._one_of_these] if self._one_of_these else []),
         ]
+
+    @property
+    def _one_of_these(self) -> tuple[tuple[str, ...], ...]:
+        """The fields without any of which `only_with` would take nothing."""
+        columns = [self.columns.get(name) or ColumnMapping.model_validate({"from": name}) for name in self.only_with]
+        if any(column.constant is not None or column.otherwise is not None for column in columns):
+            return ()
+        return tuple((field,) for column in columns for field in column.fields)
+
+
+# How pydantic names what may be this or that.
+ALTERNATIVES = ("str", "tuple[str, ...]")
+# What pydantic says of a fault, by its type, in the words of who wrote the file.
+FAULTS = {
+    "missing": "is missing",
+    "extra_forbidden": "there is no such setting",
+    "string_type": "must be one text",
+    "int_parsing": "must be a whole number",
+    "float_parsing": "must be a number",
+    "bool_parsing": "must be true or false",
+    "model_type": "must be settings, each with a name",
+    "model_attributes_type": "must be settings, each with a name",
+    "dict_type": "must be names, each with a value",
+    "tuple_type": "must be a list",
+}
 
 
 def faults(error: ValidationError) -> str:
     """What pydantic found, by place, without what stands there."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in fault['loc']) or 'it'}: {fault['msg'].removeprefix('Value error, ')}"
-        for fault in error.errors(include_input=False, include_url=False)
-    )
+    found: dict[str, str] = {}
+    for fault in error.errors(include_input=False, include_url=False):
+        # Of what may be this or that, the place ends in what it may be, once for each.
+        place = ".".join(str(part) for part in fault["loc"] if str(part) not in ALTERNATIVES) or "it"
+        found.setdefault(place, FAULTS.get(fault["type"], fault["msg"].removeprefix("Value error, ")))
+    return "; ".join(f"{place}: {message}" for place, message in found.items())
 
 
 class Selection:
@@ -249,7 +333,7 @@ class Selection:
             if field in self.records.fields
         }
         kept = [name for name in self.records.fields if name not in told and name not in self.mapping.told_elsewhere]
-        taken = {name.casefold() for name in (*column_names, "attributes")}
+        taken = {name.casefold() for name in (*column_names, "attributes", "more_fields", *OWN_NAMES)}
         columns: dict[str, str] = {}
         for name in kept[:MOST_FIELDS]:
             chosen = name.strip() or "unnamed"
@@ -284,14 +368,12 @@ class Selection:
     def is_wanted(self) -> str:
         """Whether a record is of the kind that the mapping takes."""
         conditions = [
-            f"coalesce(lower({self._places[name]}) in ({', '.join(text(word.lower()) for word in words)}), false)"
+            f"coalesce(lower({self._place(name)}) in ({', '.join(text(word.lower()) for word in words)}), false)"
             for name, words in self.mapping.only.items()
-            if name in self._places
         ]
         conditions += [
-            f"coalesce(lower({self._places[name]}) not in ({', '.join(text(word.lower()) for word in words)}), true)"
+            f"coalesce(lower({self._place(name)}) not in ({', '.join(text(word.lower()) for word in words)}), true)"
             for name, words in self.mapping.leave_out.items()
-            if name in self._places
         ]
         if self.mapping.only_with:
             there = [self.columns.get(name) or self._places.get(name) or "null" for name in self.mapping.only_with]
@@ -300,6 +382,9 @@ class Selection:
         # What can't be read is set aside rather than left out.
         return f"({wanted}) or {self._places[UNPARSABLE]} is not null" if UNPARSABLE in self._places else wanted
 
+    def _place(self, name: str) -> str:
+        return self._places.get(name, "cast(null as varchar)")
+
     def _origin(self, column: ColumnMapping) -> str:
         found = []
         for alternative in column.alternatives:
@@ -307,9 +392,14 @@ class Selection:
                 if alternative in self._places:
                     found.append(self._places[alternative])
                 continue
-            parts = [self._places.get(name, "null") for name in alternative]
-            joined = f" || {text(column.separator)} || ".join(f"coalesce({part}, '')" for part in parts)
-            found.append(f"case when coalesce({', '.join(parts)}) is not null then {joined} end")
+            parts = [self._place(name) for name in alternative]
+            # Of words with spaces between those that are there; elsewhere a place is kept for what isn't.
+            joined = (
+                f"concat_ws({text(column.separator)}, {', '.join(parts)})"
+                if column.separator.isspace()
+                else f" || {text(column.separator)} || ".join(f"coalesce({part}, '')" for part in parts)
+            )
+            found.append(f"case when coalesce({', '.join(parts)}, null) is not null then {joined} end")
         return f"coalesce({', '.join(found)}, null)" if found else "cast(null as varchar)"
 
     def _told(self, column: ColumnMapping) -> str:
@@ -329,11 +419,12 @@ class Selection:
                 else (f"coalesce({value}, {text(column.otherwise)})")
             )
         if column.decimal:
-            bare = f"regexp_replace({value}, '[\\s\\x{{a0}}\\x{{202f}}\\x{{2009}}₽]', '', 'g')"
-            bare = (
-                f"replace(replace({bare}, '.', ''), ',', '.')" if column.decimal == "," else f"replace({bare}, ',', '')"
-            )
-            value = f"case when regexp_full_match({bare}, '[+-]?\\d+(\\.\\d+)?') then {bare} else {value} end"
+            bare = f"replace(regexp_replace({value}, '[\\s\\x{{85}}\\x{{a0}}\\x{{2000}}-\\x{{200a}}\\x{{202f}}\\x{{205f}}₽]', '', 'g'), '−', '-')"
+            thousands = "." if column.decimal == "," else ","
+            # What is written otherwise than it says stays as it is: 12,50 is not 1250.
+            number = f"[+-]?(\\d+|\\d{{1,3}}([{thousands}]\\d{{3}})+)([{column.decimal}]\\d+)?"
+            plain = f"replace(replace({bare}, '{thousands}', ''), '{column.decimal}', '.')"
+            value = f"case when regexp_full_match({bare}, '{number}') then {plain} else {value} end"
         return value
 
     def _value_of(self, column: Column, mapped: ColumnMapping) -> str:
@@ -347,7 +438,7 @@ class Selection:
         if column.type == "date" and mapped.format:
             return f"coalesce(strftime({self._local_time(value, mapped)}, '%Y-%m-%d'), {value})"
         if DURATION in mapped.format:
-            clock = f"regexp_full_match({value}, '(\\d+:)?\\d+:[0-5]\\d')"
+            clock = f"regexp_full_match({value}, '(\\d{{1,9}}:)?\\d{{1,9}}:[0-5]\\d')"
             parts = f"list_reverse(string_split({value}, ':'))"
             seconds = f"cast({parts}[1] as bigint) + 60 * cast({parts}[2] as bigint) + 3600 * coalesce(cast({parts}[3] as bigint), 0)"
             return f"case when {clock} then cast({seconds} as varchar) else {value} end"
@@ -366,11 +457,12 @@ class Selection:
         for written in mapped.format or (ISO,):
             if written in UNIX_UNITS:
                 # A number that is beyond all instants is none.
-                number = f"try_cast(case when regexp_full_match({value}, '\\d{{1,15}}') then {value} end as bigint)"
+                digits = 11 if UNIX_UNITS[written] == 1 else 14
+                number = f"cast(case when regexp_full_match({value}, '\\d{{1,{digits}}}') then {value} end as bigint)"
                 readings.append(f"make_timestamptz({number} * {10**6 // UNIX_UNITS[written]})")
             elif written == ISO:
                 readings.append(f"({macros.instant(f'({value})')})")
-            elif "%z" in written:
+            elif "%z" in written or "%Z" in written:
                 readings.append(f"try_strptime({value}, {text(written)})")
             elif written.endswith("Z"):
                 readings.append(f"timezone('UTC', try_strptime({value}, {text(written)}))")
@@ -379,7 +471,8 @@ class Selection:
         return readings[0] if len(readings) == 1 else f"coalesce({', '.join(readings)})"
 
     def _local_time(self, value: str, mapped: ColumnMapping) -> str:
-        return f"try_strptime({value}, [{', '.join(map(text, mapped.format))}])"
+        formats = ("%Y-%m-%d" if written == ISO else written for written in mapped.format)
+        return f"try_strptime({value}, [{', '.join(map(text, formats))}])"
 
     def _day_of(self, mapped: ColumnMapping, time: Column, day_zone: str) -> str:
         value = self._told(mapped)
@@ -391,17 +484,17 @@ class Selection:
             )
         return f"({self.macros(day_zone).report_date(self._instant(value, mapped))})"
 
-    def rows(self) -> str:
-        """The third: our columns, the day that a record is of, and whether it is wanted."""
+    def rows(self, day: date | None = None) -> str:
+        """The third: our columns, the day that a record is of (a given one, or what it tells), and whether it is wanted."""
         columns = {**self.columns, **self.unknown_columns}
         selected = ", ".join(f"cast({value} as varchar) as {identifier(name)}" for name, value in columns.items())
         rank = f"{self.records.rank} as record_rank" if self.records.rank else "0 as record_rank"
-        # Names of ours that nobody else has in a delivery.
         return f"""
             with cleaned as (
                 select *{self.cleaned_fields()} from ({self.fields()})
             )
-            select position as record_position, {rank}, {self.day} as record_day, {self.is_wanted()} as is_wanted,
+            select position as record_position, {rank}, {self.day} as told_day,
+                {f"date '{day}'" if day else self.day} as record_day, {self.is_wanted()} as is_wanted,
                 {selected}
             from cleaned
         """

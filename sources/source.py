@@ -1,25 +1,46 @@
 """What every source has: its settings in sources.yml, and answers that become deliveries."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Annotated, ClassVar
-from zoneinfo import ZoneInfo
 
 import duckdb
 from dotenv import load_dotenv
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from orchestration.settings import PROJECT_DIR, Rules
 from sources.mapping import Mapping as FieldMapping
 from sources.records import Records
+from sources.time_zones import TimeZoneName
 
 Days = tuple[date, ...]
-VariableName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Part = Annotated[str, Field(pattern=r"^[^:/\s]+$")]
+NAME = r"[a-z][a-z0-9_]*"
+
+
+def _written_as(pattern: str, otherwise: str) -> AfterValidator:
+    """A text's form, and what is said where it has another. The text itself is not: it may be a credential."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(otherwise)
+        return value
+
+    return AfterValidator(check)
+
+
+VariableName = Annotated[
+    str,
+    _written_as(
+        r"[A-Z][A-Z0-9_]*",
+        "must be the name of a variable of the environment, in capital letters like MANGO_TOKEN; the credential itself is "
+        "the variable's value, in the environment or in .env",
+    ),
+]
+Part = Annotated[str, _written_as(r"[^:/\s]+", "must not be empty, nor hold spaces, / or :")]
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -47,6 +68,8 @@ class Answer:
     received: int = 0
     unit: str = "records"
     total_is_sure: bool = True
+    is_of_its_day: bool = False
+    """Whether all is of the one day, whenever it says that it was."""
 
 
 @dataclass
@@ -73,23 +96,15 @@ class Source(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     kind: str
-    name: Name
+    name: str
     account: Part | None = None
     site: Text | None = None
-    time_zone: str | None = None
+    time_zone: TimeZoneName | None = None
     reload_days: Annotated[int, Field(ge=1, le=366)] = 1
     deliver_despite_difference: bool = False
 
     datasets: ClassVar[Mapping[str, str]] = {}
     """The table that each dataset is delivered to."""
-
-    @field_validator("time_zone")
-    @classmethod
-    def is_a_time_zone(cls, name: str | None) -> str | None:
-        try:
-            return name and ZoneInfo(name).key
-        except (OSError, ValueError, LookupError):
-            raise ValueError("no time zone is called so; write one like Europe/Moscow") from None
 
     @property
     def delivered_datasets(self) -> Mapping[str, str]:
@@ -141,9 +156,9 @@ def environment_value(variable: str, setting: str) -> str:
     load_dotenv(PROJECT_DIR / ".env")
     value = os.environ.get(variable, "").strip()
     if not value:
-        raise RefusedError(
-            f"{variable} isn't set in the environment, and `{setting}` says that the credential is there"
-        )
+        # What has no underscore may be the credential itself, in place of a name.
+        shown = variable if "_" in variable else f"the variable that `{setting}` names"
+        raise RefusedError(f"{shown} isn't set in the environment, and `{setting}` says that the credential is there")
     return value
 
 
