@@ -663,7 +663,7 @@ def daily(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daily]:
             short=named(short, site_id="7"),
             metrica=named(metrica, site="okna-msk"),
         )
-        mango.calls = [mango_call(number, MORNING + number * A_DAY) for number in range(3)]
+        mango.calls = [mango_call(30 + number, MORNING + number * A_DAY) for number in range(3)]
         calltouch.calls = [calltouch_call(number, MORNING + number * A_DAY) for number in range(3)]
         short.calls = [calltouch_call(20 + number, MORNING + number * A_DAY) for number in range(3)]
         metrica.visits = [metrica_visit(number, MORNING + number * A_DAY) for number in range(3)]
@@ -732,7 +732,7 @@ def test_a_range_with_a_source_that_fails_publishes_the_rest_and_fails_naming_it
     numbers = {"calltouch:123:": (700000, 700002), "calltouch:7:": (700020, 700021)}
     assert contacts == [
         *((f"{prefix}{number}",) for prefix, found in numbers.items() for number in found),
-        *((f"mango:777:MToxMDA{number}",) for number in range(3)),
+        *((f"mango:777:MToxMDA3{number}",) for number in range(3)),
     ]
     assert daily.site.published("select data_through from _meta") == [(date(2026, 3, 12),)]
 
