@@ -19,6 +19,7 @@ from misbehaving_servers import (
     Asked,
     Eavesdropper,
     Fault,
+    Handler,
     StandIn,
     cut_off,
     empty_body,
@@ -315,6 +316,11 @@ def test_a_redirect_gets_no_credential(vendor: Vendor, fetches: Fetches) -> None
     assert not fetches.landing.exists()
 
 
+def answer_in_no_way_that_is_http(handler: Handler, answer: Answer) -> None:
+    handler.wfile.write(f"{StandIn.token} is what you said\r\n\r\n".encode())
+    handler.close_connection = True
+
+
 def test_no_message_or_log_tells_a_credential(
     mango: MangoStandIn, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -335,7 +341,9 @@ def test_no_message_or_log_tells_a_credential(
                         client.json_file("/calls", {}, tmp_path / "answer", [list])
                     told.append(str(raised.value))
                     mango._expected.clear()
-        mango.misbehave(redirect(f"http://{token.split('+')[0]}.example"), 1)
+        mango.misbehave(Fault(deliver=answer_in_no_way_that_is_http), 2)
+        with pytest.raises(SourceError, match="illegal status line"):
+            client.json("/calls")
     everything = "\n".join([*told, caplog.text])
     assert "xxxx ***" in everything and "attempt 1 of 2" in caplog.text
     for spelling in spellings:
