@@ -223,7 +223,9 @@ def test_what_goes_on_fails_the_day_and_leaves_what_was_there(vendor: Vendor, fe
     assert fetches.outcomes(vendor.source(), DAY) == {"unchanged"}
 
 
-def test_a_wait_that_is_asked_for_is_kept(mango: MangoStandIn, fetches: Fetches) -> None:
+def test_a_wait_that_is_asked_for_is_kept(
+    mango: MangoStandIn, fetches: Fetches, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def waited_for(retry_after: float | datetime | str | None) -> float:
         mango.misbehave(too_many_requests(retry_after))
         assert fetches.outcomes(source_for(mango), DAY) <= {"delivered", "unchanged"}
@@ -235,10 +237,12 @@ def test_a_wait_that_is_asked_for_is_kept(mango: MangoStandIn, fetches: Fetches)
     for meaningless in ("soon", "0.5", "-5", ""):
         assert waited_for(meaningless) < 0.5
 
-    mango.misbehave(too_many_requests(3600))
+    # Nobody waits longer than a while.
+    monkeypatch.setattr("sources.http_client.LONGEST_WAIT_SECONDS", 2)
+    mango.misbehave(too_many_requests(3))
     asked = len(mango.asked)
     (message,) = messages(fetches.fetch(source_for(mango), DAY).values())
-    assert message is not None and "asks to wait for 3,600 seconds (429): fetch again then" in message
+    assert message is not None and "asks to wait for 3 seconds (429): fetch again then" in message
     assert len(mango.asked) == asked + 1
 
 
