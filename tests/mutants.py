@@ -341,7 +341,7 @@ MUTANTS = (
     Mutant("Sources", "sources/calltouch.py", "        workshop.connection.execute(f\"delete from {relation} where record ->> '$.siteId' <> {text(self.site_id)}\")\n", "", HTTP),
     Mutant("Sources", "sources/calltouch.py", 'if not isinstance(page.get("records"), list):', "if False:", HTTP),
     Mutant("Sources", "sources/calltouch.py", "count(distinct record ->> '$.callId')", "count(record ->> '$.callId')", HTTP),
-    Mutant("Sources", "sources/calltouch.py", "if total is None or received == total:", "if received == total:", HTTP),
+    Mutant("Sources", "sources/calltouch.py", "total = total if told_total is None else told_total", "total = told_total or 0", HTTP),
     Mutant("Sources", "sources/metrica.py", "header != _header(files[0]) or ", "", HTTP),
     Mutant("Sources", "sources/metrica.py", "isinstance(told, int) and told > 0 else asked", "isinstance(told, int) else asked", HTTP),
     Mutant("Sources", "sources/metrica.py", 'UNREADABLE = re.compile(r"[\\0\\1]")', 'UNREADABLE = re.compile(r"[\\0]")', HTTP),
