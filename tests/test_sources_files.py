@@ -83,22 +83,22 @@ def test_exports_of_every_shape_are_published(tmp_path: Path) -> None:
     ) == [
         ("files:crm:lead-10", "20 09:00:00", "callback", None, "12.50", None, None),
         ("files:crm:lead-7", "20 06:30:00", "form", None, "1234.56", None, None),
-        ("files:crm:lead-8", "20 08:00:00", "call", "79161234567", "10.50", None, "yandex / cpc"),
-        ("mango:12345:1001", "20 07:00:05", "call", "79161234567", None, 83, "yandex / cpc"),
-        ("mango:12345:1002", "20 07:30:00", "callback", "79161234568", None, None, None),
+        ("files:crm:lead-8", "20 08:00:00", "call", "+79161234567", "10.50", None, "yandex / cpc"),
+        ("mango:12345:1001", "20 07:00:05", "call", "+79161234567", None, 83, "yandex / cpc"),
+        ("mango:12345:1002", "20 07:30:00", "callback", "+79161234568", None, None, None),
         ("mango:12345:1003", "20 08:00:00", "form", None, None, None, None),
         (
             "mango:12345:21.11.2025|09:00|9161234567|ЗВОНОК",
             "21 06:00:00",
             "call",
-            "79161234567",
+            "+79161234567",
             None,
             75,
             "yandex / cpc",
         ),
     ]
     assert site.published(
-        "select strftime(cost_date, '%d'), source, campaign, spend::varchar, impressions, clicks from channel_costs order by all"
+        "select strftime(cost_date, '%d'), source, campaign, amount::varchar, impressions, clicks from channel_costs order by all"
     ) == [
         ("20", "vk", "двери", "5.00", 10, 1),
         ("20", "vk", "окна", "150.25", 1500, 3),
@@ -417,14 +417,14 @@ def test_odd_names_of_columns_are_kept(desk: Desk) -> None:
 
 
 def test_columns_without_end_arrive(desk: Desk) -> None:
-    names = ["id", "at", *(f"c{number}" for number in range(700))]
-    desk.write("a.csv", ",".join(names) + "\n1,2025-11-20 10:00," + ",".join(map(str, range(700))) + "\n")
+    names = ["id", "at", *(f"c{number}" for number in range(520))]
+    desk.write("a.csv", ",".join(names) + "\n1,2025-11-20 10:00," + ",".join(map(str, range(520))) + "\n")
     (row,) = desk.delivered(desk.source(desk.mapping(TOUCHES)))
     with duckdb.connect() as connection:
         query = "select unnest(json_keys(?)), unnest(json_extract_string(?, '$.*'))"
         more = dict(connection.execute(query, [row["more_fields"]] * 2).fetchall())
 
-    assert {**row, **more}.items() >= {f"c{number}": str(number) for number in range(700)}.items()
+    assert {**row, **more}.items() >= {f"c{number}": str(number) for number in range(520)}.items()
 
 
 def test_names_are_found_whatever_white_space_is_in_them(desk: Desk) -> None:
@@ -574,6 +574,7 @@ GOOD = "id;at;Имя\n1;2025-11-20 10:00;Ёлкина\n"
         (b'id;"at\n1;2\n', ("header that can't be read", "quotes")),
         (b"id;at\n1;" + b"x" * (9 * 2**20) + b"\n", ("line longer than 8,388,608 bytes, line 2",)),
     ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
 def test_what_is_wrong_with_a_file_is_said(desk: Desk, content: bytes, said: tuple[str, ...]) -> None:
     file = desk.write("a.csv", content)
