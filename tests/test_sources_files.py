@@ -250,6 +250,56 @@ def test_every_row_of_a_random_export_arrives_exactly_or_is_set_aside(desk: Desk
     assert all(row["unparsable_line"] and row["export_row"] for row in set_aside)
 
 
+def test_what_is_no_csv_is_set_aside_and_nothing_beside_it(desk: Desk) -> None:
+    lines = (
+        *(
+            '1;2025-11-20 10:00;"a" "b"',
+            '2;2025-11-20 10:00;a"b',
+            '3;2025-11-20 10:00;"a"x',
+            '4;2025-11-20 10:00; "a;b" ',
+        ),
+        *(
+            "5;2025-11-20 10:00;a\rb",
+            "6;2025-11-20 10:00;a;",
+            "7;2025-11-20 10:00;a;b",
+            "8;2025-11-20 10:00",
+            ";;",
+            "10;;",
+        ),
+    )
+    desk.write("a.csv", "id;at;text\n" + "\n".join(lines))
+    source = desk.source(desk.mapping(TOUCHES | {"file": {"delimiter": ";"}}))
+    rows = desk.delivered(source)
+
+    assert by("export_row", rows, "text", "unparsable_line") == {
+        "1": (None, lines[0]),
+        "2": ('a"b', None),
+        "3": (None, lines[2]),
+        "4": ("a;b", None),
+        "5": ("a\rb", None),
+        "6": ("a", None),
+        "7": (None, lines[6]),
+        "8": (None, lines[7]),
+        "10": (None, None),
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('1;2025-11-20 10:00;"a" "b"', ("unparsable_line", '1;2025-11-20 10:00;"a" "b"')),
+        ("1;2025-11-20 10:00;a\rb", ("text", "a\rb")),
+        ("1;2025-11-20 10:00;a;", ("text", "a")),
+    ],
+)
+def test_what_a_reader_would_guess_at_is_not_guessed(desk: Desk, line: str, told: tuple[str, str]) -> None:
+    """One such line among good ones, which DuckDB's own reader takes without a word."""
+    desk.write("a.csv", f"id;at;text\n{line}\n2;2025-11-20 10:00;x\n")
+    rows = desk.delivered(desk.source(desk.mapping(TOUCHES | {"file": {"delimiter": ";"}})))
+
+    assert {row["export_row"]: row.get(told[0]) for row in rows}["1"] == told[1] and len(rows) == 2
+
+
 # What a mapping says
 
 
@@ -311,7 +361,12 @@ def test_every_way_of_telling_a_value(desk: Desk) -> None:
         ("2025-11-20 10:00", "{from: at, time_zone: UTC}", "Asia/Vladivostok", "2025-11-20T10:00:00Z"),
         ("2025-11-20T10:00:00.25+05:00", "{from: at, time_zone: UTC}", None, "2025-11-20T05:00:00.250000Z"),
         ("20.11.2025 10:00 +0200", '{from: at, format: "%d.%m.%Y %H:%M %z"}', None, "2025-11-20T08:00:00Z"),
-        ("20.11.2025 10:00 Europe/Samara", '{from: at, format: "%d.%m.%Y %H:%M %Z"}', None, "2025-11-20T06:00:00Z"),
+        (
+            "20.11.2025 10:00 Europe/Samara",
+            '{from: at, format: "%d.%m.%Y %H:%M %Z"}',
+            "Asia/Vladivostok",
+            "2025-11-20T06:00:00Z",
+        ),
         ("20.11.2025 10:00Z", '{from: at, format: "%d.%m.%Y %H:%MZ"}', None, "2025-11-20T10:00:00Z"),
         ("1763625600", '{from: at, format: ["%d.%m.%Y", unix_seconds]}', None, "2025-11-20T08:00:00Z"),
         ("1763625600123", "{from: at, format: unix_milliseconds}", None, "2025-11-20T08:00:00.123000Z"),
@@ -377,7 +432,7 @@ def test_rows_of_another_kind_are_left_out_and_counted(desk: Desk) -> None:
         "id,at,kind,bot,src\n1,2025-11-20 10:00,Клик,,a\n2,2025-11-20 10:00,показ,,a\n3,2025-11-20 10:00,КЛИК,Yes,a\n"
         "4,2025-11-20 10:00,клик,no,\n5,2025-11-19 10:00,клик,,a\n6,2025-11-20 10:00,,no,a\n7,клик\n",
     )
-    mapping = TOUCHES | {"only": {"kind": "клик"}, "leave_out": {"bot": ["yes", "1"]}, "only_with": ["src", "utm_term"]}
+    mapping = TOUCHES | {"only": {"kind": "клик"}, "leave_out": {"bot": ["YES", "1"]}, "only_with": ["src", "utm_term"]}
     source = desk.source(desk.mapping(mapping))
     (fetched,) = desk.fetch(source)
 
@@ -466,7 +521,8 @@ def test_columns_that_no_file_has_are_told_once(desk: Desk, caplog: pytest.LogCa
 
 
 def test_the_later_file_and_row_say_what_is_new(desk: Desk) -> None:
-    desk.write("1.csv", "id,at,v\n1,2025-11-20 10:00,old\n2,2025-11-20 10:00,zzz\n2,2025-11-20 10:00,new\n")
+    blank = ",,-\n" * 7
+    desk.write("1.csv", f"id,at,v\n1,2025-11-20 10:00,old\n{blank}2,2025-11-20 10:00,x\n2,2025-11-20 10:00,new\n")
     desk.write("2.csv", "v,at,id,more\nnew,2025-11-20 11:00,1,m\n")
     desk.write("3.csv.part", "id,at,v\n1,2025-11-20 12:00,unfinished\n")
     desk.write("_4.csv", "id,at,v\n1,2025-11-20 12:00,left out\n")
@@ -476,6 +532,7 @@ def test_the_later_file_and_row_say_what_is_new(desk: Desk) -> None:
     assert by("touch_id", desk.rows(source), "v", "more", "export_file") == {
         "files:exports:1": ("new", "m", "2.csv"),
         "files:exports:2": ("new", None, "1.csv"),
+        None: ("-", None, "1.csv"),
     }
     assert fetched.counts == {"delivered twice": 2}
 
@@ -597,6 +654,11 @@ def test_files_that_cant_be_read_are_told(desk: Desk) -> None:
     (desk.exports / "nothing.csv").symlink_to(desk.exports / "gone.csv")
     desk.write("b.csv.part", "id,at\n")
 
+    columns = {"touch_id": {"join": ["id", "number"]}, "touched_at": "at"}
+    desk.write("d.csv", "id,at\n1,2025-11-20 10:00\n")
+    joined = desk.source(desk.mapping(TOUCHES | {"columns": columns}), "d.csv")
+    assert "has no column «id» + «number»" in desk.failure(joined)
+    mapping = desk.mapping(TOUCHES)
     assert "memory.csv can't be read (Input/output error)" in desk.failure(desk.source(mapping, "memory.csv"))
     assert "there is no file" in desk.failure(desk.source(mapping, "nothing.csv"))
     assert "but b.csv.part, which isn't complete" in desk.failure(desk.source(mapping, "b*"))
