@@ -5,11 +5,11 @@ DEMO := LANDING_DIR=$(CURDIR)/data/demo/landing WAREHOUSE_DIR=$(CURDIR)/data/dem
 # File by file, those that take longest first; one more than processors, as some wait for browsers and servers.
 PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install run update dev report metrics test torture lint mutants bench-growth bench-volume bench-crowds bench-report lock clean
+.PHONY: help install run update dev report metrics test torture lint mutants bench-growth bench-volume bench-crowds bench-report bench-postgres lock clean
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: .venv/installed  ## Set up .venv with everything locked in requirements.txt
 
@@ -81,6 +81,9 @@ bench-crowds: install  ## A bot, and a number that everybody calls from, against
 
 bench-report: install  ## Pages of the report on 5,000 contacts and on 5 million, in a real browser
 	$(BIN)/python -m benchmarks report $(BENCH_ARGS)
+
+bench-postgres: install  ## A million touches from a real PostgreSQL into the landing folder, against its bare COPY
+	$(BIN)/python -m benchmarks postgres $(BENCH_ARGS)
 
 lock: install  ## Resolve the dependencies of pyproject.toml anew into requirements.txt
 	$(BIN)/uv pip compile pyproject.toml --extra test --extra lint --python-version 3.11 --universal \

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: what a load costs, as history grows, in bulk, and when many rows fall to one client."""
+"""`python -m benchmarks`: what a load costs, as history grows, in bulk, and when many rows fall to one client; what a fetch costs."""
 
 import hashlib
 import json
@@ -386,6 +386,38 @@ def report(
     memory = [result["peak"] for result in results]
     table.add_row("peak memory", *(f"{peak / 2**20:,.0f} MiB" for peak in memory), f"× {memory[-1] / memory[0]:.2f}")
     console.print(table)
+
+
+@app.command()
+def postgres(
+    days: Annotated[int, typer.Option(help="Days to fetch.")] = 10,
+    touches: Touches = 100_000,
+    repeats: Annotated[int, typer.Option(help="How often each way is measured, in turn.")] = 7,
+    seed: Seed = 1,
+    folder: Folder = DEFAULT_FOLDER,
+    last_day: LastDay = DEFAULT_LAST_DAY,
+    quick: Quick = False,
+) -> None:
+    """Touches fetched from a real PostgreSQL into the landing folder, against the server's bare COPY of the same rows."""
+    from benchmarks.postgres import COPY, COPY_TO_FILE, FETCH, measured_fetches
+
+    if quick:
+        days, touches, repeats = 3, 2_000, 2
+    volume = Volume(touches, 0, seed, "csv")
+    taken = measured_fetches(folder / str(volume), volume, days_until(last_day.date(), days), repeats)
+    seconds = {way: [outcome["wall_seconds"] for outcome in outcomes] for way, outcomes in taken.items()}
+    rows = taken[FETCH][0]["rows"]
+    table = Table(title=f"{rows:,} touches of {days:,} days, median of {repeats}", title_justify="left")
+    table.add_column("way")
+    for column in ("in all", "rows a second", "CPU", "peak memory"):
+        table.add_column(column, justify="right")
+    for way, times in seconds.items():
+        own = [f"{median(outcome['cpu_seconds'] for outcome in taken[way]):,.2f} s"] if way == FETCH else [""]
+        peak = [_size(max(outcome["peak_bytes"] for outcome in taken[way]))] if way == FETCH else [""]
+        table.add_row(way, f"{median(times):,.2f} s", f"{rows / median(times):,.0f}", *own, *peak)
+    console.print(table)
+    for way in (COPY, COPY_TO_FILE):
+        console.print(f"{FETCH} to {way}: {median_ratio(seconds[FETCH], seconds[way])}")
 
 
 @app.command()

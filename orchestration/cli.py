@@ -118,7 +118,7 @@ def update() -> None:
     problem = _fetch([], None, None)
     try:
         load()
-    except _Problem as error:
+    except EXPECTED as error:
         raise _Problem("\n".join(filter(None, (problem, str(error))))) from None
     if problem:
         raise _Problem(problem)

@@ -408,6 +408,10 @@ def _write(connection: duckdb.DuckDBPyConnection, file: Path, number: int, forme
             "create table published._large_clients as "
             "select * from intermediate.int_large_clients order by contact_count + touch_count desc, client_id"
         )
+        connection.execute(
+            "create table published._same_events as "
+            "select kind, id, delivered_by, same_as, client_id from intermediate.int_same_events order by kind, id"
+        )
         connection.execute("create table published._loads as select * from raw.loads order by load_id")
         connection.execute(
             """
@@ -498,7 +502,10 @@ def _write_changes(connection: duckdb.DuckDBPyConnection, former: Path | None) -
                 end as change,
                 case
                     when {is_full} then 'everything was built anew'
-                    when former_journal.contact_id is null or journal.contact_id is null then 'the contact was delivered or removed'
+                    -- R28: it was there before, and still is, but another one took its place or gave it back.
+                    when (former_journal.contact_id is null or journal.contact_id is null) and not contact_changes.is_changed then '{OTHER_CONTACT}'
+                    when (former_journal.contact_id is null or journal.contact_id is null) and not contact_changes.is_corrected
+                        then 'the contact was delivered or removed'
                     when contact_changes.is_changed then 'the contact was corrected'
                     when merged.client_id is not null then 'clients were merged'
                     when split.client_id is not null then 'a client was split'

@@ -21,6 +21,9 @@ class SettingsError(Exception):
     """A setting that can't be used; the message says which, why and what would do."""
 
 
+Seconds = Annotated[float, Field(ge=0, le=1_000_000_000)]
+
+
 class Rules(BaseModel):
     """The rules' settings; docs/rules.md says what each means. Their defaults are in dbt_project.yml only."""
 
@@ -41,6 +44,10 @@ class Rules(BaseModel):
     position_based_last_share: Annotated[float, Field(ge=0, le=1)]
     time_decay_half_life_days: Annotated[float, Field(gt=0, le=100_000)]
     large_client_size: Annotated[int, Field(ge=2)]
+    same_touch_seconds: Seconds | None
+    same_visit_seconds: Seconds | None
+    same_contact_seconds: Seconds | None
+    source_precedence: tuple[Annotated[str, Field(min_length=1)], ...]
     report_currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
 
     @field_validator("report_timezone")
@@ -51,6 +58,16 @@ class Rules(BaseModel):
         except (OSError, ValueError, LookupError) as error:
             raise ValueError(f"no time zone is called {name!r}; try one like Europe/Moscow") from error
         return name
+
+    @field_validator("source_precedence")
+    @classmethod
+    def names_each_source_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for position, name in enumerate(names):
+            if name in names[:position]:
+                raise ValueError(f"{name!r} is named twice; a source has one place")
+            if ":" in name or name != name.strip():
+                raise ValueError(f"no source is called {name!r}: it is what stands before the first colon")
+        return names
 
     @model_validator(mode="after")
     def leaves_a_share_to_the_middle(self) -> Self:

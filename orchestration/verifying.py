@@ -25,6 +25,7 @@ KEPT = {
     "intermediate.int_repeated_versions": "from {}",
     "intermediate.int_identifier_groups": "select * exclude (group_position, group_size) from {}",
     "intermediate.int_large_clients": "from {}",
+    "intermediate.int_same_events": "from {}",
     "intermediate.int_chains": "from {}",
     "intermediate.int_chain_steps": "from {}",
     "intermediate.int_channel_sets": "from {}",

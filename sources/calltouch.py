@@ -11,7 +11,7 @@ from sources.http_client import HttpClient
 from sources.http_source import HttpSource
 from sources.mapping import Mapping
 from sources.records import json_records, read_json_array, text
-from sources.source import Answer, Days, Part, Workshop
+from sources.source import Answer, Days, Part, SourceError, Workshop
 
 CALLS, VISITS, FORMS = "calls", "visits", "forms"
 MOST_PAGES = 100_000
@@ -110,13 +110,13 @@ class Calltouch(HttpSource):
         workshop.connection.execute(f"delete from {relation} where record ->> '$.siteId' <> {text(self.site_id)}")
         return relation
 
-    def _calls(self, client: HttpClient, day: date, workshop: Workshop) -> tuple[str, int, int]:
-        """A relation of a day's calls, how many it says there are, and how many came.
+    def _calls(self, client: HttpClient, day: date, workshop: Workshop) -> tuple[str, int | None, int]:
+        """A relation of a day's calls, how many it says there are, if it does, and how many came.
 
         Calls that arrive while pages are read shift them, so pages that don't hold all are read again.
         """
         relation = workshop.new_name("records")
-        total = received = 0
+        total, received = None, 0
         for _ in range(self.readings):
             files, total = self._pages(client, day, workshop)
             read_json_array(workshop.connection, files, relation, "$.records")
@@ -127,13 +127,13 @@ class Calltouch(HttpSource):
                 """
             ).fetchone()
             received = int(row[0]) if row else 0
-            if received == total:
+            if total is None or received == total:
                 break
         return relation, total, received
 
-    def _pages(self, client: HttpClient, day: date, workshop: Workshop) -> tuple[list[Path], int]:
+    def _pages(self, client: HttpClient, day: date, workshop: Workshop) -> tuple[list[Path], int | None]:
         files: list[Path] = []
-        total = 0
+        total = None
         for number in range(1, MOST_PAGES):
             files.append(workshop.new_file("page"))
             page = client.json_file(
@@ -148,11 +148,17 @@ class Calltouch(HttpSource):
                 files[-1],
                 kinds=[dict],
             )
-            total = _count(page.get("recordsTotal"), total)
-            if number >= _count(page.get("pageTotal"), 0) or not page.get("records"):
+            if not isinstance(page.get("records"), list):
+                # As if there were none, the day would become empty.
+                said = client.beginning(files[-1].read_bytes())
+                raise SourceError(f"Calltouch answered something else than a page of calls: {said}")
+            told_total, last = _count(page.get("recordsTotal")), _count(page.get("pageTotal"))
+            total = total if told_total is None else told_total
+            # Where it doesn't say which page is the last, the one after it is empty.
+            if not page["records"] or (last is not None and number >= last):
                 break
         return files, total
 
 
-def _count(told: object, otherwise: int) -> int:
-    return int(told) if isinstance(told, int | str) and str(told).isdigit() else otherwise
+def _count(told: object) -> int | None:
+    return int(told) if isinstance(told, int | str) and str(told).isdecimal() else None

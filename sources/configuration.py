@@ -27,6 +27,11 @@ KINDS: dict[str, type[Source]] = {
 }
 
 
+# What may be shown of a file in which anything may stand: no service makes tokens of such letters alone.
+PLAIN_NAME = "[a-z][a-z0-9_]{0,30}"
+PLAIN_SETTING = "[a-z][a-z_]{0,40}"
+
+
 def sources_file() -> Path:
     """By default sources.yml of the project; SOURCES_FILE says another."""
     load_dotenv(PROJECT_DIR / ".env")
@@ -51,11 +56,12 @@ def read_sources() -> dict[str, Source]:
     if not isinstance(content, dict):
         raise SettingsError(f"{file} must name sources, each with its settings below; sources.example.yml shows how.")
     sources, problems = {}, []
-    for name, settings in content.items():
+    for number, (name, settings) in enumerate(content.items(), start=1):
         try:
             sources[str(name)] = _source(str(name), settings)
         except ValueError as problem:
-            problems.append(f"  {name}: {problem}")
+            shown = name if re.fullmatch(PLAIN_NAME, str(name)) else f"source number {number}"
+            problems.append(f"  {shown}: {problem}")
     if problems:
         raise SettingsError(f"{file} can't be used:\n" + "\n".join(problems))
     return sources
@@ -79,7 +85,12 @@ def _source(name: str, settings: Any) -> Source:
         if isinstance(source, Files):
             _ = source.field_mapping
     except ValidationError as error:
-        raise ValueError(faults(error)) from None
+        told = faults(error)
+        for fault in error.errors(include_input=False, include_url=False):
+            for part in map(str, fault["loc"]):
+                if not re.fullmatch(PLAIN_SETTING, part) and not part.isdecimal():
+                    told = told.replace(part, "…")
+        raise ValueError(told) from None
     except SettingsError as error:
         raise ValueError(str(error)) from None
     return source

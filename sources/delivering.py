@@ -4,8 +4,9 @@ import filecmp
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import duckdb
 
@@ -72,6 +73,12 @@ def delivery_file(landing_dir: Path, source: str, dataset: str, table: str, day:
     return landing_dir / table / str(day) / f"{source}-{dataset}.parquet"
 
 
+def is_of_a_whole_day(file: Path, day: date, rules: Rules) -> bool:
+    """Whether it was written after the day, and not while the day went on."""
+    end = datetime.combine(day + timedelta(days=1), time(), ZoneInfo(rules.report_timezone))
+    return file.stat().st_mtime >= end.timestamp()
+
+
 def deliver(source: Source, answer: Answer, workshop: Workshop, landing_dir: Path) -> Iterator[Fetched]:
     """Writes an answer's days, each into its folder; a file that is there with the same bytes stays as it is."""
     connection, rules, mapping = workshop.connection, workshop.rules, answer.mapping
@@ -123,7 +130,7 @@ def deliver(source: Source, answer: Answer, workshop: Workshop, landing_dir: Pat
                 "set `deliver_despite_difference: true` for this source",
             )
             continue
-        yield _write(connection, rows, columns, replace(
+        yield _write(connection, rules, rows, columns, replace(
             fetched, file=delivery_file(landing_dir, source.name, answer.dataset, mapping.table, day)
         ))  # fmt: skip
     connection.execute(f"drop table {rows}")
@@ -214,27 +221,40 @@ def _deleted(connection: duckdb.DuckDBPyConnection, statement: str) -> int:
     return int(row[0]) if row else 0
 
 
-def _write(connection: duckdb.DuckDBPyConnection, rows: str, columns: list[str], fetched: Fetched) -> Fetched:
+def _write(
+    connection: duckdb.DuckDBPyConnection, rules: Rules, rows: str, columns: list[str], fetched: Fetched
+) -> Fetched:
     """Written aside, in an order that depends on nothing but the rows, then renamed."""
     file = fetched.file
     assert file is not None
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_name(f".{file.name}.part")
     listed = ", ".join(map(identifier, columns))
-    first = identifier(ID_OF.get(fetched.table) or columns[0])
+    content = _content(connection, rows)
+    id_column = ID_OF.get(fetched.table)
+    # An id that there is, is there once: only of rows without one it takes more to tell them apart.
+    order = (
+        f"{id_column}, case when {id_column} is null then {content} end"
+        if id_column
+        else f"{identifier(columns[0])}, {content}"
+    )
     row = connection.execute(
         f"""
         copy (
             select {listed} from {rows} where record_day = date '{fetched.day}'
-            order by {first}, {_content(connection, rows)}
+            order by {order}
         ) to {text(str(unfinished))} (format parquet, compression zstd)
         """
     ).fetchone()
     row_count = int(row[0]) if row else 0
     former_row_count = _row_count(connection, file)
     if former_row_count == row_count and _are_same(file, unfinished):
-        unfinished.unlink()
-        return replace(fetched, outcome="unchanged", row_count=row_count, former_row_count=former_row_count)
+        fetched = replace(fetched, outcome="unchanged")
+        # The same, but by its age the day would be asked for once more.
+        is_older = not is_of_a_whole_day(file, fetched.day, rules) and is_of_a_whole_day(unfinished, fetched.day, rules)
+        if not is_older:
+            unfinished.unlink()
+            return replace(fetched, row_count=row_count, former_row_count=former_row_count)
     sync(unfinished)
     os.replace(unfinished, file)
     sync(file.parent)

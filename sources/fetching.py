@@ -11,35 +11,59 @@ import duckdb
 
 from orchestration.settings import Rules, Settings, SettingsError
 from orchestration.warehouse import Warehouse
-from sources.delivering import Fetched, deliver
-from sources.source import Days, Source, SourceError, Workshop
+from sources.delivering import Fetched, deliver, delivery_file, is_of_a_whole_day
+from sources.source import Days, RefusedError, Source, SourceError, Workshop
 
 log = logging.getLogger("orchestration")
+
+MOST_FAILURES_IN_A_ROW = 3
 
 
 def fetch(
     source: Source, days: Sequence[date], rules: Rules, settings: Settings, warehouse: Warehouse
 ) -> Iterator[Fetched]:
-    """One result per dataset and day, as they are delivered; what fails is a result, too. Needs the warehouse's lock."""
+    """One result per dataset and day, as they are delivered; what fails is a result, too. Needs the warehouse's lock.
+
+    After a day that fails the later ones are asked for all the same: otherwise a day that can't be had would keep them off
+    for good. A source that keeps failing is left alone.
+    """
     asked: Days = tuple(sorted(set(days)))
     done: set[tuple[str, date]] = set()
-    problem = None
-    try:
-        with _workshop(rules, warehouse) as workshop:
-            for answer in source.read(asked, workshop):
-                for fetched in deliver(source, answer, workshop, settings.landing_dir):
-                    done.add((fetched.dataset, fetched.day))
-                    yield fetched
-    except (SourceError, SettingsError) as error:
-        problem = str(error)
-    except duckdb.Error as error:
-        problem = f"what it answered can't be read: {str(error).splitlines()[0][:300]}"
-    except OSError as error:
-        problem = f"{error.filename or settings.landing_dir} can't be written or read ({error.strerror})"
-    missing = [(name, day) for day in asked for name in source.delivered_datasets if (name, day) not in done]
-    for dataset, day in missing:
+    problems: dict[date, str] = {}
+    problem, failures, is_refused = None, 0, False
+
+    def is_missing(day: date) -> bool:
+        return any((name, day) not in done for name in source.delivered_datasets)
+
+    remaining = asked
+    while remaining and failures < MOST_FAILURES_IN_A_ROW and not is_refused:
+        try:
+            with _workshop(rules, warehouse) as workshop:
+                for answer in source.read(remaining, workshop):
+                    for fetched in deliver(source, answer, workshop, settings.landing_dir):
+                        done.add((fetched.dataset, fetched.day))
+                        failures = 0
+                        yield fetched
+            break
+        except (SourceError, SettingsError) as error:
+            problem, is_refused = str(error), isinstance(error, RefusedError | SettingsError)
+        except duckdb.Error as error:
+            problem = f"what it answered can't be read: {str(error).splitlines()[0][:300]}"
+        except OSError as error:
+            problem = f"{error.filename or settings.landing_dir} can't be written or read ({error.strerror})"
+        failures += 1
+        # Days are read in their order, so the first that isn't there is the one that failed, or begins what did.
+        failed = next((day for day in remaining if is_missing(day)), remaining[-1])
+        problems[failed] = problem
+        remaining = tuple(day for day in remaining if day > failed)
+    for dataset, day in [(name, day) for day in asked for name in source.delivered_datasets if (name, day) not in done]:
         yield Fetched(
-            source.name, dataset, source.delivered_datasets[dataset], day, "failed", problem or "nothing was answered"
+            source.name,
+            dataset,
+            source.delivered_datasets[dataset],
+            day,
+            "failed",
+            problems.get(day) or problem or "nothing was answered",
         )
 
 
@@ -63,11 +87,22 @@ def due_days(source: Source, rules: Rules, landing_dir: Path) -> Days:
 
 
 def missing_days(source: Source, rules: Rules, landing_dir: Path) -> Days:
-    """The days up to yesterday of which something isn't there, since the first day that lies in the landing folder."""
+    """The days up to yesterday of which something isn't there, since the first day that lies in the landing folder.
+
+    What was fetched while its day went on isn't there either.
+    """
     delivered = days_that_lie_there(source, landing_dir)
     if not delivered:
         return ()
-    return tuple(day for day in days_between(min(delivered), rules.yesterday()) if day not in delivered)
+    whole = {
+        day
+        for day in delivered
+        if all(
+            is_of_a_whole_day(delivery_file(landing_dir, source.name, dataset, table, day), day, rules)
+            for dataset, table in source.delivered_datasets.items()
+        )
+    }
+    return tuple(day for day in days_between(min(delivered), rules.yesterday()) if day not in whole)
 
 
 def days_that_lie_there(source: Source, landing_dir: Path) -> set[date]:

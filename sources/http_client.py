@@ -1,5 +1,6 @@
 """Asks a vendor by HTTP: with patience, in parts, without ever telling a credential."""
 
+import base64
 import email.utils
 import json
 import logging
@@ -15,22 +16,33 @@ from urllib.parse import quote, quote_plus
 import httpx
 import stamina
 
-from sources.source import SourceError
+from sources.source import RefusedError, SourceError
 
-CHUNK_BYTES = 2**20
 LONGEST_WAIT_SECONDS = 900.0
 LONGEST_BACKOFF_SECONDS = 60.0
 # However slowly it drips: what came by then is kept, and the rest is asked for anew.
 TIMEOUTS_PER_ATTEMPT = 20
 SHOWN_CHARACTERS = 200
+# Of an answer, what is looked at to show its beginning: more than is shown, as white space is left out.
+LOOKED_AT_BYTES = 2**16
 # How much of an answer that is asked for as a whole is read.
 MOST_BYTES_IN_MEMORY = 256 * 2**20
 
 # They say each address they ask for, with all its parameters; an address may hold a credential.
 for name in ("httpx", "httpcore"):
     logging.getLogger(name).setLevel(logging.CRITICAL)
+# It says what went wrong with all that it knows of it, which isn't for everyone.
+stamina.instrumentation.set_on_retry_hooks(())
+
+log = logging.getLogger("orchestration")
 
 T = TypeVar("T")
+SUSPICIOUS_ESCAPE = re.compile(rb"\\u(?:[dD][89a-fA-F]|0000)")
+# JSON can say halves of characters and NUL, which no text holds: escapes (whole characters, and halves by themselves).
+ESCAPES = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2}|u0000)|.)",
+    re.DOTALL,
+)
 
 
 class _AgainError(Exception):
@@ -39,6 +51,10 @@ class _AgainError(Exception):
     def __init__(self, message: str, wait_seconds: float | None = None) -> None:
         super().__init__(message)
         self.wait_seconds = wait_seconds
+
+
+class _OtherPartError(_AgainError):
+    """The rest of an answer can't be had: all of it is to be asked for anew."""
 
 
 class HttpClient:
@@ -64,6 +80,8 @@ class HttpClient:
         self.parameters = dict(parameters or {})
         self.timeout_seconds, self.attempts, self.wait_seconds = timeout_seconds, attempts, wait_seconds
         try:
+            if not credential.isprintable():  # which a message about it would spell in a way of its own
+                raise UnicodeEncodeError("ascii", credential, 0, 1, "not printable")
             self._client = httpx.Client(
                 headers={"User-Agent": "multichannel", **(headers or {})},
                 timeout=timeout_seconds,
@@ -71,7 +89,7 @@ class HttpClient:
                 trust_env=True,
             )
         except UnicodeEncodeError:
-            raise SourceError(f"{credential_of} holds characters that no credential has; set it again") from None
+            raise RefusedError(f"{credential_of} holds characters that no credential has; set it again") from None
 
     def close(self) -> None:
         self._client.close()
@@ -83,11 +101,20 @@ class HttpClient:
         self.close()
 
     def hidden(self, message: object) -> str:
-        """A text without the credential, however it is written."""
+        """A text without the credential, however it is written. To be called before the text is cut or quoted."""
         shown = str(message)
-        for spelling in {self.credential, quote(self.credential, safe=""), quote_plus(self.credential)}:
+        plain = self.credential
+        spellings = {plain, quote(plain), quote(plain, safe=""), quote_plus(plain), plain.replace("/", "\\/")}
+        spellings |= {spelling.lower() for spelling in spellings if "%" in spelling}
+        spellings.add(base64.b64encode(plain.encode()).decode())
+        for spelling in sorted(spellings, key=len, reverse=True):
             shown = shown.replace(spelling, "***")
         return shown
+
+    def beginning(self, content: bytes) -> str:
+        """How an answer begins, for a message."""
+        shown = " ".join(self.hidden(content[:LOOKED_AT_BYTES].decode("utf-8", "replace")).split())
+        return f"{shown[:SHOWN_CHARACTERS]!r}" if shown else "(nothing)"
 
     def json(self, path: str, parameters: Mapping[str, str] | None = None, method: str = "GET") -> Any:
         """A short answer. Raises SourceError."""
@@ -112,9 +139,12 @@ class HttpClient:
             parsed = self._parsed(content)
             if json.detect_encoding(content) != "utf-8":
                 target.write_text(content.decode(json.detect_encoding(content)), "utf-8")
+                content = target.read_bytes()
+            if SUSPICIOUS_ESCAPE.search(content):
+                target.write_bytes(ESCAPES.sub(lambda found: rb"\ufffd" if found[1] else found[0], content))
             if not isinstance(parsed, tuple(kinds)):
                 raise _AgainError(
-                    f"answered {_kind(parsed)}, where {' or '.join(map(_name, kinds))} is expected: {_beginning(content)}"
+                    f"answered {_kind(parsed)}, where {' or '.join(map(_name, kinds))} is expected: {self.beginning(content)}"
                 )
             return parsed
 
@@ -128,7 +158,7 @@ class HttpClient:
         def again(error: Exception) -> bool | float:
             if isinstance(error, _AgainError):
                 return True if error.wait_seconds is None else error.wait_seconds
-            return isinstance(error, httpx.TransportError)
+            return False
 
         try:
             for attempt in stamina.retry_context(
@@ -140,15 +170,14 @@ class HttpClient:
                 wait_jitter=self.wait_seconds,
             ):
                 with attempt:
-                    return ask()
+                    try:
+                        return ask()
+                    except (httpx.TransportError, _AgainError) as error:
+                        problem = error if isinstance(error, _AgainError) else _AgainError(self.hidden(_trouble(error)))
+                        log.info("%s%s %s (attempt %s of %s)", self.url, path, problem, attempt.num, self.attempts)
+                        raise problem from None
         except _AgainError as error:
             raise SourceError(self.hidden(f"{self.url}{path} {error} ({self.attempts} attempts)")) from None
-        except httpx.TransportError as error:
-            raise SourceError(
-                self.hidden(
-                    f"{self.url}{path} {_trouble(error)} ({self.attempts} attempts); is it reachable from here?"
-                )
-            ) from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise SourceError(self.hidden(f"{self.url}{path} can't be asked: {error}")) from None
         raise AssertionError("an attempt either returns or raises")
@@ -172,13 +201,13 @@ class HttpClient:
             return
         if answer.is_redirect:
             host = httpx.URL(answer.headers.get("location", "")).host or "elsewhere"
-            raise SourceError(
-                f"{self.url}{path} sends to {host}: the credential isn't sent there; if that is right, set `url` in sources.yml"
+            raise RefusedError(
+                f"{self.url}{path} sends to {self.hidden(host)}: the credential isn't sent there; if that is right, set `url` in sources.yml"
             )
         answer.read()
-        said = self.hidden(_beginning(answer.content))
+        said = self.beginning(answer.content)
         if answer.status_code in (401, 403):
-            raise SourceError(
+            raise RefusedError(
                 f"{self.url}{path} refuses the credential in {self.credential_of} ({answer.status_code}: {said}): "
                 "it has expired, or may not see this; make a new one, and set it"
             )
@@ -189,6 +218,8 @@ class HttpClient:
                     f"{self.url}{path} asks to wait for {wait:,.0f} seconds ({answer.status_code}): fetch again then"
                 )
             raise _AgainError(f"answered {answer.status_code}: {said}", wait)
+        if answer.status_code == 416:
+            raise _OtherPartError("has no rest of what it began to answer")
         raise SourceError(self.hidden(f"{self.url}{path} answered {answer.status_code}: {said}"))
 
     def _parsed(self, content: bytes) -> Any:
@@ -196,11 +227,22 @@ class HttpClient:
             return json.loads(content, parse_constant=_no_number)
         except (ValueError, RecursionError):
             what = "HTML" if content.lstrip()[:1] == b"<" else "nothing" if not content.strip() else "something else"
-            raise _AgainError(f"answered {what}, where JSON is expected: {_beginning(content)}") from None
+            raise _AgainError(f"answered {what}, where JSON is expected: {self.beginning(content)}") from None
 
     def _download(self, path: str, parameters: Mapping[str, str], target: Path, never_changes: bool) -> None:
         """One attempt. What an attempt before has left is continued, if the vendor can and it is the same thing."""
         part, facts_file = target.with_name(target.name + ".part"), target.with_name(target.name + ".facts")
+        try:
+            self._continue(path, parameters, part, facts_file, never_changes)
+        except _OtherPartError:
+            part.unlink(missing_ok=True)
+            raise
+        part.replace(target)
+        facts_file.unlink(missing_ok=True)
+
+    def _continue(
+        self, path: str, parameters: Mapping[str, str], part: Path, facts_file: Path, never_changes: bool
+    ) -> None:
         tag, size = json.loads(facts_file.read_text()) if facts_file.exists() and part.exists() else ("", None)
         begun = part.stat().st_size if tag or (never_changes and size) else 0
         headers = {"Range": f"bytes={begun}-", "Accept-Encoding": "identity"} if begun else {}
@@ -211,19 +253,17 @@ class HttpClient:
             continues = answer.status_code == 206
             if continues:
                 if not _is_rest(answer.headers.get("content-range", ""), begun, size):
-                    part.unlink(missing_ok=True)
-                    raise _AgainError("answered another part than it was asked for")
+                    raise _OtherPartError("answered another part than it was asked for")
             else:
                 facts_file.write_text(json.dumps(_facts(answer)))
             with open(part, "ab" if continues else "wb") as content:
-                for chunk in answer.iter_bytes(CHUNK_BYTES):
+                # As it comes: what waited to become a larger piece would be lost when the connection is.
+                for chunk in answer.iter_bytes():
                     content.write(chunk)
                     if time.monotonic() > deadline:
                         raise _AgainError(
                             f"took longer than {TIMEOUTS_PER_ATTEMPT * self.timeout_seconds:,.0f} seconds to answer"
                         )
-        part.replace(target)
-        facts_file.unlink(missing_ok=True)
 
 
 def _facts(answer: httpx.Response) -> tuple[str, int | None]:
@@ -241,11 +281,6 @@ def _is_rest(content_range: str, begun: int, size: int | None) -> bool:
 
 def _no_number(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
-
-
-def _beginning(content: bytes) -> str:
-    shown = " ".join(content[: 4 * SHOWN_CHARACTERS].decode("utf-8", "replace").split())
-    return f"{shown[:SHOWN_CHARACTERS]!r}" if shown else "(nothing)"
 
 
 def _name(kind: type) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
@@ -23,8 +24,12 @@ class HttpSource(Source):
     @field_validator("url")
     @classmethod
     def is_an_address(cls, url: str) -> str:
-        if not url.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+        parts = urlsplit(url)
+        is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost"))
+        if not is_safe or not parts.hostname:
             raise ValueError("write an address that begins with https://, as a credential is sent there")
+        if "@" in parts.netloc or parts.query or parts.fragment:
+            raise ValueError("write the address without a name, password or parameters: messages show it")
         return url
 
     def client(self, headers: Credentials | None = None, parameters: Credentials | None = None) -> HttpClient:

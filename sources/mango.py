@@ -25,7 +25,7 @@ class Mango(HttpSource):
     reload_days: int = 2
 
     datasets: ClassVar = {CALLS: "contacts", CALL_VISITS: "touches"}
-    days_per_request: ClassVar = 31
+    days_per_request: ClassVar = 30  # 31 times 24 hours at most: an hour more, where clocks are set back
 
     @property
     def own_account(self) -> str:

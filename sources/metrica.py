@@ -1,7 +1,11 @@
 """Yandex Metrica, Logs API: visits."""
 
+import codecs
+import os
+import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -30,6 +34,9 @@ FIELDS = (
 PREFIX = "ym:s:"
 MOST_FIELD_CHARACTERS = 3000
 WAITED_FOR = ("created", "awaiting_retry", "")
+CHUNK_BYTES = 2**20
+# NUL is in no text, and what stands between fields where there is nothing is in no line.
+UNREADABLE = re.compile(r"[\0\1]")
 
 
 class Metrica(HttpSource):
@@ -80,19 +87,28 @@ class Metrica(HttpSource):
             for part in windows(days, most_days):
                 yield from self._visits(client, part, workshop)
             return
-        ordered = _log_request(client.json(f"{base}/logrequests", asked, method="POST"))
+        ordered = _log_request(client, client.json(f"{base}/logrequests", asked, method="POST"))
         number = ordered.get("request_id")
         if not isinstance(number, int | str) or not str(number).isdigit():
-            raise SourceError(f"Metrica took the order and gave no number to fetch it by: {str(ordered)[:200]}")
+            raise SourceError(f"Metrica took the order and gave no number to fetch it by: {_shown(client, ordered)}")
         request = f"{base}/logrequest/{number}"
         try:
             ready = self._wait(client, request)
             parts = ready.get("parts") or []
-            numbers = [part.get("part_number", place) for place, part in enumerate(parts) if isinstance(part, dict)]
-            files = []
+            if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+                raise SourceError(f"Metrica said something else than which parts there are: {_shown(client, parts)}")
+            numbers = [str(part.get("part_number", place)) for place, part in enumerate(parts)]
+            if not all(number.isdecimal() for number in numbers):
+                raise SourceError(f"Metrica numbers parts by something else than numbers: {_shown(client, numbers)}")
+            files, received = [], 0
             for part_number in numbers:
                 files.append(workshop.new_file("part"))
-                client.file(f"{request}/part/{int(part_number)}/download", files[-1])
+                client.file(f"{request}/part/{part_number}/download", files[-1])
+                received += files[-1].stat().st_size
+                _make_readable(files[-1])
+                header = _header(files[-1])
+                if header != _header(files[0]) or not set(header) & set(self.fields.split(",")):
+                    raise SourceError(f"a part doesn't begin with the names of its fields: {_shown(client, header)}")
             sizes = [part.get("size") for part in parts]
             # Sizes are told by part, if at all.
             is_told = bool(sizes) and all(isinstance(size, int) and size > 0 for size in sizes)
@@ -103,7 +119,7 @@ class Metrica(HttpSource):
                 records,
                 days,
                 total=sum(sizes) if is_told else None,
-                received=sum(file.stat().st_size for file in files),
+                received=received,
                 unit="bytes",
                 total_is_sure=False,  # of packed or of unpacked parts: no documentation says it
             )
@@ -119,12 +135,14 @@ class Metrica(HttpSource):
     def _wait(self, client: HttpClient, request: str) -> dict[str, Any]:
         deadline = time.monotonic() + self.longest_preparation_seconds
         while True:
-            ready = _log_request(client.json(request))
+            ready = _log_request(client, client.json(request))
             status = str(ready.get("status", ""))
             if status == "processed":
                 return ready
             if status not in WAITED_FOR:
-                raise SourceError(f"Metrica did not prepare the visits: its order is {status!r}; fetch again")
+                raise SourceError(
+                    f"Metrica did not prepare the visits: its order is {_shown(client, status)}; fetch again"
+                )
             if time.monotonic() > deadline:
                 raise SourceError(
                     f"Metrica has not prepared the visits within {self.longest_preparation_seconds:,.0f} seconds; fetch again later"
@@ -139,26 +157,42 @@ class Metrica(HttpSource):
             return
 
 
-def _log_request(answer: Any) -> dict[str, Any]:
+def _shown(client: HttpClient, answer: Any) -> str:
+    return client.beginning(str(answer).encode("utf-8", "replace"))
+
+
+def _log_request(client: HttpClient, answer: Any) -> dict[str, Any]:
     found = answer.get("log_request", answer) if isinstance(answer, dict) else None
     if not isinstance(found, dict):
-        raise SourceError(f"Metrica answered something else than the state of an order: {str(answer)[:200]}")
+        raise SourceError(f"Metrica answered something else than the state of an order: {_shown(client, answer)}")
     return found
 
 
-def read_tab_separated(workshop: Workshop, files: list, names: list[str]) -> Records:
+def _make_readable(file: Path) -> None:
+    """For a character that isn't one, nothing of the days could be read: it becomes the sign for such."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    readable = file.with_name(f"{file.name}.readable")
+    with open(file, "rb") as content, open(readable, "wb") as sound:
+        while chunk := content.read(CHUNK_BYTES):
+            text_of_chunk = UNREADABLE.sub("\N{REPLACEMENT CHARACTER}", decoder.decode(chunk))
+            sound.write(text_of_chunk.encode())
+        sound.write(decoder.decode(b"", final=True).encode())
+    os.replace(readable, file)
+
+
+def _header(file: Path) -> list[str]:
+    with open(file, encoding="utf-8-sig") as content:
+        return content.readline(CHUNK_BYTES).rstrip("\r\n").split("\t")
+
+
+def read_tab_separated(workshop: Workshop, files: list[Path], names: list[str]) -> Records:
     """Of lines of fields with tabs between and backslashes before what isn't meant so; each file names its fields first.
 
     Lines with another number of fields go whole into the field `unparsable_line`.
     """
     relation = workshop.new_name("records")
     connection = workshop.connection
-    header = list(names)
-    if files:
-        with open(files[0], encoding="utf-8-sig", errors="replace") as content:
-            header = content.readline().rstrip("\r\n").split("\t")
-    if not set(header) & set(names):
-        raise SourceError(f"the visits don't begin with the names of their fields: {str(header)[:200]}")
+    header = _header(files[0]) if files else list(names)
     listed = ", ".join(text(str(file)) for file in files)
     width = len(header)
     fields = ", ".join(
@@ -190,8 +224,10 @@ def read_tab_separated(workshop: Workshop, files: list, names: list[str]) -> Rec
     )
     shown = [name.removeprefix(PREFIX) for name in header]
     records = table_records(relation, [*shown, UNPARSABLE])
-    if "dateTime" in shown:
-        records = Records(relation, {**records.fields, "visitYear": f"left({records.fields['dateTime']}, 4)"})
+    if {"dateTime", "visitID"} <= set(shown):
+        # A visit without a number has no id, rather than the year alone.
+        year = f"case when trim({records.fields['visitID']}) <> '' then left({records.fields['dateTime']}, 4) end"
+        records = Records(relation, {**records.fields, "visitYear": year})
     return records
 
 

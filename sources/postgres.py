@@ -1,24 +1,57 @@
 """PostgreSQL: a query per table and day, by the server's own COPY into Arrow."""
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
+import duckdb
 import pyarrow
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from orchestration.contracts import delivered_tables
-from sources.mapping import ColumnMapping
+from orchestration.settings import Rules
+from sources.mapping import FILLED_BY_SOURCE, ID_OF, TIME_OF, ColumnMapping, delivered_column
 from sources.mapping import Mapping as FieldMapping
-from sources.records import identifier, table_records, text
+from sources.records import table_records, text
 from sources.source import Answer, Days, Source, SourceError, VariableName, Workshop, environment_value
 
 if TYPE_CHECKING:
     from adbc_driver_postgresql.dbapi import Connection
 
 START, END, DAY = "{day_start}", "{day_end}", "{day}"
+# Where text and comments are: what stands there is not the query's own.
+TEXT_OR_COMMENT = re.compile(
+    r"""
+    (?P<comment>--[^\n]*|/\*.*?\*/)
+    |(?<!\w)[eE]'(?:[^'\\]|\\.|'')*'
+    |'[^']*'|"[^"]*"
+    |(?<![\w$])\$(?P<tag>[A-Za-z_]\w*|)\$.*?\$(?P=tag)\$
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+MOST_SECONDS = 7 * 24 * 3600
+# How values become text, whatever the server and the user are set to.
+WRITTEN = {
+    "DateStyle": "ISO",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "client_encoding": "UTF8",
+}
+# Unless the address says otherwise: who doesn't answer, or is gone, isn't waited for.
+PATIENCE = {
+    "connect_timeout": "30",
+    "keepalives_idle": "60",
+    "keepalives_interval": "15",
+    "keepalives_count": "4",
+    "fallback_application_name": "multichannel",
+}
+# Addresses that can be read in one way only, so that it is known which part of them is the password.
+PLAIN_URI = re.compile(r"postgres(ql)?://(([^\s@/:%]|%[0-9a-fA-F]{2})*(:([^\s@/:%]|%[0-9a-fA-F]{2})*)?@)?[^\s@]*")
+SETTING = re.compile(r"\s*(?P<name>\w+)\s*=\s*(?P<value>'(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)*)(?=\s|$)", re.DOTALL)
 
 
 class Query(BaseModel):
@@ -29,9 +62,21 @@ class Query(BaseModel):
     @field_validator("query")
     @classmethod
     def is_of_a_day(cls, query: str) -> str:
-        if not (START in query and END in query) and DAY not in query:
+        own = TEXT_OR_COMMENT.sub(lambda found: (" " if found["comment"] else "x") * len(found[0]), query)
+        texts = [found[0] for found in TEXT_OR_COMMENT.finditer(query) if not found["comment"]]
+        quoted = [placeholder for placeholder in (START, END, DAY) if any(placeholder in each for each in texts)]
+        if quoted:
+            raise ValueError(f"{quoted[0]} is a value by itself: write it without quotes around it")
+        unknown = [found for found in re.findall(r"\{[^}]*\}?", own) if found not in (START, END, DAY)]
+        if unknown:
+            raise ValueError(f"there is no {unknown[0]}; there are {START} and {END} (times), and {DAY} (a date)")
+        if not (START in own and END in own) and DAY not in own:
             raise ValueError(f"the query must ask for one day: by {START} and {END} (times), or by {DAY} (a date)")
-        return query.strip().rstrip(";")
+        # A comment at the end may hide the end of the statement.
+        own = own.rstrip("; \t\r\n")
+        if ";" in own:
+            raise ValueError("the query must be one statement: there is more behind a semicolon")
+        return query[: len(own)]
 
 
 class Postgres(Source):
@@ -41,7 +86,7 @@ class Postgres(Source):
     connection_variable: VariableName
     tables_: dict[str, Query] = Field(alias="tables", min_length=1)
     keep_ids: bool = False
-    timeout_seconds: Annotated[float, Field(gt=0)] = 3600
+    timeout_seconds: Annotated[float, Field(ge=0.001, le=MOST_SECONDS)] = 3600
 
     datasets: ClassVar = {}
 
@@ -61,6 +106,9 @@ class Postgres(Source):
     def keeps_ids(self) -> bool:
         return self.keep_ids
 
+    def days_are_in(self, rules: Rules) -> str:
+        return rules.report_timezone
+
     def read(self, days: Days, workshop: Workshop) -> Iterator[Answer]:
         # Brings threads of its own, which whoever only looks at the assets has no use for.
         import adbc_driver_manager
@@ -68,23 +116,79 @@ class Postgres(Source):
 
         address = environment_value(self.connection_variable, "connection_variable")
         try:
-            with adbc_driver_postgresql.dbapi.connect(address) as connection:
-                with connection.cursor() as cursor:
-                    cursor.execute("set time zone 'UTC'")
-                    cursor.execute("set datestyle to 'ISO'")
-                    cursor.execute(f"set statement_timeout to {int(self.timeout_seconds * 1000)}")
-                    cursor.execute("set default_transaction_read_only to on")
-                connection.commit()
-                for day in days:
-                    for table in self.tables_:
-                        yield self._answer(connection, table, day, workshop)
-                        # Each is a transaction of its own, so that nothing of the database is held up for long.
-                        connection.rollback()
+            connection = adbc_driver_postgresql.dbapi.connect(patient(address))
         except adbc_driver_manager.Error as error:
-            raise SourceError(hidden(str(error), address)) from None
+            raise SourceError(why_not_connected(str(error), address, self.connection_variable)) from None
+        troubles: dict[str, str] = {}
+        with connection:
+            for day in days:
+                for table in self.tables_:
+                    if table in troubles:
+                        continue
+                    try:
+                        answer = self._answer(connection, table, day, workshop)
+                    except (adbc_driver_manager.Error, duckdb.Error, SourceError) as error:
+                        if isinstance(error, duckdb.Error) and "[libpq]" not in str(error):
+                            raise
+                        # One table's trouble keeps no other from being fetched.
+                        troubles[table] = f"the query of {table}: {hidden(said_by_server(str(error)), address)}"
+                        try:
+                            connection.rollback()
+                        except adbc_driver_manager.Error:
+                            raise SourceError("; ".join(troubles.values())) from None
+                        continue
+                    # Each is a transaction of its own, so that nothing of the database is held up for long.
+                    connection.rollback()
+                    yield answer
+                    workshop.connection.execute(f"drop table {answer.records.relation}")
+        if troubles:
+            raise SourceError("; ".join(troubles.values()))
 
     def _answer(self, connection: "Connection", table: str, day: date, workshop: Workshop) -> Answer:
-        zone = ZoneInfo(workshop.rules.report_timezone)
+        """What the server counts and what it gives are of one instant: nothing that is written meanwhile is in either."""
+        rules = workshop.rules
+        query = self._query_of(table, day, rules)
+        settings = WRITTEN | {
+            # What a time without an offset is compared in.
+            "TimeZone": self.times_without_offset_are_in(rules),
+            "statement_timeout": str(max(1, round(self.timeout_seconds * 1000))),
+        }
+        relation = workshop.new_name("records")
+        with connection.cursor() as cursor:
+            cursor.execute("set transaction isolation level repeatable read, read only")
+            # Of this transaction: whoever stands between us and the server may give the next one to another session.
+            listed = ", ".join(f"set_config({text(name)}, {text(value)}, true)" for name, value in settings.items())
+            cursor.execute(f"select {listed}")
+            cursor.fetchall()
+            schema = cursor.adbc_execute_schema(query)
+            columns = own_columns(table, schema.names, day, rules.report_timezone)
+            fields = [f"field_{place}" for place in range(len(schema.names))]
+            delivered = f"from (\n{query}\n) as delivered ({', '.join(fields)})"
+            cursor.execute(f"select count(*) {delivered}")
+            total = int(cursor.fetchall()[0][0])
+            texts = ", ".join(map(_as_text, fields, schema.types))
+            cursor.execute(f"select {texts} {delivered}")
+            # DuckDB draws the batches as they come.
+            workshop.connection.register("drawn", cursor.fetch_record_batch())
+            try:
+                workshop.connection.execute(
+                    f"create temporary table {relation} as select row_number() over () as position, * from drawn"
+                )
+            finally:
+                workshop.connection.unregister("drawn")
+        row = workshop.connection.execute(f"select count(*) from {relation}").fetchone()
+        return Answer(
+            table,
+            columns,
+            table_records(relation, schema.names),
+            (day,),
+            total=total,
+            received=int(row[0]) if row else 0,
+            unit="rows",
+        )
+
+    def _query_of(self, table: str, day: date, rules: Rules) -> str:
+        zone = ZoneInfo(rules.report_timezone)
         query = self.tables_[table].query
         for placeholder, value in {
             START: f"timestamptz {text(datetime.combine(day, time(), zone).isoformat())}",
@@ -92,52 +196,94 @@ class Postgres(Source):
             DAY: f"date {text(str(day))}",
         }.items():
             query = query.replace(placeholder, value)
-        relation = workshop.new_name("records")
-        with connection.cursor() as cursor:
-            schema = cursor.adbc_execute_schema(query)
-            columns = ", ".join(
-                f"cast({_as_text(name, kind)} as text) as field_{place}"
-                for place, (name, kind) in enumerate(zip(schema.names, schema.types, strict=True))
-            )
-            cursor.execute(f"select {columns} from (\n{query}\n) as delivered")
-            # DuckDB draws the batches as they come.
-            workshop.connection.register("drawn", cursor.fetch_record_batch())
-            workshop.connection.execute(
-                f"create temporary table {relation} as select row_number() over () as position, * from drawn"
-            )
-            workshop.connection.unregister("drawn")
-            total = cursor.rowcount
-        row = workshop.connection.execute(f"select count(*) from {relation}").fetchone()
-        return Answer(
-            table,
-            own_columns(table, schema.names),
-            table_records(relation, schema.names),
-            (day,),
-            total=total if total >= 0 else None,
-            received=int(row[0]) if row else 0,
-            unit="rows",
-        )
+        return query
 
 
-def _as_text(name: str, kind: pyarrow.DataType) -> str:
-    return f"to_json({identifier(name)})" if pyarrow.types.is_list(kind) else identifier(name)
+def _as_text(field: str, kind: pyarrow.DataType) -> str:
+    return f"cast({f'to_json({field})' if pyarrow.types.is_list(kind) else field} as text) as {field}"
 
 
-def own_columns(table: str, names: list[str]) -> FieldMapping:
+def own_columns(table: str, names: list[str], day: date, zone: str) -> FieldMapping:
     """A query names its columns as the table's are named. What else it selects is kept as an unknown column."""
     known = delivered_tables()[table]
-    return FieldMapping.model_construct(
-        table=table,
-        columns={name: ColumnMapping.model_validate({"from": name}) for name in names if name in known.column_names},
-    )
+    missing = [
+        column.name
+        for column in known.required_columns
+        if column.name not in names and column.name not in FILLED_BY_SOURCE
+    ]
+    if missing:
+        raise SourceError(
+            f"it selects no {', '.join(missing)}, without which {table} can't be loaded: name the columns by `as`; "
+            f"it selects {', '.join(names) or 'nothing'}"
+        )
+    columns = {name: ColumnMapping.model_validate({"from": name}) for name in names if name in known.column_names}
+    # All that the query gives for a day is of its delivery, also what happened earlier and was changed that day: of what
+    # has an id, the latest delivery counts. What has none would add up.
+    asked_for = None
+    if ID_OF[table]:
+        time = delivered_column(table, TIME_OF[table])
+        asked_for = ColumnMapping(constant=f"{day}T12:00:00" if time.type == "instant" else str(day), time_zone=zone)
+    return FieldMapping.model_construct(table=table, columns=columns, day=asked_for)
+
+
+def patient(address: str) -> str:
+    """The address with what it doesn't say of patience. What it says itself comes later, and so counts."""
+    is_uri = re.match(r"postgres(ql)?://", address)
+    if not is_uri:
+        return f"{' '.join(f'{name}={value}' for name, value in PATIENCE.items())} {address}"
+    # User and password, in which there may be anything, end at the first of these.
+    end = re.compile("[@/]").search(address, is_uri.end())
+    start = end.end() if end and end[0] == "@" else is_uri.end()
+    place, _, said = address[start:].partition("?")
+    settings = "&".join([*(f"{name}={value}" for name, value in PATIENCE.items()), *filter(None, [said])])
+    return f"{address[:start]}{place}?{settings}"
+
+
+def secrets_of(address: str) -> set[str] | None:
+    """Passwords as the address writes and as it means them; none if it isn't sure what they are."""
+    if PLAIN_URI.fullmatch(address):
+        place, _, settings = address.partition("?")
+        user, _, _ = place.partition("//")[2].rpartition("@")
+        written = {user.partition(":")[2]}
+        written |= {
+            value
+            for name, _, value in (setting.partition("=") for setting in settings.split("&"))
+            if unquote(name) in ("password", "sslpassword")
+        }
+        meant = set(map(unquote, written))
+    elif "".join(found[0] for found in SETTING.finditer(address)) == address.rstrip():
+        settings_found = [found for found in SETTING.finditer(address) if found["name"] in ("password", "sslpassword")]
+        written = {found["value"] for found in settings_found}
+        meant = {re.sub(r"\\(.)", r"\1", re.sub(r"^'(.*)'$", r"\1", value, flags=re.DOTALL)) for value in written}
+    else:
+        return None
+    return (written | meant | {address}) - {""}
 
 
 def hidden(message: str, address: str) -> str:
-    """A message without the password, however the address writes it."""
-    try:
-        password = urlsplit(address).password or ""
-    except ValueError:
-        password = ""
-    for spelling in {address, password, unquote(password)} - {""}:
+    """A message in one line and without the password, however the address writes it."""
+    for spelling in sorted(secrets_of(address) or {address}, key=len, reverse=True):
         message = message.replace(spelling, "***")
-    return " ".join(message.split())
+    return " ".join(message.split())[:500]
+
+
+def said_by_server(error: str) -> str:
+    """What the server said, without what the driver says around it and without the mark below the place in the query."""
+    said = re.sub(r"\s*\. SQLSTATE: \w+$", "", error.partition("\n\nQuery was:")[0])
+    # Two blanks follow the word for how bad it is, which may be in the server's language.
+    _, found, own = said.partition(":  ")
+    said = own if found else re.sub(r"^.*\[libpq\] ", "", said)
+    if "statement timeout" in said:
+        said += " (`timeout_seconds` says how long one may take)"
+    return "\n".join(line for line in said.splitlines() if line.strip() != "^")
+
+
+def why_not_connected(error: str, address: str, variable: str) -> str:
+    """Of an address that can't be read nothing is shown: libpq shows what may be a part of the password."""
+    said = re.sub(r"^.*Failed to connect: ", "", error, flags=re.DOTALL)
+    if secrets_of(address) is None or re.match('missing "=|unterminated|invalid connection option|unexpected', said):
+        return (
+            f"{variable} in the environment holds no address that PostgreSQL's library can read: write "
+            "postgresql://user:password@host:5432/base, in the password %40 for @, %3A for :, %2F for /, %25 for %"
+        )
+    return hidden(said, address)

@@ -48,15 +48,16 @@ def json_records(connection: duckdb.DuckDBPyConnection, relation: str) -> Record
         where json_type(record) = 'OBJECT' order by key
         """
     ).fetchall()
-    fields = {key: f"record ->> {text('$.' + identifier_in_path(key))}" for (key,) in found}
+    fields = {key: f"record ->> {text(pointer(key))}" for (key,) in found}
     odd = connection.execute(f"select count(*) from {relation} where json_type(record) <> 'OBJECT'").fetchone()
     if odd and odd[0]:
         fields["record"] = "case when json_type(record) <> 'OBJECT' then cast(record as varchar) end"
     return Records(relation, fields, is_json=True)
 
 
-def identifier_in_path(key: str) -> str:
-    return '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def pointer(key: str) -> str:
+    """To a field of an object, whatever it is called: in a path, an empty name and `*` mean something else."""
+    return "/" + key.replace("~", "~0").replace("/", "~1")
 
 
 def table_records(relation: str, names: Sequence[str], rank: str | None = None) -> Records:

@@ -48,6 +48,10 @@ class SourceError(Exception):
     """A source that couldn't be fetched; the message says which, why and what to do, and holds no credential."""
 
 
+class RefusedError(SourceError):
+    """Whatever else the source is asked, the answer will be the same."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a source answered for some days about one dataset.
@@ -162,7 +166,7 @@ def environment_value(variable: str, setting: str) -> str:
     if not value:
         # What has no underscore may be the credential itself, in place of a name.
         shown = variable if "_" in variable else f"the variable that `{setting}` names"
-        raise SourceError(f"{shown} isn't set in the environment, and `{setting}` says that the credential is there")
+        raise RefusedError(f"{shown} isn't set in the environment, and `{setting}` says that the credential is there")
     return value
 
 

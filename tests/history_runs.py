@@ -80,6 +80,7 @@ COMPARED = (
     Compared("metric_days"),
 )
 COSTS = Compared("costs")  # no mart, but what marts are told of costs by: stg_costs
+SAME_EVENTS = Compared("same_events", "id")  # no mart either, but published beside them
 SHOWN_ROWS = 6
 Row = tuple[str | None, ...]
 
@@ -240,13 +241,16 @@ class HistoryRun:
         if comparison == "full rebuild":
             rebuilt = self.full_rebuild(step)
             found = row_differences(COSTS, cost_rows(self.warehouse), cost_rows(rebuilt))
+            found += row_differences(SAME_EVENTS, same_event_rows(self.warehouse), same_event_rows(rebuilt))
             with self.attached(rebuilt=rebuilt.file) as connection:
                 return found + differences(connection, "rebuilt.marts")
         if comparison == "published" and step.is_published:
             with self.attached(published=self.warehouse.folder / "marts.duckdb") as connection:
                 through = connection.execute("select data_through from published._meta").fetchone()
                 assert through == (self.data_through(),), f"published through {through}, not {self.data_through()}"
-                return differences(connection, "published.main")
+                published = rows_of(connection, "from published.main._same_events")
+                found = differences(connection, "published.main")
+            return found + row_differences(SAME_EVENTS, same_event_rows(self.warehouse), published)
         return []
 
     def full_rebuild(self, step: Step) -> Warehouse:
@@ -271,9 +275,10 @@ class HistoryRun:
         with self.attached() as connection:
             given = {mart: rows_of(connection, f"from incremental.marts.{mart}") for mart in MARTS}
         given["costs"] = cost_rows(self.warehouse)
+        given["same_events"] = same_event_rows(self.warehouse)
         worths = worths_in(given["channel_worths"])
         expected = as_given(marts_of(self.arrivals, Settings(**step.settings), self.seeds, worths), given)
-        for compared in (*COMPARED, COSTS):
+        for compared in (*COMPARED, COSTS, SAME_EVENTS):
             given_rows, expected_rows = (
                 [compared.columns_of(row) for row in rows[compared.mart]] for rows in (given, expected)
             )
@@ -298,8 +303,9 @@ class HistoryRun:
             for row in cost_rows(self.warehouse)
             if row["source"] != NOBODY
         ]
+        same_events = [tuple(row.values()) for row in same_event_rows(self.warehouse)]
         with self.attached() as connection:
-            return {"costs": sorted(costs, key=repr)} | {
+            return {"costs": sorted(costs, key=repr), "same_events": sorted(same_events)} | {
                 f"{compared.mart} {compared.query}": connection.execute(
                     f"""
                     select columns(*)::varchar from (select {compared.query} from incremental.marts.{compared.mart})
@@ -315,6 +321,13 @@ def cost_rows(warehouse: Warehouse) -> list[dict[str, Any]]:
     """A view can be read where it was made only."""
     with warehouse.locked("test"), warehouse.connected() as connection:
         return rows_of(connection, "from staging.stg_costs")
+
+
+def same_event_rows(warehouse: Warehouse) -> list[dict[str, Any]]:
+    with warehouse.locked("test"), warehouse.connected() as connection:
+        return rows_of(
+            connection, "select kind, id, delivered_by, same_as, client_id from intermediate.int_same_events"
+        )
 
 
 def row_differences(

@@ -54,6 +54,7 @@ QUESTIONS, PAGES = (("tests/test_report_questions.py",),), (("tests/test_report.
 ATTRIBUTIONS = (("tests/test_attribution.py",),)
 
 STAGING, INTERMEDIATE, MARTS = "models/staging/", "models/intermediate/", "models/marts/"
+SAME_EVENTS = INTERMEDIATE + "int_new_same_events.sql"
 WORDS, READING, CHANGES = "macros/words.sql", "macros/reading.sql", "macros/changes.sql"
 ATTRIBUTION = "macros/attribution.sql"
 
@@ -200,6 +201,53 @@ MUTANTS = (
     Mutant("R27", "orchestration/building.py", "    if former != current:\n", "    if False:\n", TESTS_OF_CHANGES),
     # Of the files of a delivery, the first is the newest.
     Mutant("R3", "orchestration/loading.py", "records_before += file.counts.delivered_count", "records_before -= file.counts.delivered_count", HISTORIES),
+    Mutant("R28", SAME_EVENTS, "having min(delivered_by) <> max(delivered_by)", "having count(*) > 100"),
+    Mutant("R28", SAME_EVENTS, "having count(*) > 1", "having min(delivered_by) <> max(delivered_by)"),
+    Mutant("R28", SAME_EVENTS, "'touch_id', ['identifier_group', 'widget_id'], 'same_touch_seconds') }} as touch_before",
+           "'touch_id', ['identifier_group'], 'same_touch_seconds') }} as touch_before"),
+    Mutant("R28", SAME_EVENTS, "'touch_id', ['identifier_group', 'widget_id'], 'same_touch_seconds') }} as touch_before",
+           "'touch_id', ['widget_id'], 'same_touch_seconds') }} as touch_before"),
+    Mutant("R28", SAME_EVENTS, "'touch_id', ['identifier_group', 'widget_id'], 'same_touch_seconds') }} as touch_after",
+           "'touch_id', ['identifier_group', 'widget_id'], 'same_visit_seconds') }} as touch_after"),
+    Mutant("R28", SAME_EVENTS, "            {{ if_higher('touch_after', 'precedence') }},\n", ""),
+    Mutant("R28", SAME_EVENTS, "            {{ if_higher('visit_before', 'precedence') }},\n", ""),
+    Mutant("R28", SAME_EVENTS, "'source', 'medium'], 'same_visit_seconds') }} as visit_before", "'source'], 'same_visit_seconds') }} as visit_before"),
+    Mutant("R28", SAME_EVENTS, "'source', 'medium'], 'same_visit_seconds') }} as visit_after", "'medium'], 'same_visit_seconds') }} as visit_after"),
+    Mutant("R28", SAME_EVENTS, "    from {{ ref('stg_touches') }} as touches\n    inner join sites_of_several_sources as sites\n"
+           "        on touches.identifier_group = sites.identifier_group and touches.widget_id = sites.widget_id\n    where touches.delivered_by is not null\n",
+           "    from {{ ref('stg_touches') }} as touches\n    inner join sites_of_several_sources as sites\n"
+           "        on touches.identifier_group = sites.identifier_group\n    where touches.delivered_by is not null\n"),
+    Mutant("R28", SAME_EVENTS, "'contact_type'], 'same_contact_seconds') }} as contact_before", "'widget_id'], 'same_contact_seconds') }} as contact_before"),
+    Mutant("R28", SAME_EVENTS, "['widget_id', 'identifier_kind', 'identifier', 'contact_type'], 'same_contact_seconds') }} as contact_after",
+           "['identifier_kind', 'identifier', 'contact_type'], 'same_contact_seconds') }} as contact_after"),
+    Mutant("R28", SAME_EVENTS, "['widget_id', 'identifier_kind', 'identifier'], 'same_contact_seconds', ", "['identifier_kind', 'identifier'], 'same_contact_seconds', "),
+    Mutant("R28", SAME_EVENTS, "\"contact_type = 'callback'\"", "\"contact_type in ('callback', 'form')\""),
+    Mutant("R28", SAME_EVENTS, "min(case when contact_type = 'call' then ", "min(case when contact_type <> 'callback' then "),
+    Mutant("R28", SAME_EVENTS, "coalesce(same_contact, same_callback).id", "coalesce(same_callback, same_contact).id"),
+    Mutant("R28", SAME_EVENTS, "    where delivered_by is not null and identifying_email is not null", "    where false"),
+    Mutant("R28", SAME_EVENTS, "identifying_phone as identifier", "valid_phone as identifier"),
+    Mutant("R28", SAME_EVENTS, "order by {{ source_position('delivered_by') }}, delivered_by", "order by delivered_by"),
+    Mutant("R28", SAME_EVENTS, "order by {{ source_position('delivered_by') }}, delivered_by", "order by {{ source_position('delivered_by') }}, delivered_by desc"),
+    Mutant("R28", WORDS, "split_part({{ delivered_by }}, ':', 1)", "{{ delivered_by }}"),
+    Mutant("R28", WORDS, "{{ sources | length + 1 }}", "0"),
+    Mutant("R28", WORDS, "| map('replace', \"'\", \"''\") | list", "| list"),
+    Mutant("R28", WORDS, "{%- set period = (var(setting) | float * 1000000) | round | int -%}", "{%- set period = (var(setting) | float * 1000000) | round | int - 1 -%}"),
+    Mutant("R28", WORDS, "{%- set period = (var(setting) | float * 1000000) | round | int -%}", "{%- set period = (var(setting) | float * 1000000) | round | int + 1 -%}"),
+    Mutant("R28", WORDS, "{%- if var(setting) is none -%}", "{%- if false -%}"),
+    Mutant("R28", WORDS, "when {{ first }}.precedence < {{ precedence }}", "when {{ first }}.precedence <= {{ precedence }}"),
+    Mutant("R28", WORDS, "'-moment', id", "'moment', id"),
+    Mutant("R28", WORDS, "abs(abs({{ first }}.nearness) - moment)", "0"),
+    Mutant("R28", INTERMEDIATE + "int_contact_clients.sql", "    where contact_id not in (select id from left_out_contacts)\n", ""),
+    Mutant("R28", INTERMEDIATE + "int_contact_clients.sql", "    where kind = 'contact'\n", ""),
+    Mutant("R28", INTERMEDIATE + "int_client_touches.sql", "    where touch_id not in (select id from left_out_touches)\n", ""),
+    Mutant("R28", INTERMEDIATE + "int_new_chains.sql", "    where touch_id not in (select id from left_out_touches)\n", ""),
+    Mutant("R28", INTERMEDIATE + "int_client_card.sql", "    from all_contacts\n", "    from contacts\n"),
+    Mutant("R28", INTERMEDIATE + "int_same_events.sql", "    where contact_number = 1\n", ""),
+    # What is left out no more stays told.
+    Mutant("R28", INTERMEDIATE + "int_same_events.sql", "drop_affected_contacts(this, 'first_contact_id')", "drop_affected_contacts(this, 'client_id')", HISTORIES),
+    # A contact that gives way, or comes back, is said to have been delivered or removed.
+    Mutant("R28", "orchestration/publishing.py", "and not contact_changes.is_changed then", "and false then", TESTS_OF_CHANGES),
+    Mutant("R28", "orchestration/publishing.py", "and not contact_changes.is_corrected\n", "and true\n", TESTS_OF_CHANGES),
     Mutant("Deliveries", STAGING + "stg_costs.sql", "order by load_day desc", "order by load_day"),
     Mutant("Deliveries", STAGING + "stg_costs.sql", "lower(delivered_costs.source)", "delivered_costs.source"),
     Mutant("Deliveries", STAGING + "stg_costs.sql", "lower(delivered_costs.medium)", "delivered_costs.medium"),

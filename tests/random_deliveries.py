@@ -36,6 +36,7 @@ from reference import (
     Row,
     Seeds,
     Widget,
+    read_instant,
     start_of_day,
 )
 
@@ -51,6 +52,13 @@ PHONES = ("+79001234567", "+79001234568", "+74991234567", "+84991234567", "+7916
 INVALID_PHONES = ("12345", "+7 000 000-00-00", "перезвоните", "+7(900)123-45-6")
 INVALID_EMAILS = ("no-at-sign.example", "@example.com", "anna@", "a b@example.com")
 UNKNOWN_WIDGET = "w-unknown"
+# Listed as sources by the settings, and not; of several accounts; their order by code point is another.
+SOURCES = ("metrica:1", "metrica:20", "metrica:3", "calltouch:7", "mango:5", "mango", "Metrica:1", "crm:1", "сайт")
+# How far apart two sources put one event: exactly on the settings' bounds, beside them, and anywhere.
+SECONDS_APART = (
+    *[0, 0, 0, 1, 30, 59.999999, 60, 60, 60.000001, 61],
+    *[300, 300, 300.000001, 301, 1800, 1800, 1800.000001, 1801],
+)
 
 # What a correction may change, together.
 CORRECTED_COLUMNS: dict[str, tuple[Sequence[str], ...]] = {
@@ -86,6 +94,19 @@ def random_attribution_settings(seed: str) -> dict[str, Any]:
         "position_based_first_share": first_share,
         "position_based_last_share": last_share,
         "time_decay_half_life_days": dice.choice((7, 7, 1, 0.25, 40)),
+    }
+
+
+def random_same_event_settings(seed: str) -> dict[str, Any]:
+    """R28's settings, mostly the defaults; of a generator of their own, too."""
+    dice = random.Random(f"events {seed}")
+    return {
+        "same_touch_seconds": dice.choice((*[60] * 5, 300, 300, 1, 0, None)),
+        "same_visit_seconds": dice.choice((*[1800] * 5, 300, 300, 0.5, 0, None)),
+        "same_contact_seconds": dice.choice((*[300] * 5, 1800, 1800, 60, 0, None)),
+        "source_precedence": dice.choice(
+            (*[("metrica", "calltouch", "mango")] * 3, ("mango", "metrica"), ("calltouch",), ())
+        ),
     }
 
 
@@ -186,6 +207,8 @@ class RowMaker:
     stranger_chance: float = 0.07
 
     def __post_init__(self) -> None:
+        # Who delivered what, and which rows are of one event, by dice of their own: all else stays.
+        self.event_dice = random.Random(f"same events {self.dice.getstate()[1][:4]}")
         # Sorted, as the order of a set changes from one run of Python to the next.
         self.widget_ids = [*sorted(self.seeds.widgets), UNKNOWN_WIDGET]
         self.placeholders = sorted(self.seeds.placeholders) or [""]
@@ -425,7 +448,7 @@ class RowMaker:
                 if self.chance(0.3):
                     row |= {column: new[column] for column in columns}
         else:
-            row = self.good_row(table, load_day)
+            row = dict(self.perhaps_same_event(table, load_day, self.good_row(table, load_day), earlier))
         if self.chance(0.05):
             row = self.spoilt(table, load_day, row)
         self.delivered[table].append(row)
@@ -436,7 +459,41 @@ class RowMaker:
         for column, value in row.items():
             if self.chance(0.03):
                 row[column] = f"\u00a0{value or ''} "
+        if table != "costs":
+            row["delivered_by"] = self.delivered_by()
         return row
+
+    def delivered_by(self) -> str | None:
+        dice = self.event_dice
+        return dice.choice((None, dice.choice(SOURCES), dice.choice(SOURCES[:5])))
+
+    def perhaps_same_event(self, table: str, load_day: date, row: Row, earlier: Sequence[Row]) -> Row:
+        """The row or, now and then, what it says of an event that another row is of: nearly the same."""
+        dice = self.event_dice
+        if table == "costs" or not earlier or dice.random() > {"touches": 0.4, "contacts": 0.6}[table]:
+            return row
+        telling = ("phone", "email") if table == "contacts" else COOKIE_KINDS
+        comparable = [some for some in earlier if some.get("delivered_by") and any(map(some.get, telling))]
+        other = dice.choice(comparable[-8:] or earlier)
+        instant = read_instant((other[TIME_COLUMN[table]] or "").strip(), self.zone)
+        latest = start_of_day(load_day + timedelta(days=1), self.zone) + timedelta(hours=24)
+        if instant is None or not datetime(2001, 1, 1, tzinfo=UTC) < instant < latest - timedelta(hours=1):
+            return row
+        # A chain: what is left out leaves out the next.
+        instant += timedelta(seconds=dice.choice((-1, 1)) * dice.choice(SECONDS_APART))
+        same = ["delivered_by"] if dice.random() < 0.1 else []
+        same += [] if dice.random() < 0.07 else ["widget_id"]
+        kinds = COOKIE_KINDS if table == "touches" else IDENTIFIER_KINDS
+        same += [kind for kind in kinds if dice.random() < 0.85]
+        if dice.random() < 0.6:
+            same += (*TAGS, "landing_page", "referrer") if table == "touches" else ("contact_type",)
+        changed: dict[str, str | None] = {column: other.get(column) for column in same}
+        changed[TIME_COLUMN[table]] = f"{instant.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+        if "delivered_by" not in same:
+            changed["delivered_by"] = dice.choice(SOURCES)
+        if table == "contacts" and "contact_type" not in same:
+            changed["contact_type"] = dice.choice(("call", "call", "callback", "callback", "form"))
+        return {**row, **changed}
 
     def touch(self, load_day: date) -> dict[str, str | None]:
         pick = self.dice.choice

@@ -24,6 +24,7 @@ from random_deliveries import (
     Person,
     RowMaker,
     random_attribution_settings,
+    random_same_event_settings,
 )
 from reference import COOKIE_KINDS, ID_COLUMN, IDENTIFIER_KINDS, TAGS, TIME_COLUMN, Delivery, Row, Seeds, start_of_day
 
@@ -127,7 +128,7 @@ def random_calendar(seed: int, number_of_steps: int) -> Calendar:
     dice = random.Random(f"calendar {seed}")
     report_timezone, first_day = PLACES[seed % len(PLACES)]
     settings = {"report_timezone": report_timezone} | CHANGED_SETTINGS[seed % len(CHANGED_SETTINGS)]
-    settings |= random_attribution_settings(f"{seed}")
+    settings |= random_attribution_settings(f"{seed}") | random_same_event_settings(f"{seed}")
     steps_settings = [settings] * number_of_steps
     if number_of_steps > 3 and dice.random() < 0.5:
         # Changed for a step or two, and back.
@@ -135,6 +136,7 @@ def random_calendar(seed: int, number_of_steps: int) -> Calendar:
         for step in range(start, min(start + dice.choice((1, 2)), number_of_steps - 1)):
             steps_settings[step] = settings | dice.choice(REVERSIBLE_SETTINGS)
             steps_settings[step] |= random_attribution_settings(f"{seed}, step {step}")
+            steps_settings[step] |= random_same_event_settings(f"{seed}, step {step}")
 
     counts = [dice.choice((1, 1, 1, 1, 2, 2, 3)) for _ in range(number_of_steps)]
     if number_of_steps > 3 and dice.random() < 0.2:
@@ -256,6 +258,7 @@ class Chances:
     placeholders: float = 0.03
     other_widget: float = 0.04
     other_values: float = 0.08
+    other_source: float = 0.05
     spoilt: float = 0.04
     link_placed: float = 0.3  # of a link that is nowhere yet, or not any more, per delivery
     link_loosened: float = 0.5
@@ -560,6 +563,8 @@ class HistoryMaker(RowMaker):
         ):
             if self.chance(chance):
                 row = {**row, **{column: new[column] for column in columns}}
+        if self.event_dice.random() < chances.other_source:
+            row = {**row, "delivered_by": new["delivered_by"]}
         if self.chance(chances.no_identifiers):
             row = {**row, **dict.fromkeys(kinds)}
         if self.chance(chances.placeholders):
@@ -609,7 +614,8 @@ class HistoryMaker(RowMaker):
             if record not in self.used_records:
                 break
         self.used_records.add(record)
-        row: Row = self.good_row(table, day)
+        lying = [placed.row for (of, _), rows in self.folders.items() if of == table for placed in rows]
+        row = self.perhaps_same_event(table, day, self.good_row(table, day), lying)
         if table != "costs":
             row = {**row, ID_COLUMN[table]: self.namespace + record}
         if self.chance(self.plot.chances.spoilt):
@@ -631,6 +637,8 @@ class HistoryMaker(RowMaker):
         new = self.good_row(table, day)
         for some in self.dice.sample(CHANGED_COLUMNS[table], self.dice.choice((1, 1, 2, 4))):
             row = {**row, **{column: new[column] for column in some}}
+        if table != "costs" and self.event_dice.random() < 0.15:
+            row = {**row, "delivered_by": new["delivered_by"]}
         return row
 
     def change_first_contact(self, day: date, rows: list[PlacedRow]) -> None:

@@ -12,12 +12,13 @@ import csv
 import json
 import re
 import unicodedata
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import ROUND_HALF_UP, Decimal
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -53,11 +54,12 @@ COLUMNS = {
         *TAGS,
         *("location", "device_type", "visited_pages", "time_on_site", "visit_duration"),
         "page_hash",
+        "delivered_by",
     ),
     "contacts": (
         *("contact_id", "widget_id", "contacted_at", "contact_type"),
         *IDENTIFIER_KINDS,
-        *("client_name", "location", "final_group", "is_unique", "call_page", "duration", "value"),
+        *("client_name", "location", "final_group", "is_unique", "call_page", "duration", "value", "delivered_by"),
     ),
     "costs": (
         *("cost_date", "source", "medium", "campaign", "widget_id"),
@@ -112,8 +114,13 @@ class Settings:
     position_based_first_share: float = 0.4
     position_based_last_share: float = 0.4
     time_decay_half_life_days: float = 7
+    same_touch_seconds: float | None = 60
+    same_visit_seconds: float | None = 1800
+    same_contact_seconds: float | None = 300
+    source_precedence: tuple[str, ...] = ("metrica", "calltouch", "mango")
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "source_precedence", tuple(self.source_precedence))
         if self.history_scope not in ("all_prior", "since_previous_contact"):
             raise ValueError(f"history_scope: {self.history_scope}")
         if self.channel_grain not in (
@@ -218,6 +225,8 @@ class Marts:
     touch_credits: list[MartRow] = field(default_factory=list)
     channel_costs: list[MartRow] = field(default_factory=list)
     unmapped_sources: list[MartRow] = field(default_factory=list)
+    same_events: list[MartRow] = field(default_factory=list)
+    """No mart either, but published beside them: the rows of `_same_events`."""
 
     @property
     def contact_counts(self) -> list[MartRow]:
@@ -239,7 +248,7 @@ class Marts:
 # In between
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a touch is itself, whatever else looks the same
 class Touch:
     touch_id: str
     brand_id: str
@@ -247,10 +256,12 @@ class Touch:
     identifiers: frozenset[Identifier]
     channel: str
     is_direct: bool
+    widget_id: str
+    delivered_by: str | None
     history_columns: MartRow
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Contact:
     contact_id: str
     brand_id: str
@@ -261,6 +272,8 @@ class Contact:
     location: str
     valid_phone: str | None
     valid_email: str | None
+    widget_id: str
+    delivered_by: str | None
     journal_columns: MartRow
     history_columns: MartRow
 
@@ -269,6 +282,9 @@ class Contact:
 class Client:
     touches: list[Touch] = field(default_factory=list)
     contacts: list[Contact] = field(default_factory=list)
+    same_touches: dict[Touch, str] = field(default_factory=dict)
+    """R28: what is left out, with what it is the same as."""
+    same_contacts: dict[Contact, str] = field(default_factory=dict)
 
 
 def expected_marts(
@@ -299,6 +315,8 @@ def marts_of(arrivals: Arrivals, settings: Settings, seeds: Seeds, markov_worths
     clients = find_clients(touches, contacts)
     led_contacts: list[LedContact] = []
     for client in clients:
+        leave_out_same_events(client, settings)
+    for client in clients:
         if client.contacts:  # R16
             led_contacts += add_client(client, marts, settings)
     led_contacts.sort(key=lambda contact: contact.row["contact_id"])
@@ -308,6 +326,7 @@ def marts_of(arrivals: Arrivals, settings: Settings, seeds: Seeds, markov_worths
     for cost in marts.costs:
         channel = channel_of(cost["source"], cost["medium"], cost["campaign"], settings, seeds)
         marts.channel_costs.append({**cost, "channel": channel})
+    marts.same_events.sort(key=lambda row: (row["kind"], row["id"]))
     marts.journal.sort(key=lambda row: row["contact_id"])
     marts.client_card.sort(key=lambda row: row["first_contact_id"])
     marts.interaction_history.sort(key=lambda row: (row["contact_id"], row["touch_rank"]))
@@ -662,6 +681,100 @@ def find_clients(touches: Iterable[Touch], contacts: Iterable[Contact]) -> list[
     return clients
 
 
+# One event, two sources: R28
+
+
+def leave_out_same_events(client: Client, settings: Settings) -> None:
+    """Takes out of the client what other sources tell of, too. Whatever is taken out was there to be compared with."""
+    told_touches = neighbourhoods(client.touches, lambda touch: touch.touched_at)
+    for touch in told_touches:
+        if not touch.identifiers:
+            continue
+        leaving_out = [
+            (precedence_of(other, settings), apart, other.touch_id)
+            for other, apart in told_touches[touch](largest(settings.same_touch_seconds, settings.same_visit_seconds))
+            if precedence_of(other, settings) < precedence_of(touch, settings)
+            and (
+                is_within_seconds(apart, settings.same_touch_seconds)
+                or (is_within_seconds(apart, settings.same_visit_seconds) and came_alike(touch, other))
+            )
+        ]
+        if leaving_out:
+            client.same_touches[touch] = min(leaving_out)[2]
+    told_contacts = neighbourhoods(client.contacts, lambda contact: contact.contacted_at)
+    for contact in told_contacts:
+        near = [
+            (other, apart)
+            for other, apart in told_contacts[contact](settings.same_contact_seconds)
+            if reachable_by(contact) & reachable_by(other)
+        ]
+        leaving_out = [
+            (precedence_of(other, settings), apart, other.contact_id)
+            for other, apart in near
+            if other.contact_type == contact.contact_type
+            and precedence_of(other, settings) < precedence_of(contact, settings)
+        ]
+        ordered = [
+            (apart, other.contact_id)
+            for other, apart in near
+            if contact.contact_type == "call"
+            and other.contact_type == "callback"
+            and other.contacted_at <= contact.contacted_at
+        ]
+        if leaving_out:
+            client.same_contacts[contact] = min(leaving_out)[2]
+        elif ordered:
+            client.same_contacts[contact] = min(ordered)[1]
+    client.touches = [touch for touch in client.touches if touch not in client.same_touches]
+    client.contacts = [contact for contact in client.contacts if contact not in client.same_contacts]
+
+
+def neighbourhoods(
+    rows: Sequence[Any], when: Callable[[Any], datetime]
+) -> dict[Any, Callable[[float | None], list[Any]]]:
+    """Per row that says who delivered it: a question for what else on its widget is so near, and how far apart it is."""
+    told = [row for row in rows if row.delivered_by is not None]
+    by_widget: dict[str, list[Any]] = {}
+    for row in sorted(told, key=when):
+        by_widget.setdefault(row.widget_id, []).append(row)
+    instants = {widget_id: [when(row) for row in of_widget] for widget_id, of_widget in by_widget.items()}
+
+    def near(row: Any, seconds: float | None) -> list[Any]:
+        if seconds is None:
+            return []
+        period = timedelta(seconds=seconds)
+        first = bisect_left(instants[row.widget_id], when(row) - period)
+        last = bisect_right(instants[row.widget_id], when(row) + period)
+        return [
+            (other, abs(when(other) - when(row))) for other in by_widget[row.widget_id][first:last] if other is not row
+        ]
+
+    return {row: partial(near, row) for row in told}
+
+
+def is_within_seconds(apart: timedelta, seconds: float | None) -> bool:
+    return seconds is not None and apart <= timedelta(seconds=seconds)
+
+
+def largest(*seconds: float | None) -> float | None:
+    return max((each for each in seconds if each is not None), default=None)
+
+
+def came_alike(touch: Touch, other: Touch) -> bool:
+    return all(touch.history_columns[column] == other.history_columns[column] for column in ("source", "medium"))
+
+
+def precedence_of(row: Touch | Contact, settings: Settings) -> tuple[int, str]:
+    delivered_by = row.delivered_by or ""
+    name = delivered_by.partition(":")[0]
+    listed = settings.source_precedence
+    return (listed.index(name) if name in listed else len(listed), delivered_by)
+
+
+def reachable_by(contact: Contact) -> set[Identifier]:
+    return {(kind, value) for kind, value in contact.identifiers if kind in ("phone", "email")}
+
+
 def brand_of(widget_id: str, seeds: Seeds) -> str:
     return seeds.widgets[widget_id].brand if widget_id in seeds.widgets else "default"
 
@@ -819,6 +932,8 @@ def read_touch(values: Record, settings: Settings, seeds: Seeds) -> Touch:
         identifiers=identifiers_of(values, COOKIE_KINDS, settings, seeds),
         channel=channel,
         is_direct=(source, medium) == DIRECT,
+        widget_id=values["widget_id"],
+        delivered_by=values.get("delivered_by"),
         history_columns={
             "touch_id": values["touch_id"],
             "touched_at": touched_at,
@@ -867,6 +982,8 @@ def read_contact(values: Record, settings: Settings, seeds: Seeds) -> Contact:
         location=location,
         valid_phone=phone,
         valid_email=valid_email(values.get("email")),
+        widget_id=widget_id,
+        delivered_by=values.get("delivered_by"),
         journal_columns={
             "contact_id": values["contact_id"],
             "widget_id": widget_id,
@@ -974,15 +1091,17 @@ def add_client(client: Client, marts: Marts, settings: Settings) -> list[LedCont
 
     calls_first = sorted(client.contacts, key=lambda contact: contact.contact_type != "call")
     phones = [contact.valid_phone for contact in calls_first if contact.valid_phone]
-    emails = {contact.valid_email for contact in client.contacts if contact.valid_email}
-    carriers = Counter(identifier for row in (*client.touches, *client.contacts) for identifier in row.identifiers)
+    delivered_contacts = (*client.contacts, *client.same_contacts)
+    emails = {contact.valid_email for contact in delivered_contacts if contact.valid_email}
+    carrying = (*client.touches, *client.same_touches, *delivered_contacts)
+    carriers = Counter(identifier for row in carrying for identifier in row.identifiers)
     ties = sorted(f"{kind} {value}" for (kind, value), count in carriers.items() if count > 1)
     marts.client_card.append(
         {
             "client_id": client_id,
             "brand_id": first_contact.brand_id,
             "phone": phones[0] if phones else None,
-            "phones": sorted(set(phones)) or None,
+            "phones": sorted({contact.valid_phone for contact in delivered_contacts if contact.valid_phone}) or None,
             "emails": sorted(emails) or None,
             "visitor_ids": values_of_kind("visitor_id", carriers),
             "crm_client_ids": values_of_kind("crm_client_id", carriers),
@@ -997,6 +1116,18 @@ def add_client(client: Client, marts: Marts, settings: Settings) -> list[LedCont
             "tied_by": ties or None,
         }
     )
+    for kind, found in (("touch", client.same_touches), ("contact", client.same_contacts)):
+        for row, same_as in found.items():
+            record_id = row.touch_id if isinstance(row, Touch) else row.contact_id
+            marts.same_events.append(
+                {
+                    "kind": kind,
+                    "id": record_id,
+                    "delivered_by": row.delivered_by,
+                    "same_as": same_as,
+                    "client_id": client_id,
+                }
+            )
     return led_contacts
 
 

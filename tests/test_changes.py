@@ -22,7 +22,7 @@ from reference import Row
 
 from orchestration import building
 from orchestration.building import Build, build, reason_for_full_build, run_dbt
-from orchestration.publishing import Generation, Publications
+from orchestration.publishing import OTHER_CONTACT, Generation, Publications
 from orchestration.settings import Rules
 from orchestration.verifying import VerificationError, verify
 
@@ -333,6 +333,48 @@ def test_touches_alone_change_contacts_for_reasons_of_their_own(story: Story) ->
 
 def named_contacts(scenario: str, *names: str) -> list[str]:
     return [f"{scenario}: {name}" for name in names]
+
+
+ONE_EVENT = scenario(
+    "one event",
+    first={
+        ("contacts", SECOND): [
+            contact("c-mango", 20, delivered_by="mango:1", phone="+79161230001"),
+            contact("c-unnamed", 20, phone="+79161230002"),
+            contact("c-order", 20, delivered_by="mango:1", contact_type="callback", phone="+79161230002"),
+            contact("c-named", 20, delivered_by="mango:1", phone="+79161230003"),
+            contact("c-better", 20, delivered_by="calltouch:1", phone="+79161230003"),
+        ]
+    },
+    second={
+        ("contacts", SECOND): [
+            contact("c-mango", 20, delivered_by="mango:1", phone="+79161230001"),
+            contact("c-calltouch", 20, delivered_by="calltouch:1", phone="+79161230001"),
+            contact("c-unnamed", 20, delivered_by="calltouch:1", phone="+79161230002"),
+            contact("c-order", 20, delivered_by="mango:1", contact_type="callback", phone="+79161230002"),
+            contact("c-named", 20, delivered_by="mango:1", phone="+79161230003"),
+        ]
+    },
+)
+
+
+def test_a_contact_gives_way_to_another_sources_and_comes_back(story: Story) -> None:
+    delivered_or_removed = "the contact was delivered or removed"
+    assert story["first"].changes(ONE_EVENT) == dict.fromkeys(
+        ("c-mango", "c-unnamed", "c-order", "c-better"), ("new", delivered_or_removed)
+    )
+    assert story["second"].changes(ONE_EVENT) == {
+        "c-mango": ("removed", OTHER_CONTACT),
+        "c-calltouch": ("new", delivered_or_removed),
+        "c-unnamed": ("removed", "the contact was corrected"),
+        "c-named": ("new", OTHER_CONTACT),
+        "c-better": ("removed", delivered_or_removed),
+    }
+    told = story.place.private(f"from intermediate.int_same_events where starts_with(id, '{ONE_EVENT}: ') order by id")
+    assert [(row["kind"], row["id"], row["same_as"], row["client_id"]) for row in told] == [
+        ("contact", f"{ONE_EVENT}: {left_out}", f"{ONE_EVENT}: {kept}", f"client-{ONE_EVENT}: {kept}")
+        for left_out, kept in (("c-mango", "c-calltouch"), ("c-unnamed", "c-order"))
+    ]
 
 
 EARLIER_CONTACT = scenario(

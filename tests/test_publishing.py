@@ -149,7 +149,7 @@ def test_columns_and_types_are_the_contract(loaded: Site, mart: str) -> None:
     ]
 
 
-DESCRIPTIONS = ("_builds", "_changes", "_large_clients", "_loads", "_meta", "_rejected")
+DESCRIPTIONS = ("_builds", "_changes", "_large_clients", "_loads", "_meta", "_rejected", "_same_events")
 
 
 def test_the_file_is_called_marts_and_holds_what_it_should(loaded: Site) -> None:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 from golden_marts import as_golden_rows
-from history_runs import cost_rows
+from history_runs import cost_rows, same_event_rows
 from pipeline import build_marts, built_marts, load_landing, rejected_rows, sorted_rows
 from random_deliveries import (
     CHANGED_SETTINGS,
     FILE_FORMATS,
     random_attribution_settings,
     random_deliveries,
+    random_same_event_settings,
     write_delivery,
 )
 from reference import Seeds, Settings, expected_marts
@@ -32,7 +33,7 @@ COUNT = int(os.environ.get("RANDOM_HISTORIES", str(KINDS // 2 + 1)))
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + COUNT))
 def test_a_random_history_gives_the_reference_marts(tmp_path: Path, seed: int) -> None:
     changed = CHANGED_SETTINGS[seed % KINDS] | CHANGED_SETTINGS[(seed + KINDS // 2 + 1) % KINDS]
-    changed |= random_attribution_settings(f"{seed}")
+    changed |= random_attribution_settings(f"{seed}") | random_same_event_settings(f"{seed}")
     rules = Rules.read(changed)
     seeds = Seeds.read(PROJECT_DIR / "seeds")
     warehouse = Warehouse(tmp_path / "warehouse")
@@ -44,7 +45,8 @@ def test_a_random_history_gives_the_reference_marts(tmp_path: Path, seed: int) -
         load_landing(warehouse, tmp_path / "landing", rules)
     build_marts(warehouse, rules)
 
-    given = built_marts(warehouse) | {"costs": cost_rows(warehouse)}
+    given = built_marts(warehouse)
+    given |= {"costs": cost_rows(warehouse), "same_events": same_event_rows(warehouse)}
     expected = expected_marts(deliveries, Settings(**changed), seeds, worths_in(given["channel_worths"]))
     for mart, rows in as_given(expected, given).items():
         columns = sorted((given[mart] or rows or [{}])[0])

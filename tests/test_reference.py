@@ -594,6 +594,81 @@ def test_r17_phone_of_the_first_call_then_of_the_first_contact() -> None:
     assert card["client_name"] == "неизвестно"
 
 
+# One event, two sources: R28
+
+
+def told_by(source: str, **values: str) -> dict[str, str]:
+    return {"delivered_by": source, "visitor_id": "v1", **values}
+
+
+def same_as(marts: Marts) -> dict[str, str]:
+    return {row["id"]: row["same_as"] for row in marts.same_events}
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (Settings(), {"near": "best", "next": "near", "alike": "best"}),
+        (Settings(same_touch_seconds=59.999999), {"alike": "best"}),
+        (Settings(same_touch_seconds=None, same_visit_seconds=1799.999999), {}),
+        (Settings(same_visit_seconds=None), {"near": "best", "next": "near"}),
+        (Settings(source_precedence=("mango",)), {"best": "near", "near": "next", "alike": "best"}),
+        (Settings(source_precedence=()), {"best": "near", "next": "near", "alike": "best"}),
+    ],
+)
+def test_r28_touches_of_two_sources(settings: Settings, expected: dict[str, str]) -> None:
+    touches = [
+        touch("best", "2026-03-01T10:00:00Z", **told_by("metrica:1", utm_source="vk", utm_medium="cpc")),
+        touch("near", "2026-03-01T10:01:00Z", **told_by("calltouch:1", utm_source="ok", utm_medium="cpc")),
+        touch("next", "2026-03-01T10:02:00Z", **told_by("mango:1", utm_source="tg", utm_medium="cpc")),
+        touch("alike", "2026-03-01T09:30:00Z", **told_by("zoom:1", utm_source="VK", utm_medium="CPC")),
+        touch("other widget", "2026-03-01T10:00:00Z", **told_by("mango:1"), widget_id="w2"),
+        touch("other people", "2026-03-01T10:00:00Z", **told_by("mango:1", visitor_id="v2")),
+        touch("not told", "2026-03-01T10:00:00Z", visitor_id="v1"),
+    ]
+    contacts = [contact("c1", "2026-03-01T12:00:00Z", visitor_id="v1")]
+    marts = marts_of(touches, contacts, settings)
+    assert same_as(marts) == expected
+    assert marts.journal[0]["touch_count"] == 6 - len(expected)
+    assert marts.client_card[0]["tied_by"] == ["visitor_id v1"]
+
+
+def test_r28_contacts_of_two_sources_and_a_callback_with_its_call() -> None:
+    phone = {"phone": "+79001234567"}
+    contacts = [
+        contact("a", "2026-03-01T10:00:00Z", **told_by("mango:1", contact_type="callback", visitor_id="v1"), **phone),
+        contact(
+            "b", "2026-03-01T10:05:00Z", **told_by("calltouch:1", contact_type="callback", visitor_id="v2"), **phone
+        ),
+        contact("c", "2026-03-01T10:05:00Z", **told_by("mango:1", visitor_id="v3"), **phone),
+        contact("d", "2026-03-01T10:10:00Z", **told_by("metrica:1", visitor_id="v4"), phone="+79161112233"),
+        contact("e", "2026-03-01T10:10:00.000001Z", **told_by("mango:1", visitor_id="v4"), **phone),
+    ]
+    marts = marts_of([], contacts)
+    assert same_as(marts) == {"a": "b", "c": "b"}
+    assert [(row["contact_id"], row["contact_number"]) for row in marts.journal] == [("b", 1), ("d", 2), ("e", 3)]
+    card = marts.client_card[0]
+    assert (card["client_id"], card["phone"], card["contact_count"]) == ("client-b", "+79161112233", 3)
+    assert card["visitor_ids"] == ["v1", "v2", "v3", "v4"]
+    assert marts_of([], contacts, Settings(same_contact_seconds=None)).same_events == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_r28_every_client_keeps_a_contact(seed: int) -> None:
+    deliveries = random_deliveries(seed, rows_per_day=20)
+    apart = Settings(same_touch_seconds=None, same_visit_seconds=None, same_contact_seconds=None)
+    together = Settings(same_contact_seconds=10**6)
+    marts, whole = (expected_marts(deliveries, settings, example_seeds()) for settings in (together, apart))
+    left_out = [row["id"] for row in marts.same_events if row["kind"] == "contact"]
+    assert len(marts.client_card) == len(whole.client_card)
+    assert sorted([row["contact_id"] for row in marts.journal] + left_out) == [
+        row["contact_id"] for row in whole.journal
+    ]
+    columns = ("phones", "emails", "visitor_ids", "crm_client_ids", "tied_by")
+    known, all_told = ([[card[column] for column in columns] for card in each.client_card] for each in (marts, whole))
+    assert sorted(known, key=repr) == sorted(all_told, key=repr)
+
+
 # Chains, participation, worths and credits: R23, R24, Attribution
 
 

@@ -206,6 +206,25 @@ def test_the_project_is_parsed_once_and_anew_when_it_or_a_setting_changes(projec
     assert "test.multichannel.new" in (with_test / "manifest.json").read_text("utf-8")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("same_touch_seconds", -1, "same_touch_seconds = -1"),
+        ("same_contact_seconds", "soon", "same_contact_seconds = 'soon'"),
+        ("same_visit_seconds", 10**10, "less than or equal to 1000000000"),
+        ("source_precedence", "metrica", "source_precedence = 'metrica'"),
+        ("source_precedence", ["mango", "metrica", "mango"], "'mango' is named twice"),
+        ("source_precedence", ["metrica:1"], "what stands before the first colon"),
+        ("source_precedence", ["metrica "], "what stands before the first colon"),
+        ("source_precedence", [""], "at least 1 character"),
+    ],
+)
+def test_what_says_which_events_are_one_is_judged(name: str, value: object, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        Rules.read({name: value})
+    assert Rules.read({"same_touch_seconds": None, "source_precedence": []}).as_vars()["source_precedence"] == []
+
+
 def test_what_is_parsed_depends_on_no_other_setting(tmp_path: Path) -> None:
     others: dict[str, Any] = {
         "report_timezone": "Asia/Tokyo",
@@ -222,6 +241,10 @@ def test_what_is_parsed_depends_on_no_other_setting(tmp_path: Path) -> None:
         "position_based_last_share": 0.2,
         "time_decay_half_life_days": 3,
         "large_client_size": 12,
+        "same_touch_seconds": 5,
+        "same_visit_seconds": 6,
+        "same_contact_seconds": None,
+        "source_precedence": ["mango"],
         "report_currency": "EUR",
     }
     rules = Rules.read()

@@ -200,6 +200,7 @@ def test_a_changed_row_is_told(comparison: str) -> None:
     assert {mart for mart, owner in told if not owner} <= {"touch_chains"}
 
 
+@pytest.mark.xdist_group(f"warehouse-{WAREHOUSES[0]}")
 @pytest.mark.skipif(not ARE_THE_FEW, reason="other histories are asked for")
 def test_the_few_histories_hold_what_mistakes_show_in() -> None:
     calendar = random_calendar(WAREHOUSES[0], STEPS)
@@ -227,6 +228,12 @@ def test_the_few_histories_hold_what_mistakes_show_in() -> None:
             )
         ]
         assert len(losing) >= 3, f"{table} are removed in the histories {losing} only"
+    left_out = outcome_of(WAREHOUSES[0]).marts["same_events"]
+    for kind, least in (("touch", 30), ("contact", 8)):
+        told = [record_id for of, record_id, *_ in left_out if of == kind]
+        assert len(told) >= least and len({record_id[: len(namespace_of(0))] for record_id in told}) >= 3, (
+            f"two sources told of one {kind} in {told} only"
+        )
 
 
 # R27: what lies in the landing folder at last decides, not how it came

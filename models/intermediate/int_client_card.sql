@@ -33,8 +33,6 @@ clients as (
         client_id,
         min(brand_id) as brand_id,
         max(case when phone_rank = 1 then valid_phone end) as phone,
-        {{ sorted_list('valid_phone') }} as phones,
-        {{ sorted_list('valid_email') }} as emails,
         max(case when contact_number = 1 then client_name end) as client_name,
         max(case when contact_number = 1 then location end) as location,
         max(case when contact_number = 1 then contact_id end) as first_contact_id,
@@ -64,6 +62,43 @@ client_groups as (
         identifier_group
     from {{ ref('int_contact_clients') }}
     where identifier_group is not null
+
+),
+
+left_out_contacts as (
+
+    select id from {{ ref('int_new_same_events') }}
+    where kind = 'contact'
+
+),
+
+-- R28: what is left out is no contact, but what it says of how the client can be reached stays.
+all_contacts as (
+
+    select
+        client_id,
+        valid_phone,
+        valid_email
+    from contacts
+    union all
+    select
+        client_groups.client_id,
+        delivered_contacts.valid_phone,
+        delivered_contacts.valid_email
+    from {{ ref('stg_contacts') }} as delivered_contacts
+    inner join left_out_contacts on delivered_contacts.contact_id = left_out_contacts.id
+    inner join client_groups on delivered_contacts.identifier_group = client_groups.identifier_group
+
+),
+
+reached_by as (
+
+    select
+        client_id,
+        {{ sorted_list('valid_phone') }} as phones,
+        {{ sorted_list('valid_email') }} as emails
+    from all_contacts
+    group by client_id
 
 ),
 
@@ -136,8 +171,8 @@ select
     clients.client_id,
     clients.brand_id,
     clients.phone,
-    clients.phones,
-    clients.emails,
+    reached_by.phones,
+    reached_by.emails,
     client_identifiers.visitor_ids,
     client_identifiers.crm_client_ids,
     {{ client_name('clients.client_name') }} as client_name,
@@ -150,6 +185,7 @@ select
     cast(clients.multichannel_contact_count as bigint) as multichannel_contact_count,
     ties.tied_by
 from clients
+inner join reached_by on clients.client_id = reached_by.client_id
 left join first_touches on clients.client_id = first_touches.client_id
 left join client_identifiers on clients.client_id = client_identifiers.client_id
 left join ties on clients.client_id = ties.client_id

@@ -1,9 +1,17 @@
--- One row per touch of a client, that is of somebody who made contact (R16).
+-- One row per touch of a client, that is of somebody who made contact (R16); none of what another source delivered too (R28).
 with
+
+left_out_touches as (
+
+    select id from {{ ref('int_new_same_events') }}
+    where kind = 'touch'
+
+),
 
 touches as (
 
     select * from {{ ref('stg_touches') }}
+    where touch_id not in (select id from left_out_touches)
 
 ),
 

@@ -79,6 +79,7 @@ contact_groups as (
 select
     affected_contacts.contact_id,
     record_changes.record_key is not null as is_changed,
+    coalesce(record_changes.is_corrected, false) as is_corrected,
     coalesce(group_changes.has_changed_contacts, 0) = 1 as has_changed_contacts,
     coalesce(group_changes.first_new_touch_date <= contact_groups.last_touch_date, false) as has_new_touches,
     coalesce(group_changes.first_changed_touch_date <= contact_groups.last_touch_date, false) as has_changed_touches

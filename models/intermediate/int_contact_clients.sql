@@ -1,9 +1,17 @@
--- One row per contact of the affected clients, with the client who made it.
+-- One row per contact of the affected clients, with the client who made it; none of what another source delivered too (R28).
 with
+
+left_out_contacts as (
+
+    select id from {{ ref('int_new_same_events') }}
+    where kind = 'contact'
+
+),
 
 contacts as (
 
     select * from {{ ref('stg_contacts') }}
+    where contact_id not in (select id from left_out_contacts)
 
 ),
 

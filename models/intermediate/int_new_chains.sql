@@ -4,6 +4,13 @@
 
 with
 
+left_out_touches as (
+
+    select id from {{ ref('int_new_same_events') }}
+    where kind = 'touch'
+
+),
+
 contacts as (
 
     select
@@ -41,6 +48,7 @@ client_touches as (
 prospect_touches as (
 
     select * from {{ ref('stg_prospect_touches') }}
+    where touch_id not in (select id from left_out_touches)
 
 ),
 

@@ -140,7 +140,8 @@ corrected_contacts as (
 select
     record_kind,
     record_key,
-    is_new
+    is_new,
+    former_record_number is not null and record_number is not null as is_corrected
 from records
 where (former_record_number is null) <> (record_number is null)
     or record_key in (select record_key from corrected_touches)

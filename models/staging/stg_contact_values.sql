@@ -34,6 +34,7 @@ select
     contacts.call_page,
     {{ seconds('contacts.duration') }} as duration,
     {{ money('contacts.value') }} as value,
+    contacts.delivered_by,
     contacts.attributes
 from contacts
 inner join record_groups on contacts.record_number = record_groups.record_number

@@ -46,6 +46,7 @@ select
     contacts.call_page,
     contacts.duration,
     contacts.value,
+    contacts.delivered_by,
     contacts.attributes
 from contacts
 left join phones on contacts.phone = phones.phone

@@ -128,5 +128,6 @@ select
     visited_pages,
     time_on_site,
     visit_duration,
-    page_hash
+    page_hash,
+    delivered_by
 from answers

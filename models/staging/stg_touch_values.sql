@@ -63,6 +63,7 @@ select
     {{ without_empty(text_list('touches.visited_pages')) }} as visited_pages,
     {{ seconds('touches.time_on_site') }} as time_on_site,
     {{ seconds('touches.visit_duration') }} as visit_duration,
-    touches.page_hash
+    touches.page_hash,
+    touches.delivered_by
 from touches
 inner join untyped_touches on touches.record_number = untyped_touches.record_number

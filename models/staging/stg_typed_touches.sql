@@ -27,6 +27,7 @@ select
     visited_pages,
     time_on_site,
     visit_duration,
-    page_hash
+    page_hash,
+    delivered_by
 from {{ ref('stg_touch_sources') }}
 where is_prospect is not true

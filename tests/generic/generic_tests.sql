@@ -28,6 +28,18 @@ from (
 where counts.row_count <> counts.expected_row_count
 {% endtest %}
 
+{# R28: of the contacts, those that are the same event as another stay out, and no others. #}
+{% test all_contacts_are_accounted_for(model) %}
+select counts.*
+from (
+    select
+        (select count(*) from {{ model }}) as row_count,
+        (select count(*) from {{ ref('int_new_same_events') }} where kind = 'contact') as left_out_count,
+        (select count(*) from {{ ref('stg_contacts') }}) as expected_row_count
+) as counts
+where counts.row_count + counts.left_out_count <> counts.expected_row_count
+{% endtest %}
+
 {# R4, R6: icon, verdict, counts, channels, chain and instants of a contact say the same. #}
 {% test multichannel_verdicts_follow_the_counts(model) %}
 select *
