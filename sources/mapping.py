@@ -253,7 +253,7 @@ class Mapping(BaseModel):
     @property
     def _one_of_these(self) -> tuple[tuple[str, ...], ...]:
         """The fields without any of which `only_with` would take nothing."""
-        columns = [self.columns.get(name) or ColumnMapping(from_=(name,)) for name in self.only_with]
+        columns = [self.columns.get(name) or ColumnMapping.model_validate({"from": name}) for name in self.only_with]
         if any(column.constant is not None or column.otherwise is not None for column in columns):
             return ()
         return tuple((field,) for column in columns for field in column.fields)

@@ -5,7 +5,7 @@ import os
 import pytest
 
 # Whoever runs the tests may have sources of their own.
-os.environ["SOURCES_FILE"] = "/dev/null"
+os.environ["SOURCES_FILE"] = os.devnull
 
 LONGEST = ("test_torture_", "test_report.py", "test_changes.py")
 
