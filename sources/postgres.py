@@ -108,9 +108,6 @@ class Postgres(Source):
     def keeps_ids(self) -> bool:
         return self.keep_ids
 
-    def days_are_in(self, rules: Rules) -> str:
-        return rules.report_timezone
-
     def read(self, days: Days, workshop: Workshop) -> Iterator[Answer]:
         # Brings threads of its own, which whoever only looks at the assets has no use for.
         import adbc_driver_manager

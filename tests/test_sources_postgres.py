@@ -15,7 +15,7 @@ import duckdb
 import pytest
 import yaml
 from pipeline import Place, load_landing, rejected_rows, rows_of
-from postgres_server import BASE, PASSWORD, USER, PostgresServer, a_postgres, literal
+from postgres_server import BASE, PASSWORD, USER, PostgresServer, a_postgres, literal, programs
 from processes import Site
 from pydantic import ValidationError
 
@@ -25,6 +25,7 @@ from sources.fetching import days_between
 from sources.fetching import fetch as fetch_source
 from sources.mapping import faults
 from sources.postgres import Postgres, Query, patient, secrets_of
+from sources.source import Workshop
 
 DAY = date(2025, 11, 20)
 VARIABLE = "CRM_ADDRESS"
@@ -61,12 +62,18 @@ class Crm:
         queries: dict[str, str] | None = None,
         **settings: Any,
     ) -> list[Fetched]:
-        self.monkeypatch.setenv(VARIABLE, address or self.server.address())
-        tables = {name: {"query": query} for name, query in (queries or {"touches": touches}).items()}
-        given = {"kind": "postgres", "name": "crm", "connection_variable": VARIABLE, "tables": tables} | settings
+        source = self.source(touches, address, queries, **settings)
         warehouse = self.place.warehouse
         with warehouse.locked("test"):
-            return list(fetch_source(Postgres.model_validate(given), days, self.rules, Settings.read(), warehouse))
+            return list(fetch_source(source, days, self.rules, Settings.read(), warehouse))
+
+    def source(
+        self, touches: str, address: str | None = None, queries: dict[str, str] | None = None, **settings: Any
+    ) -> Postgres:
+        self.monkeypatch.setenv(VARIABLE, address or self.server.address())
+        tables = {name: {"query": query} for name, query in (queries or {"touches": touches}).items()}
+        given = {"kind": "postgres", "name": "crm", "connection_variable": VARIABLE, "tables": tables}
+        return Postgres.model_validate(given | settings)
 
     def problem(self, *arguments: Any, **settings: Any) -> str:
         """Why nothing came."""
@@ -490,6 +497,27 @@ def test_one_tables_trouble_keeps_no_other_from_being_fetched(crm: Crm) -> None:
     assert len(explained_problems(results)) == 1
 
 
+def test_a_day_that_fails_keeps_no_later_one_from_being_fetched_but_three_in_a_row_do(crm: Crm) -> None:
+    days = days_between(DAY, DAY + timedelta(days=7))
+    failing = ", ".join(f"date '{days[place]}'" for place in (1, 2, 4, 5, 6))
+    crm.server.give("create table touch (id text, touched_at timestamptz)")
+    results = crm.fetch(f"{TOUCHES} and 1 / (case when {{day}} in ({failing}) then 0 else 1 end) = 1", days=days)
+    outcomes = {fetched.day: fetched.outcome for fetched in results}
+    assert [outcomes[day] for day in days] == ["delivered", *["failed"] * 2, "delivered", *["failed"] * 4]
+    assert len(results) == len(days)
+    assert len(explained_problems(results)) == 1
+    assert "division by zero" in explained_problems(results)[0]
+
+
+def test_what_was_drawn_of_a_day_goes_before_the_next(crm: Crm) -> None:
+    three_touches(crm)
+    with duckdb.connect() as connection:
+        workshop = Workshop(crm.place.landing, connection, crm.rules)
+        for number, _ in enumerate(crm.source(TOUCHES).read(THREE_DAYS, workshop)):
+            assert connection.execute("select count(*) from duckdb_tables()").fetchall() == [(1,)], number
+            assert connection.execute("select count(*) from duckdb_views() where not internal").fetchall() == [(0,)]
+
+
 @pytest.mark.parametrize("phase", ["select count(*)%", "%cast(%"])
 def test_a_connection_that_is_cut_fails_its_days_and_leaves_what_was_delivered(crm: Crm, phase: str) -> None:
     three_touches(crm)
@@ -540,10 +568,7 @@ def test_the_shortest_time_is_no_time_without_end(crm: Crm) -> None:
 
 def test_nothing_of_a_transaction_is_held_while_a_day_is_written(crm: Crm) -> None:
     three_touches(crm)
-    crm.monkeypatch.setenv(VARIABLE, crm.server.address())
-    source = Postgres.model_validate(
-        {"kind": "postgres", "name": "crm", "connection_variable": VARIABLE, "tables": {"touches": {"query": TOUCHES}}}
-    )
+    source = crm.source(TOUCHES)
     sessions = f"select count(*) filter (where backend_xmin is not null), count(*) from pg_stat_activity where usename = '{USER}' and application_name = 'multichannel'"
     with crm.place.warehouse.locked("test"):
         fetching = fetch_source(source, THREE_DAYS, crm.rules, Settings.read(), crm.place.warehouse)
@@ -706,6 +731,20 @@ def test_the_command_line_says_what_failed_and_no_secret(crm: Crm, tmp_path: Pat
     assert (code, "tables.touches.query: {day} is a value by itself" in said) == (1, True)
     code, said = fetch(TOUCHES, "")
     assert (code, f"{VARIABLE} isn't set" in said) == (1, True)
+
+
+# The server of these tests.
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("", pytest.skip.Exception), ("true", pytest.fail.Exception)])
+def test_without_a_server_tests_are_left_out_but_not_where_they_are_to_be_complete(
+    monkeypatch: pytest.MonkeyPatch, ci: str, outcome: type[BaseException]
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr("postgres_server.FOLDERS", ("/nowhere/*/bin",))
+    with pytest.raises(outcome, match="there is no PostgreSQL server on this machine .*apt-get install postgresql"):
+        programs()
 
 
 # Many.
