@@ -259,6 +259,7 @@ def test_a_base_in_another_encoding(crm: Crm, server: PostgresServer) -> None:
         """,
         base="old",
     )
+    crm.monkeypatch.setenv("PGCLIENTENCODING", "WIN1251")
     crm.fetch(
         f"select id as touch_id, touched_at, page as location from touch where {HALF_OPEN}",
         address=server.address(base="old"),
@@ -498,12 +499,13 @@ def test_one_tables_trouble_keeps_no_other_from_being_fetched(crm: Crm) -> None:
 
 
 def test_a_day_that_fails_keeps_no_later_one_from_being_fetched_but_three_in_a_row_do(crm: Crm) -> None:
-    days = days_between(DAY, DAY + timedelta(days=7))
-    failing = ", ".join(f"date '{days[place]}'" for place in (1, 2, 4, 5, 6))
+    days = days_between(DAY, DAY + timedelta(days=9))
+    failing = ", ".join(f"date '{days[place]}'" for place in (1, 2, 4, 6, 7, 8))
     crm.server.give("create table touch (id text, touched_at timestamptz)")
     results = crm.fetch(f"{TOUCHES} and 1 / (case when {{day}} in ({failing}) then 0 else 1 end) = 1", days=days)
     outcomes = {fetched.day: fetched.outcome for fetched in results}
-    assert [outcomes[day] for day in days] == ["delivered", *["failed"] * 2, "delivered", *["failed"] * 4]
+    # The last of them could be had.
+    assert [day for day in days if outcomes[day] == "delivered"] == [days[0], days[3], days[5]]
     assert len(results) == len(days)
     assert len(explained_problems(results)) == 1
     assert "division by zero" in explained_problems(results)[0]
@@ -556,7 +558,7 @@ def test_a_slow_query_is_ended(crm: Crm, sleep: str) -> None:
         problem
         == "the query of touches: canceling statement due to statement timeout (`timeout_seconds` says how long one may take)"
     )
-    assert time.monotonic() - began < 15
+    assert 0.5 <= time.monotonic() - began < 15
     running = f"select count(*) from pg_stat_activity where usename = '{USER}' and state = 'active'"
     assert crm.server.sql(running) == "0"
 
@@ -743,7 +745,7 @@ def test_without_a_server_tests_are_left_out_but_not_where_they_are_to_be_comple
     monkeypatch.setenv("CI", ci)
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr("postgres_server.FOLDERS", ("/nowhere/*/bin",))
-    with pytest.raises(outcome, match="there is no PostgreSQL server on this machine .*apt-get install postgresql"):
+    with pytest.raises(outcome, match=r"there is no PostgreSQL server on this machine .*apt-get install postgresql"):
         programs()
 
 
@@ -788,7 +790,7 @@ def test_many_touches_from_the_server_to_the_journal_and_a_day_more(crm: Crm, tm
         began = time.monotonic()
         outcome = site.run(*arguments, **environment)
         assert outcome.exit_code == 0, outcome.progress
-        took[f"{site.folder.name} {' '.join(arguments)}"] = time.monotonic() - began
+        took[f"{len(took) + 1}. {site.folder.name} {' '.join(arguments)}"] = time.monotonic() - began
         return outcome.said
 
     site, other = Site(tmp_path / "site"), Site(tmp_path / "other")
@@ -809,10 +811,11 @@ def test_many_touches_from_the_server_to_the_journal_and_a_day_more(crm: Crm, tm
         (last - timedelta(days=back), 2) for back in reversed(range(days))
     ]
     assert sum(int(count) for _, count, _ in loads) == TOUCH_COUNT + TOUCH_COUNT // 50
+    # The same as if all had come at once.
     run(other, "fetch", "--from", "2025-11-10", "--to", str(last))
-    run(other, "load")
-    marts, expected = site.marts(), other.marts()
-    assert [mart for mart in expected if marts[mart] != expected[mart]] == []
-    assert len(marts["journal"]) == TOUCH_COUNT // 50
+    for path in after:
+        assert path.read_bytes() == (other.landing / path.relative_to(site.landing)).read_bytes()
+    assert "No difference" in run(site, "verify")
+    assert site.published("select count(*) from journal") == [(TOUCH_COUNT // 50,)]
     assert site.published("select min(touch_count), bool_or(is_multichannel) from journal") == [(1, True)]
     print({step: round(seconds, 1) for step, seconds in took.items()})
