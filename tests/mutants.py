@@ -319,7 +319,7 @@ MUTANTS = (
     Mutant("Sources", CLIENT, "        spellings.add(base64.b64encode(plain.encode()).decode())\n", "", HTTP),
     # Cut first, a credential's beginning isn't recognized.
     Mutant("Sources", CLIENT, "content[:LOOKED_AT_BYTES]", "content[:SHOWN_CHARACTERS]", HTTP),
-    Mutant("Sources", CLIENT, "_AgainError(self.hidden(_trouble(error)))", "_AgainError(f'{_trouble(error)} {self.credential}')", HTTP),
+    Mutant("Sources", CLIENT, "_AgainError(self.hidden(_trouble(error)))", "_AgainError(_trouble(error))", HTTP),
     Mutant("Sources", CLIENT, 'raise RefusedError(\n                f"{self.url}{path} refuses', 'raise SourceError(\n                f"{self.url}{path} refuses', HTTP),
     Mutant("Sources", CLIENT, "if wait is not None and wait > LONGEST_WAIT_SECONDS:", "if False:", HTTP),
     Mutant("Sources", CLIENT, "return True if error.wait_seconds is None else error.wait_seconds", "return True", HTTP),

@@ -19,6 +19,7 @@ from misbehaving_servers import (
     Asked,
     Eavesdropper,
     Fault,
+    Handler,
     StandIn,
     cut_off,
     empty_body,
@@ -222,7 +223,9 @@ def test_what_goes_on_fails_the_day_and_leaves_what_was_there(vendor: Vendor, fe
     assert fetches.outcomes(vendor.source(), DAY) == {"unchanged"}
 
 
-def test_a_wait_that_is_asked_for_is_kept(mango: MangoStandIn, fetches: Fetches) -> None:
+def test_a_wait_that_is_asked_for_is_kept(
+    mango: MangoStandIn, fetches: Fetches, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def waited_for(retry_after: float | datetime | str | None) -> float:
         mango.misbehave(too_many_requests(retry_after))
         assert fetches.outcomes(source_for(mango), DAY) <= {"delivered", "unchanged"}
@@ -234,10 +237,12 @@ def test_a_wait_that_is_asked_for_is_kept(mango: MangoStandIn, fetches: Fetches)
     for meaningless in ("soon", "0.5", "-5", ""):
         assert waited_for(meaningless) < 0.5
 
-    mango.misbehave(too_many_requests(3600))
+    # Nobody waits longer than a while.
+    monkeypatch.setattr("sources.http_client.LONGEST_WAIT_SECONDS", 2)
+    mango.misbehave(too_many_requests(3))
     asked = len(mango.asked)
     (message,) = messages(fetches.fetch(source_for(mango), DAY).values())
-    assert message is not None and "asks to wait for 3,600 seconds (429): fetch again then" in message
+    assert message is not None and "asks to wait for 3 seconds (429): fetch again then" in message
     assert len(mango.asked) == asked + 1
 
 
@@ -315,6 +320,11 @@ def test_a_redirect_gets_no_credential(vendor: Vendor, fetches: Fetches) -> None
     assert not fetches.landing.exists()
 
 
+def answer_in_no_way_that_is_http(handler: Handler, answer: Answer) -> None:
+    handler.wfile.write(f"{StandIn.token} is what you said\r\n\r\n".encode())
+    handler.close_connection = True
+
+
 def test_no_message_or_log_tells_a_credential(
     mango: MangoStandIn, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -335,7 +345,9 @@ def test_no_message_or_log_tells_a_credential(
                         client.json_file("/calls", {}, tmp_path / "answer", [list])
                     told.append(str(raised.value))
                     mango._expected.clear()
-        mango.misbehave(redirect(f"http://{token.split('+')[0]}.example"), 1)
+        mango.misbehave(Fault(deliver=answer_in_no_way_that_is_http), 2)
+        with pytest.raises(SourceError, match="illegal status line"):
+            client.json("/calls")
     everything = "\n".join([*told, caplog.text])
     assert "xxxx ***" in everything and "attempt 1 of 2" in caplog.text
     for spelling in spellings:
