@@ -550,6 +550,15 @@ def test_of_costs_the_latest_file_that_tells_of_a_day_says_all(desk: Desk) -> No
     assert results[0].counts == {"of older files": 2}
 
 
+def test_files_of_a_day_may_tell_of_the_costs_of_others(desk: Desk) -> None:
+    desk.write("2025-11-20/1.csv", "day,campaign,amount\n2025-11-19,a,1\n2025-11-20,a,2\n")
+    desk.write("2025-11-20/2.csv", "day,campaign,amount\n2025-11-20,a,3\n2025-11-18,a,4\n")
+
+    assert sorted(
+        (row["cost_date"], row["amount"]) for row in desk.delivered(desk.source(desk.mapping(COSTS), "{day}/*.csv"))
+    ) == [("2025-11-18", "4"), ("2025-11-19", "1"), ("2025-11-20", "3")]
+
+
 def test_a_file_of_a_day_is_all_of_it(desk: Desk) -> None:
     desk.write("x/2025-11-20/b.csv", "id,at\n2,2025-11-20 23:59\n3,2025-11-21 00:01\n4,?\n")
     desk.write("x/2025-11-20/deep/a.csv", "id,at\n1,2025-11-19 10:00\n")
