@@ -49,11 +49,15 @@ def fetch(
         except (SourceError, SettingsError) as error:
             problem, is_refused = str(error), isinstance(error, RefusedError | SettingsError)
         except duckdb.Error as error:
-            told = str(error).splitlines()[0][:300]
-            problem = explanation(error, warehouse) or f"what it answered can't be read: {told}"
+            lack = explanation(error, warehouse)
+            problem, is_refused = (
+                lack or f"what it answered can't be read: {str(error).splitlines()[0][:300]}",
+                bool(lack),
+            )
         except OSError as error:
+            lack = explanation(error, warehouse)
             told = f"{error.filename or settings.landing_dir} can't be written or read ({error.strerror})"
-            problem = explanation(error, warehouse) or told
+            problem, is_refused = lack or told, bool(lack)
         failures += 1
         # Days are read in their order, so the first that isn't there is the one that failed, or begins what did.
         failed = next((day for day in remaining if is_missing(day)), remaining[-1])

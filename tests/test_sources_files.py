@@ -137,6 +137,7 @@ def test_a_list_of_contacts_in_windows_1251(desk: Desk) -> None:
         "client_name": "Ёлкина Мария",
         "is_unique": "false",
         "widget_id": "okna",
+        "delivered_by": "files:exports",
         "export_file": "a.csv",
         "export_row": "2",
         "ID обращения": "1002",
@@ -155,6 +156,7 @@ def test_a_list_of_contacts_in_windows_1251(desk: Desk) -> None:
     assert [row["export_row"] for row in desk.rows(source, NEXT_DAY)] == ["6", "5", "7"]
     assert rows[-1] == {
         "widget_id": "okna",
+        "delivered_by": "files:exports",
         "export_file": "a.csv",
         "export_row": "7",
         "unparsable_line": '1007;21.11.2025;09:10:00;звонок;"8916"1234573;;;;;;;',
@@ -240,7 +242,7 @@ def test_every_row_of_a_random_export_arrives_exactly_or_is_set_aside(desk: Desk
 
     delivered = desk.delivered(source)
 
-    told = ("touched_at", "widget_id", "export_file", "export_row")
+    told = ("touched_at", "widget_id", "delivered_by", "export_file", "export_row")
     arrived = [
         {name: value for name, value in row.items() if name not in told} for row in delivered if "touch_id" in row
     ]
