@@ -681,6 +681,16 @@ def test_files_that_cant_be_read_are_told(desk: Desk) -> None:
         assert f"has no column «{name}»" in desk.failure(desk.source(desk.mapping(TOUCHES | wanted), "c.csv"))
 
 
+def test_too_little_memory_is_told_with_what_to_do(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacks_memory(*_: object) -> None:
+        raise duckdb.OutOfMemoryException("Out of Memory Error: could not allocate block")
+
+    desk.write("a.csv", "id,at\n")
+    monkeypatch.setattr("sources.files.clean_csv_records", lacks_memory)
+
+    assert desk.failure(desk.source(desk.mapping(TOUCHES)), DAY, NEXT_DAY).startswith("MEMORY_LIMIT = ")
+
+
 # What is wrong with a mapping
 
 
