@@ -15,7 +15,7 @@ from processes import Site
 from test_bad_input import WHITE_SPACE
 
 from orchestration.settings import SettingsError
-from sources.files import Files
+from sources.files import Files, write_plain
 from sources.mapping import SHIPPED, Mapping
 
 TOUCHES = {"table": "touches", "columns": {"touch_id": "id", "touched_at": "at"}}
@@ -689,6 +689,18 @@ def test_too_little_memory_is_told_with_what_to_do(desk: Desk, monkeypatch: pyte
     monkeypatch.setattr("sources.files.clean_csv_records", lacks_memory)
 
     assert desk.failure(desk.source(desk.mapping(TOUCHES)), DAY, NEXT_DAY).startswith("MEMORY_LIMIT = ")
+
+
+def test_a_file_that_is_wrong_is_read_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    copy = write_plain
+    monkeypatch.setattr("sources.files.write_plain", lambda file, *rest: (read.append(file), copy(file, *rest)))
+    desk.write("a.csv", "id\n")
+    for path in ("*.csv", "{day}/../a.csv"):
+        (desk.exports / "2025-11-20").mkdir(exist_ok=True)
+        desk.failure(desk.source(desk.mapping(TOUCHES), path), DAY, NEXT_DAY)
+
+    assert len(read) == 2
 
 
 # What is wrong with a mapping
