@@ -15,7 +15,7 @@ from processes import Site
 from test_bad_input import WHITE_SPACE
 
 from orchestration.settings import SettingsError
-from sources.files import Files
+from sources.files import Files, write_plain
 from sources.mapping import SHIPPED, Mapping
 
 TOUCHES = {"table": "touches", "columns": {"touch_id": "id", "touched_at": "at"}}
@@ -137,6 +137,7 @@ def test_a_list_of_contacts_in_windows_1251(desk: Desk) -> None:
         "client_name": "Ёлкина Мария",
         "is_unique": "false",
         "widget_id": "okna",
+        "delivered_by": "files:exports",
         "export_file": "a.csv",
         "export_row": "2",
         "ID обращения": "1002",
@@ -155,6 +156,7 @@ def test_a_list_of_contacts_in_windows_1251(desk: Desk) -> None:
     assert [row["export_row"] for row in desk.rows(source, NEXT_DAY)] == ["6", "5", "7"]
     assert rows[-1] == {
         "widget_id": "okna",
+        "delivered_by": "files:exports",
         "export_file": "a.csv",
         "export_row": "7",
         "unparsable_line": '1007;21.11.2025;09:10:00;звонок;"8916"1234573;;;;;;;',
@@ -240,7 +242,7 @@ def test_every_row_of_a_random_export_arrives_exactly_or_is_set_aside(desk: Desk
 
     delivered = desk.delivered(source)
 
-    told = ("touched_at", "widget_id", "export_file", "export_row")
+    told = ("touched_at", "widget_id", "delivered_by", "export_file", "export_row")
     arrived = [
         {name: value for name, value in row.items() if name not in told} for row in delivered if "touch_id" in row
     ]
@@ -550,6 +552,15 @@ def test_of_costs_the_latest_file_that_tells_of_a_day_says_all(desk: Desk) -> No
     assert results[0].counts == {"of older files": 2}
 
 
+def test_files_of_a_day_may_tell_of_the_costs_of_others(desk: Desk) -> None:
+    desk.write("2025-11-20/1.csv", "day,campaign,amount\n2025-11-19,a,1\n2025-11-20,a,2\n")
+    desk.write("2025-11-20/2.csv", "day,campaign,amount\n2025-11-20,a,3\n2025-11-18,a,4\n")
+
+    assert sorted(
+        (row["cost_date"], row["amount"]) for row in desk.delivered(desk.source(desk.mapping(COSTS), "{day}/*.csv"))
+    ) == [("2025-11-18", "4"), ("2025-11-19", "1"), ("2025-11-20", "3")]
+
+
 def test_a_file_of_a_day_is_all_of_it(desk: Desk) -> None:
     desk.write("x/2025-11-20/b.csv", "id,at\n2,2025-11-20 23:59\n3,2025-11-21 00:01\n4,?\n")
     desk.write("x/2025-11-20/deep/a.csv", "id,at\n1,2025-11-19 10:00\n")
@@ -668,6 +679,28 @@ def test_files_that_cant_be_read_are_told(desk: Desk) -> None:
         desk.write("c.csv", "id,at\n1,2025-11-20 10:00\n")
         wanted = {"only": {"kind": "a"}} if name == "kind" else {"only_with": ["src"]}
         assert f"has no column «{name}»" in desk.failure(desk.source(desk.mapping(TOUCHES | wanted), "c.csv"))
+
+
+def test_too_little_memory_is_told_with_what_to_do(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacks_memory(*_: object) -> None:
+        raise duckdb.OutOfMemoryException("Out of Memory Error: could not allocate block")
+
+    desk.write("a.csv", "id,at\n")
+    monkeypatch.setattr("sources.files.clean_csv_records", lacks_memory)
+
+    assert desk.failure(desk.source(desk.mapping(TOUCHES)), DAY, NEXT_DAY).startswith("MEMORY_LIMIT = ")
+
+
+def test_a_file_that_is_wrong_is_read_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    copy = write_plain
+    monkeypatch.setattr("sources.files.write_plain", lambda file, *rest: (read.append(file), copy(file, *rest)))
+    desk.write("a.csv", "id\n")
+    for path in ("*.csv", "{day}/../a.csv"):
+        (desk.exports / "2025-11-20").mkdir(exist_ok=True)
+        desk.failure(desk.source(desk.mapping(TOUCHES), path), DAY, NEXT_DAY)
+
+    assert len(read) == 2
 
 
 # What is wrong with a mapping
