@@ -304,8 +304,7 @@ def _copy(file: Path, plain: Path, how: FileFormat, line_end: str) -> bool:
                     f"is not {how.encoding} in line {line_count + 1:,}: write in the mapping's `file` which `encoding` it is in"
                     + (", like windows-1251" if _is_utf8(how.encoding) else ", like utf-8")
                 ) from None
-            if is_first:
-                decoded, is_first = decoded.removeprefix("\ufeff"), False
+            is_first = False
             if "\0" in decoded:
                 line_count += decoded[: decoded.index("\0")].count(line_end)
                 raise UnreadableFileError(
