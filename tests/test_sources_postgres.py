@@ -649,6 +649,7 @@ SECRETS = (
     "q?mark",
     "ha#sh",
     "am&p=x",
+    "wr0 s3cr=x",
     "Пароль",
 )
 
