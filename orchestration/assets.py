@@ -365,10 +365,16 @@ def all_days_loaded(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg
 
 
 def _failed_fetches(context: dg.AssetExecutionContext) -> list[str]:
-    """What this run's sources could not fetch, as their checks say it."""
+    """What the sources of this run, or of the backfill that it is a part of, could not fetch, as their checks say it."""
+    backfill = context.run.tags.get("dagster/backfill")
+    run_ids = [context.run_id]
+    if backfill:
+        # Dagster splits one that spans partitioned and other assets.
+        run_ids = [run.run_id for run in context.instance.get_runs(dg.RunsFilter(tags={"dagster/backfill": backfill}))]
     evaluations = [
         entry.dagster_event.asset_check_evaluation_data
-        for entry in context.instance.all_logs(context.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+        for run_id in run_ids
+        for entry in context.instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
         if entry.dagster_event
     ]
     messages: list[str] = []

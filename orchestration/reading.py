@@ -352,7 +352,7 @@ class Dialect:
         """As DuckDB's own reader takes it, which reads nothing into a file by itself."""
         return (
             f"delim = {_text(self.delimiter)}, quote = {_text(self.quote)}, escape = {_text(self.quote)}, comment = '', "
-            f"header = false, auto_detect = false, max_line_size = {LONGEST_LINE_BYTES}"
+            f"header = false, auto_detect = false, max_line_size = {LONGEST_LINE_BYTES}, buffer_size = {2 * LONGEST_LINE_BYTES}"
         )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 
 from orchestration.settings import Rules, Settings, SettingsError
+from orchestration.space import explanation
 from orchestration.warehouse import Warehouse
 from sources.delivering import Fetched, deliver, delivery_file, is_of_a_whole_day
 from sources.source import Days, RefusedError, Source, SourceError, Workshop
@@ -48,9 +49,15 @@ def fetch(
         except (SourceError, SettingsError) as error:
             problem, is_refused = str(error), isinstance(error, RefusedError | SettingsError)
         except duckdb.Error as error:
-            problem = f"what it answered can't be read: {str(error).splitlines()[0][:300]}"
+            lack = explanation(error, warehouse)
+            problem, is_refused = (
+                lack or f"what it answered can't be read: {str(error).splitlines()[0][:300]}",
+                bool(lack),
+            )
         except OSError as error:
-            problem = f"{error.filename or settings.landing_dir} can't be written or read ({error.strerror})"
+            lack = explanation(error, warehouse)
+            told = f"{error.filename or settings.landing_dir} can't be written or read ({error.strerror})"
+            problem, is_refused = lack or told, bool(lack)
         failures += 1
         # Days are read in their order, so the first that isn't there is the one that failed, or begins what did.
         failed = next((day for day in remaining if is_missing(day)), remaining[-1])

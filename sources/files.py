@@ -30,7 +30,7 @@ from orchestration.settings import PROJECT_DIR, Rules, SettingsError
 from sources.mapping import SHIPPED, UNPARSABLE, FileFormat
 from sources.mapping import Mapping as FieldMapping
 from sources.records import table_records, text
-from sources.source import Answer, Days, Part, Source, SourceError, Workshop
+from sources.source import Answer, Days, Part, RefusedError, Source, SourceError, Workshop
 
 log = logging.getLogger("orchestration")
 
@@ -94,8 +94,11 @@ class Files(Source):
 
     def read(self, days: Days, workshop: Workshop) -> Iterator[Answer]:
         if DAY not in self.path:
-            with self._answered(self._found(self.path), days, workshop) as answer:
-                yield answer
+            try:
+                with self._answered(self._found(self.path), days, workshop) as answer:
+                    yield answer
+            except SourceError as error:
+                raise RefusedError(str(error)) from None
             return
         problems: dict[str, None] = {}
         for day in days:
@@ -106,7 +109,7 @@ class Files(Source):
                 # One day's file keeps no other from being delivered.
                 problems[str(problem)] = None
         if problems:
-            raise SourceError("; ".join(problems))
+            raise RefusedError("; ".join(problems))
 
     def _found(self, pattern: str) -> list[Path]:
         exact = PROJECT_DIR / pattern
@@ -304,8 +307,7 @@ def _copy(file: Path, plain: Path, how: FileFormat, line_end: str) -> bool:
                     f"is not {how.encoding} in line {line_count + 1:,}: write in the mapping's `file` which `encoding` it is in"
                     + (", like windows-1251" if _is_utf8(how.encoding) else ", like utf-8")
                 ) from None
-            if is_first:
-                decoded, is_first = decoded.removeprefix("\ufeff"), False
+            is_first = False
             if "\0" in decoded:
                 line_count += decoded[: decoded.index("\0")].count(line_end)
                 raise UnreadableFileError(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import pyarrow
 import pyarrow.compute
@@ -83,7 +83,7 @@ class ColumnMapping(BaseModel):
     format: Annotated[tuple[Format, ...], BeforeValidator(_list)] = ()
     prefix: str = ""
     time_zone: TimeZoneName | None = None
-    decimal: Annotated[str, Field(pattern="^[.,]$")] | None = None
+    decimal: Literal[".", ","] | None = None
     shift_seconds: int = 0
 
     @model_validator(mode="after")
@@ -273,6 +273,8 @@ FAULTS = {
     "model_attributes_type": "must be settings, each with a name",
     "dict_type": "must be names, each with a value",
     "tuple_type": "must be a list",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must be one character",
 }
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 
 import duckdb
 from dotenv import load_dotenv
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from orchestration.settings import PROJECT_DIR, Rules
 from sources.mapping import Mapping as FieldMapping
@@ -100,11 +100,19 @@ class Source(BaseModel):
     account: Part | None = None
     site: Text | None = None
     time_zone: TimeZoneName | None = None
-    reload_days: Annotated[int, Field(ge=1, le=366)] = 1
+    reload_days: int = 1
     deliver_despite_difference: bool = False
 
     datasets: ClassVar[Mapping[str, str]] = {}
     """The table that each dataset is delivered to."""
+
+    # Not said by the type, as kinds have defaults of their own and with these a type of their own.
+    @field_validator("reload_days")
+    @classmethod
+    def are_some_days(cls, count: int) -> int:
+        if not 1 <= count <= 366:
+            raise ValueError("must be from 1 to 366")
+        return count
 
     @property
     def delivered_datasets(self) -> Mapping[str, str]:

@@ -17,7 +17,6 @@ from sources.files import Files
 
 DAY = date(2025, 11, 20)
 NEXT_DAY = date(2025, 11, 21)
-EXPORTS = Path(__file__).parent / "exports"
 Row = dict[str, str | None]
 
 MANGO = """\
@@ -65,6 +64,44 @@ CLICKS = (
 )
 
 
+# dbt takes files that end in .yml for its own where it looks for tests, so mappings are written down here.
+MAPPINGS = {
+    "crm_leads.yml": r"""
+# Leads of a CRM, saved as «Unicode text» by a spreadsheet: UTF-16, tabs.
+table: contacts
+file: {encoding: utf-16, delimiter: "\t"}
+missing: [не указан]
+only: {Статус: [Новая, В работе, Сделка]}       # spam is left out
+columns:
+  contact_id: {from: Лид №, prefix: "lead-"}
+  contacted_at: {from: Создан, format: [iso, unix_seconds]}
+  contact_type: {from: Источник, words: {Форма на сайте: form, Чат: chat, Почта: email, yes: call, 1: callback}, otherwise: form}
+  crm_client_id: Клиент
+  phone: Телефон
+  email: {from: Контакт, pattern: '(\S+@\S+)'}
+  client_name: {join: [Фамилия, Имя, Отчество], separator: " "}
+  value: {from: Сумма сделки, decimal: ","}
+""",
+    "clicks.yml": """
+# Clicks of a redirector of one's own.
+table: touches
+file: {quote: "'"}
+leave_out: {bot: [1, yes, true]}
+only_with: [utm_source, referer]
+told_elsewhere: [payload]
+columns:
+  touch_id: id
+  touched_at: {from: ts, format: unix_milliseconds}
+  action_type: {constant: click}
+  yandex_client_id: ym_uid
+  landing_page: to
+  referrer: referer
+  utm_source: {from: [src, partner]}
+  utm_medium: {from: mdm, otherwise: referral}
+""",
+}
+
+
 def mapping_file(folder: Path, name: str, content: str) -> Path:
     file = folder / f"{name}.yml"
     file.write_text(textwrap.dedent(content), "utf-8")
@@ -79,6 +116,8 @@ class Desk:
         self.exports = folder / "exports"
         self.exports.mkdir(parents=True)
         self.landing = folder / "landing"
+        for name, content in MAPPINGS.items():
+            (folder / name).write_text(content, "utf-8")
         self.rules = Rules.read({"report_timezone": "Europe/Moscow"})
 
     def write(self, name: str, content: str | bytes, encoding: str = "utf-8") -> Path:

@@ -1,5 +1,6 @@
 """A real PostgreSQL for tests and benchmarks: the machine's own, on a folder of its own."""
 
+import ctypes
 import grp
 import os
 import pwd
@@ -7,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,6 +26,7 @@ SUPERUSER, USER, BASE = "owner", "reader", "crm"
 # What an address has to write in another way, and what must show nowhere.
 PASSWORD = "p@ss/w:rd %7&'x"
 START_SECONDS = 60
+PR_SET_PDEATHSIG = 1
 SETTINGS = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -66,6 +69,12 @@ def _as_unprivileged() -> tuple[int, int] | None:
             user = pwd.getpwnam(name)
             return user.pw_uid, user.pw_gid if user.pw_gid else grp.getgrnam(name).gr_gid
     raise AssertionError(f"PostgreSQL doesn't run as root, and there is no user {' or '.join(UNPRIVILEGED)}")
+
+
+def _end_with_parent() -> None:
+    """Also where the tests are killed. Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 def free_port() -> int:
@@ -115,7 +124,7 @@ class PostgresServer:
             # A session of its own: what interrupts the tests doesn't reach it, so that it is stopped in good order.
             self.process = self._begin(
                 "postgres", "-D", self.data, *options, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                start_new_session=True,
+                start_new_session=True, preexec_fn=_end_with_parent,
             )  # fmt: skip
         began = time.monotonic()
         while True:
