@@ -43,7 +43,8 @@ def fetch(
                 for answer in source.read(remaining, workshop):
                     for fetched in deliver(source, answer, workshop, settings.landing_dir):
                         done.add((fetched.dataset, fetched.day))
-                        failures = 0
+                        if not is_missing(fetched.day):
+                            failures = 0
                         yield fetched
             break
         except (SourceError, SettingsError) as error:

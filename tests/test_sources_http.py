@@ -446,6 +446,12 @@ def test_a_day_that_cannot_be_had_keeps_no_other_from_coming(calltouch: Calltouc
     results = fetches.fetch(source_for(calltouch, attempts=2), *days)
     assert {fetched.outcome for fetched in results.values()} == {"failed"}
     assert len(calltouch.asked) == 3 * 2
+    # Or nothing about one of its datasets.
+    calltouch.asked.clear()
+    calltouch.misbehave(server_error(), 3 * 2, "requests")
+    results = fetches.fetch(source_for(calltouch, attempts=2), *days)
+    outcomes = [(results["calls", day].outcome, results["forms", day].outcome) for day in days]
+    assert outcomes == [("unchanged", "failed"), ("delivered", "failed"), ("unchanged", "failed"), ("failed", "failed")]
 
 
 def test_an_answer_of_another_kind_is_no_data(
