@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from orchestration.contracts import delivered_tables
 from orchestration.settings import Rules
-from sources.mapping import FILLED_BY_SOURCE, ID_OF, TIME_OF, ColumnMapping, delivered_column
+from sources.mapping import FILLED_BY_SOURCE, ID_OF, ColumnMapping
 from sources.mapping import Mapping as FieldMapping
 from sources.records import table_records, text
-from sources.source import Answer, Days, Source, SourceError, VariableName, Workshop, environment_value
+from sources.source import Answer, Days, RefusedError, Source, SourceError, VariableName, Workshop, environment_value
 
 if TYPE_CHECKING:
     from adbc_driver_postgresql.dbapi import Connection
@@ -32,6 +32,8 @@ TEXT_OR_COMMENT = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+# How often in a row a query may fail before it isn't asked for later days.
+MOST_FAILURES = 3
 MOST_SECONDS = 7 * 24 * 3600
 # How values become text, whatever the server and the user are set to.
 WRITTEN = {
@@ -106,9 +108,6 @@ class Postgres(Source):
     def keeps_ids(self) -> bool:
         return self.keep_ids
 
-    def days_are_in(self, rules: Rules) -> str:
-        return rules.report_timezone
-
     def read(self, days: Days, workshop: Workshop) -> Iterator[Answer]:
         # Brings threads of its own, which whoever only looks at the assets has no use for.
         import adbc_driver_manager
@@ -119,30 +118,31 @@ class Postgres(Source):
             connection = adbc_driver_postgresql.dbapi.connect(patient(address))
         except adbc_driver_manager.Error as error:
             raise SourceError(why_not_connected(str(error), address, self.connection_variable)) from None
-        troubles: dict[str, str] = {}
+        troubles: list[str] = []
+        failures = dict.fromkeys(self.tables_, 0)
         with connection:
-            for day in days:
-                for table in self.tables_:
-                    if table in troubles:
-                        continue
-                    try:
-                        answer = self._answer(connection, table, day, workshop)
-                    except (adbc_driver_manager.Error, duckdb.Error, SourceError) as error:
-                        if isinstance(error, duckdb.Error) and "[libpq]" not in str(error):
-                            raise
-                        # One table's trouble keeps no other from being fetched.
-                        troubles[table] = f"the query of {table}: {hidden(said_by_server(str(error)), address)}"
-                        try:
-                            connection.rollback()
-                        except adbc_driver_manager.Error:
-                            raise SourceError("; ".join(troubles.values())) from None
-                        continue
-                    # Each is a transaction of its own, so that nothing of the database is held up for long.
-                    connection.rollback()
-                    yield answer
-                    workshop.connection.execute(f"drop table {answer.records.relation}")
+            for day, table in ((day, table) for day in days for table in self.tables_):
+                if failures[table] >= MOST_FAILURES:
+                    continue
+                try:
+                    answer = self._answer(connection, table, day, workshop)
+                except (adbc_driver_manager.Error, duckdb.Error, SourceError) as error:
+                    if isinstance(error, duckdb.Error) and "[libpq]" not in str(error):
+                        raise
+                    troubles.append(f"the query of {table}: {hidden(said_by_server(str(error)), address)}")
+                    # One query's trouble keeps no other from being asked, nor one day's the next, unless it is wrong by itself.
+                    is_wrong = isinstance(error, adbc_driver_manager.ProgrammingError | SourceError)
+                    failures[table] = MOST_FAILURES if is_wrong else failures[table] + 1
+                    if not _is_ended(connection):
+                        raise SourceError(_listed(troubles)) from None
+                    continue
+                failures[table] = 0
+                # Each is a transaction of its own, so that nothing of the database is held up for long.
+                _is_ended(connection)
+                yield answer
+                workshop.connection.execute(f"drop table {answer.records.relation}")
         if troubles:
-            raise SourceError("; ".join(troubles.values()))
+            raise RefusedError(_listed(troubles))
 
     def _answer(self, connection: "Connection", table: str, day: date, workshop: Workshop) -> Answer:
         """What the server counts and what it gives are of one instant: nothing that is written meanwhile is in either."""
@@ -161,7 +161,7 @@ class Postgres(Source):
             cursor.execute(f"select {listed}")
             cursor.fetchall()
             schema = cursor.adbc_execute_schema(query)
-            columns = own_columns(table, schema.names, day, rules.report_timezone)
+            columns = own_columns(table, schema.names)
             fields = [f"field_{place}" for place in range(len(schema.names))]
             delivered = f"from (\n{query}\n) as delivered ({', '.join(fields)})"
             cursor.execute(f"select count(*) {delivered}")
@@ -185,6 +185,9 @@ class Postgres(Source):
             total=total,
             received=int(row[0]) if row else 0,
             unit="rows",
+            # Also what happened earlier and was changed that day: of what has an id the latest delivery counts. What has
+            # none would add up.
+            is_of_its_day=ID_OF[table] is not None,
         )
 
     def _query_of(self, table: str, day: date, rules: Rules) -> str:
@@ -199,11 +202,26 @@ class Postgres(Source):
         return query
 
 
+def _is_ended(connection: "Connection") -> bool:
+    """Whether the transaction could be, as the connection is there."""
+    import adbc_driver_manager
+
+    try:
+        connection.rollback()
+    except adbc_driver_manager.Error:
+        return False
+    return True
+
+
+def _listed(troubles: list[str]) -> str:
+    return "; ".join(dict.fromkeys(troubles))
+
+
 def _as_text(field: str, kind: pyarrow.DataType) -> str:
     return f"cast({f'to_json({field})' if pyarrow.types.is_list(kind) else field} as text) as {field}"
 
 
-def own_columns(table: str, names: list[str], day: date, zone: str) -> FieldMapping:
+def own_columns(table: str, names: list[str]) -> FieldMapping:
     """A query names its columns as the table's are named. What else it selects is kept as an unknown column."""
     known = delivered_tables()[table]
     missing = [
@@ -217,13 +235,7 @@ def own_columns(table: str, names: list[str], day: date, zone: str) -> FieldMapp
             f"it selects {', '.join(names) or 'nothing'}"
         )
     columns = {name: ColumnMapping.model_validate({"from": name}) for name in names if name in known.column_names}
-    # All that the query gives for a day is of its delivery, also what happened earlier and was changed that day: of what
-    # has an id, the latest delivery counts. What has none would add up.
-    asked_for = None
-    if ID_OF[table]:
-        time = delivered_column(table, TIME_OF[table])
-        asked_for = ColumnMapping(constant=f"{day}T12:00:00" if time.type == "instant" else str(day), time_zone=zone)
-    return FieldMapping.model_construct(table=table, columns=columns, day=asked_for)
+    return FieldMapping.model_construct(table=table, columns=columns)
 
 
 def patient(address: str) -> str:

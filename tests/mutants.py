@@ -23,6 +23,7 @@ COPIED = (
     "seeds",
     "tests",
     "orchestration",
+    "sources",
     "report",
     ".streamlit",
 )
@@ -53,10 +54,14 @@ QUESTIONS, PAGES = (("tests/test_report_questions.py",),), (("tests/test_report.
 
 ATTRIBUTIONS = (("tests/test_attribution.py",),)
 
+# Sources asked by HTTP, in this process; and the commands and jobs that ask them.
+HTTP, JOURNAL = (("tests/test_sources_http.py",),), (("tests/test_sources_journal.py",),)
+
 STAGING, INTERMEDIATE, MARTS = "models/staging/", "models/intermediate/", "models/marts/"
 SAME_EVENTS = INTERMEDIATE + "int_new_same_events.sql"
 WORDS, READING, CHANGES = "macros/words.sql", "macros/reading.sql", "macros/changes.sql"
 ATTRIBUTION = "macros/attribution.sql"
+CLIENT, MAPPINGS = "sources/http_client.py", "sources/mappings/"
 
 MUTANTS = (
     Mutant("R2", INTERMEDIATE + "int_contact_touch_ranges.sql", "order by happened_at, client_touch_count, bound, event_id\n            rows between unbounded preceding and current row\n        ) as touches_before,",
@@ -310,6 +315,54 @@ MUTANTS = (
     Mutant("Report", "report/card.py", 'row["highlight"]', '(None if row["highlight"] else "green")', PAGES),
     Mutant("Report", "report/card.py", '("touch_page_hash", touch["page_hash"]),', "", PAGES),
     Mutant("Report", "report/elements.css", "--soft: color-mix(in srgb, var(--st-text-color) 72%", "--soft: color-mix(in srgb, var(--st-text-color) 40%", PAGES),
+    Mutant("Sources", CLIENT, "follow_redirects=False", "follow_redirects=True", HTTP),
+    Mutant("Sources", CLIENT, "        spellings.add(base64.b64encode(plain.encode()).decode())\n", "", HTTP),
+    # Cut first, a credential's beginning isn't recognized.
+    Mutant("Sources", CLIENT, "content[:LOOKED_AT_BYTES]", "content[:SHOWN_CHARACTERS]", HTTP),
+    Mutant("Sources", CLIENT, "_AgainError(self.hidden(_trouble(error)))", "_AgainError(f'{_trouble(error)} {self.credential}')", HTTP),
+    Mutant("Sources", CLIENT, 'raise RefusedError(\n                f"{self.url}{path} refuses', 'raise SourceError(\n                f"{self.url}{path} refuses', HTTP),
+    Mutant("Sources", CLIENT, "if wait is not None and wait > LONGEST_WAIT_SECONDS:", "if False:", HTTP),
+    Mutant("Sources", CLIENT, "return True if error.wait_seconds is None else error.wait_seconds", "return True", HTTP),
+    Mutant("Sources", CLIENT, 'headers["If-Range"] = tag', "pass", HTTP),
+    Mutant("Sources", CLIENT, "(never_changes and size)", "never_changes", HTTP),
+    Mutant("Sources", CLIENT, "answer.iter_bytes():", "answer.iter_bytes(2**20):", HTTP),
+    Mutant("Sources", CLIENT, "if answer.status_code == 416:", "if False:", HTTP),
+    Mutant("Sources", CLIENT, "int(found[1]) == begun and ", "", HTTP),
+    Mutant("Sources", CLIENT, "if SUSPICIOUS_ESCAPE.search(content):", "if False:", HTTP),
+    Mutant("Sources", CLIENT, "if not isinstance(parsed, tuple(kinds)):", "if False:", HTTP),
+    Mutant("Sources", CLIENT, "if not credential.isprintable():", "if False:", HTTP),
+    Mutant("Sources", CLIENT, "if time.monotonic() > deadline:", "if False:", HTTP),
+    Mutant("Sources", "sources/http_source.py", 'parts.hostname in ("127.0.0.1", "localhost")', 'url.startswith(("http://127.0.0.1", "http://localhost"))', HTTP),
+    Mutant("Sources", "sources/http_source.py", 'if "@" in parts.netloc or parts.query or parts.fragment:', "if False:", HTTP),
+    Mutant("Sources", "sources/mango.py", "days_per_request: ClassVar = 30", "days_per_request: ClassVar = 31", HTTP),
+    Mutant("Sources", "sources/mango.py", "window[-1] + timedelta(days=1)", "window[-1]", HTTP),
+    Mutant("Sources", "sources/mango.py", 'in_header = self.authorization == "header"', "in_header = True", HTTP),
+    Mutant("Sources", "sources/calltouch.py", "readings: ClassVar = 3", "readings: ClassVar = 1", HTTP),
+    Mutant("Sources", "sources/calltouch.py", "        workshop.connection.execute(f\"delete from {relation} where record ->> '$.siteId' <> {text(self.site_id)}\")\n", "", HTTP),
+    Mutant("Sources", "sources/calltouch.py", 'if not isinstance(page.get("records"), list):', "if False:", HTTP),
+    Mutant("Sources", "sources/calltouch.py", "count(distinct record ->> '$.callId')", "count(record ->> '$.callId')", HTTP),
+    Mutant("Sources", "sources/calltouch.py", "if total is None or received == total:", "if received == total:", HTTP),
+    Mutant("Sources", "sources/metrica.py", "header != _header(files[0]) or ", "", HTTP),
+    Mutant("Sources", "sources/metrica.py", "isinstance(told, int) and told > 0 else asked", "isinstance(told, int) else asked", HTTP),
+    Mutant("Sources", "sources/metrica.py", 'UNREADABLE = re.compile(r"[\\0\\1]")', 'UNREADABLE = re.compile(r"[\\0]")', HTTP),
+    Mutant("Sources", "sources/metrica.py", "case when trim({records.fields['visitID']}) <> ''", "case when true", HTTP),
+    Mutant("Sources", "sources/metrica.py", "        finally:\n            self._clean(client, request)", "        finally:\n            pass", HTTP),
+    Mutant("Sources", "sources/metrica.py", "total_is_sure=False", "total_is_sure=True", HTTP),
+    Mutant("Sources", "sources/records.py", "record ->> {text(pointer(key))}", "record ->> {text('$.' + key)}", HTTP),
+    Mutant("Sources", "sources/delivering.py", " and not source.deliver_despite_difference", "", HTTP),
+    Mutant("Sources", "sources/fetching.py", "if day > failed)", "if False)", HTTP),
+    Mutant("Sources", "sources/fetching.py", "failures < MOST_FAILURES_IN_A_ROW", "failures < 9", HTTP),
+    Mutant("Sources", MAPPINGS + "mango_calls.yml", "phone: [callerNumber, callerNumer]", "phone: callerNumber", HTTP),
+    Mutant("Sources", MAPPINGS + "mango_calls.yml", ', "%d-%m-%YT%H:%MZ"', "", HTTP),
+    Mutant("Sources", MAPPINGS + "calltouch_calls.yml", 'missing: ["<не указано>"]\n', "", HTTP),
+    Mutant("Sources", "sources/delivering.py", "return file.stat().st_mtime >= end.timestamp()", "return True", JOURNAL),
+    Mutant("Sources", "sources/delivering.py", 'file.with_name(f".{file.name}.part")', 'file.with_name(f"{file.name}.parquet")', JOURNAL),
+    Mutant("Sources", "sources/configuration.py", "else f\"source number {number}\"", "else name", JOURNAL),
+    Mutant("Sources", "sources/configuration.py", 'told = told.replace(part, "…")', "pass", JOURNAL),
+    Mutant("Sources", "orchestration/cli.py", "    except EXPECTED as error:\n", "    except _Problem as error:\n", JOURNAL),
+    Mutant("Sources", "sources/assets.py", "days &= set(due_days(source, rules, settings.landing_dir))", "pass", JOURNAL),
+    Mutant("Sources", "orchestration/assets.py", "not_fetched = _failed_fetches(context)", "not_fetched: list[str] = []", JOURNAL),
+    Mutant("Sources", "sources/mapping.py", "GA\\\\d+", "GAX\\\\d+", JOURNAL),
 )  # fmt: skip
 
 

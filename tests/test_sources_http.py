@@ -431,6 +431,17 @@ def test_a_day_that_cannot_be_had_keeps_no_other_from_coming(calltouch: Calltouc
     assert len(calltouch.asked) == 3 * 2
 
 
+def test_an_answer_of_another_kind_is_no_data(
+    mango: MangoStandIn, calltouch: CalltouchStandIn, fetches: Fetches
+) -> None:
+    for body, told in ((b'{"message": "later"}', "an object"), (b"null", "null"), (b"7", "a single value")):
+        for stand_in, path in ((mango, None), (calltouch, "requests")):
+            stand_in.misbehave(fault_of(body), 2, path)
+            results = fetches.fetch(source_for(stand_in, attempts=2), DAY)
+            message = results["forms" if path else "calls", DAY].message
+            assert message is not None and f"answered {told}, where a list is expected" in message
+
+
 # MANGO OFFICE
 
 
@@ -760,7 +771,9 @@ def test_every_part_of_metricas_is_looked_at(metrica: MetricaStandIn, fetches: F
     assert results["visits", DAY].outcome == "unchanged" and results["visits", DAY].totals.startswith("all ")
     asked = [asked.path[-len("part/0/download") :] for asked in metrica.asked if "/download" in asked.path]
     assert asked == ["part/0/download"] + [f"part/{number}/download" for number in range(3)]
-    for fault in (html(), empty_body(), fault_of(b"ym:s:other\n5\n")):
+    first = metrica.log_requests[2].parts[0].split(b"\n")
+    in_another_order = b"\n".join([b"\t".join(reversed(line.split(b"\t"))) for line in first])
+    for fault in (html(), empty_body(), fault_of(b"ym:s:other\n5\n"), fault_of(in_another_order)):
         for part in (0, 2):
             metrica.misbehave(fault, path=f"part/{part}/download")
             (told,) = messages(fetches.fetch(source_for(metrica), DAY).values())

@@ -15,7 +15,7 @@ import duckdb
 import pytest
 import yaml
 from pipeline import Place, load_landing, rejected_rows, rows_of
-from postgres_server import BASE, PASSWORD, USER, PostgresServer, a_postgres, literal
+from postgres_server import BASE, PASSWORD, USER, PostgresServer, a_postgres, literal, programs
 from processes import Site
 from pydantic import ValidationError
 
@@ -25,6 +25,7 @@ from sources.fetching import days_between
 from sources.fetching import fetch as fetch_source
 from sources.mapping import faults
 from sources.postgres import Postgres, Query, patient, secrets_of
+from sources.source import Workshop
 
 DAY = date(2025, 11, 20)
 VARIABLE = "CRM_ADDRESS"
@@ -61,12 +62,18 @@ class Crm:
         queries: dict[str, str] | None = None,
         **settings: Any,
     ) -> list[Fetched]:
-        self.monkeypatch.setenv(VARIABLE, address or self.server.address())
-        tables = {name: {"query": query} for name, query in (queries or {"touches": touches}).items()}
-        given = {"kind": "postgres", "name": "crm", "connection_variable": VARIABLE, "tables": tables} | settings
+        source = self.source(touches, address, queries, **settings)
         warehouse = self.place.warehouse
         with warehouse.locked("test"):
-            return list(fetch_source(Postgres.model_validate(given), days, self.rules, Settings.read(), warehouse))
+            return list(fetch_source(source, days, self.rules, Settings.read(), warehouse))
+
+    def source(
+        self, touches: str, address: str | None = None, queries: dict[str, str] | None = None, **settings: Any
+    ) -> Postgres:
+        self.monkeypatch.setenv(VARIABLE, address or self.server.address())
+        tables = {name: {"query": query} for name, query in (queries or {"touches": touches}).items()}
+        given = {"kind": "postgres", "name": "crm", "connection_variable": VARIABLE, "tables": tables}
+        return Postgres.model_validate(given | settings)
 
     def problem(self, *arguments: Any, **settings: Any) -> str:
         """Why nothing came."""
@@ -252,6 +259,7 @@ def test_a_base_in_another_encoding(crm: Crm, server: PostgresServer) -> None:
         """,
         base="old",
     )
+    crm.monkeypatch.setenv("PGCLIENTENCODING", "WIN1251")
     crm.fetch(
         f"select id as touch_id, touched_at, page as location from touch where {HALF_OPEN}",
         address=server.address(base="old"),
@@ -490,6 +498,28 @@ def test_one_tables_trouble_keeps_no_other_from_being_fetched(crm: Crm) -> None:
     assert len(explained_problems(results)) == 1
 
 
+def test_a_day_that_fails_keeps_no_later_one_from_being_fetched_but_three_in_a_row_do(crm: Crm) -> None:
+    days = days_between(DAY, DAY + timedelta(days=9))
+    failing = ", ".join(f"date '{days[place]}'" for place in (1, 2, 4, 6, 7, 8))
+    crm.server.give("create table touch (id text, touched_at timestamptz)")
+    results = crm.fetch(f"{TOUCHES} and 1 / (case when {{day}} in ({failing}) then 0 else 1 end) = 1", days=days)
+    outcomes = {fetched.day: fetched.outcome for fetched in results}
+    # The last of them could be had.
+    assert [day for day in days if outcomes[day] == "delivered"] == [days[0], days[3], days[5]]
+    assert len(results) == len(days)
+    assert len(explained_problems(results)) == 1
+    assert "division by zero" in explained_problems(results)[0]
+
+
+def test_what_was_drawn_of_a_day_goes_before_the_next(crm: Crm) -> None:
+    three_touches(crm)
+    with duckdb.connect() as connection:
+        workshop = Workshop(crm.place.landing, connection, crm.rules)
+        for number, _ in enumerate(crm.source(TOUCHES).read(THREE_DAYS, workshop)):
+            assert connection.execute("select count(*) from duckdb_tables()").fetchall() == [(1,)], number
+            assert connection.execute("select count(*) from duckdb_views() where not internal").fetchall() == [(0,)]
+
+
 @pytest.mark.parametrize("phase", ["select count(*)%", "%cast(%"])
 def test_a_connection_that_is_cut_fails_its_days_and_leaves_what_was_delivered(crm: Crm, phase: str) -> None:
     three_touches(crm)
@@ -507,13 +537,13 @@ def test_a_connection_that_is_cut_fails_its_days_and_leaves_what_was_delivered(c
     results = crm.fetch(slow, days=THREE_DAYS)
     cutting.join()
     assert [(fetched.day, fetched.outcome) for fetched in results] == list(
-        zip(THREE_DAYS, ("delivered", "failed", "failed"), strict=True)
+        (THREE_DAYS[place], outcome) for place, outcome in ((0, "delivered"), (2, "delivered"), (1, "failed"))
     )
     assert explained_problems(results) == [
-        "crm, touches of 2025-11-21, 2025-11-22: the query of touches: terminating connection due to administrator command"
+        "crm, touches of 2025-11-21: the query of touches: terminating connection due to administrator command"
     ]
     assert "new0" in crm.ids()
-    assert [crm.file(day).read_bytes() == before[day] for day in THREE_DAYS] == [False, True, True]
+    assert [crm.file(day).read_bytes() == before[day] for day in THREE_DAYS] == [False, True, False]
     assert [file for file in crm.place.landing.rglob("*") if file.name.endswith(".part")] == []
 
 
@@ -528,7 +558,7 @@ def test_a_slow_query_is_ended(crm: Crm, sleep: str) -> None:
         problem
         == "the query of touches: canceling statement due to statement timeout (`timeout_seconds` says how long one may take)"
     )
-    assert time.monotonic() - began < 15
+    assert 0.5 <= time.monotonic() - began < 15
     running = f"select count(*) from pg_stat_activity where usename = '{USER}' and state = 'active'"
     assert crm.server.sql(running) == "0"
 
@@ -540,10 +570,7 @@ def test_the_shortest_time_is_no_time_without_end(crm: Crm) -> None:
 
 def test_nothing_of_a_transaction_is_held_while_a_day_is_written(crm: Crm) -> None:
     three_touches(crm)
-    crm.monkeypatch.setenv(VARIABLE, crm.server.address())
-    source = Postgres.model_validate(
-        {"kind": "postgres", "name": "crm", "connection_variable": VARIABLE, "tables": {"touches": {"query": TOUCHES}}}
-    )
+    source = crm.source(TOUCHES)
     sessions = f"select count(*) filter (where backend_xmin is not null), count(*) from pg_stat_activity where usename = '{USER}' and application_name = 'multichannel'"
     with crm.place.warehouse.locked("test"):
         fetching = fetch_source(source, THREE_DAYS, crm.rules, Settings.read(), crm.place.warehouse)
@@ -708,6 +735,20 @@ def test_the_command_line_says_what_failed_and_no_secret(crm: Crm, tmp_path: Pat
     assert (code, f"{VARIABLE} isn't set" in said) == (1, True)
 
 
+# The server of these tests.
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("", pytest.skip.Exception), ("true", pytest.fail.Exception)])
+def test_without_a_server_tests_are_left_out_but_not_where_they_are_to_be_complete(
+    monkeypatch: pytest.MonkeyPatch, ci: str, outcome: type[BaseException]
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr("postgres_server.FOLDERS", ("/nowhere/*/bin",))
+    with pytest.raises(outcome, match=r"there is no PostgreSQL server on this machine .*apt-get install postgresql"):
+        programs()
+
+
 # Many.
 
 
@@ -749,7 +790,7 @@ def test_many_touches_from_the_server_to_the_journal_and_a_day_more(crm: Crm, tm
         began = time.monotonic()
         outcome = site.run(*arguments, **environment)
         assert outcome.exit_code == 0, outcome.progress
-        took[f"{site.folder.name} {' '.join(arguments)}"] = time.monotonic() - began
+        took[f"{len(took) + 1}. {site.folder.name} {' '.join(arguments)}"] = time.monotonic() - began
         return outcome.said
 
     site, other = Site(tmp_path / "site"), Site(tmp_path / "other")
@@ -770,10 +811,11 @@ def test_many_touches_from_the_server_to_the_journal_and_a_day_more(crm: Crm, tm
         (last - timedelta(days=back), 2) for back in reversed(range(days))
     ]
     assert sum(int(count) for _, count, _ in loads) == TOUCH_COUNT + TOUCH_COUNT // 50
+    # The same as if all had come at once.
     run(other, "fetch", "--from", "2025-11-10", "--to", str(last))
-    run(other, "load")
-    marts, expected = site.marts(), other.marts()
-    assert [mart for mart in expected if marts[mart] != expected[mart]] == []
-    assert len(marts["journal"]) == TOUCH_COUNT // 50
+    for path in after:
+        assert path.read_bytes() == (other.landing / path.relative_to(site.landing)).read_bytes()
+    assert "No difference" in run(site, "verify")
+    assert site.published("select count(*) from journal") == [(TOUCH_COUNT // 50,)]
     assert site.published("select min(touch_count), bool_or(is_multichannel) from journal") == [(1, True)]
     print({step: round(seconds, 1) for step, seconds in took.items()})
