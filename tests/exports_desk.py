@@ -144,6 +144,11 @@ class Desk:
     def file(self, source: Files, day: date = DAY) -> Path:
         return delivery_file(self.landing, source.name, "rows", source.field_mapping.table, day)
 
+    def version(self, source: Files, day: date = DAY) -> tuple[int, int]:
+        """Another one once the delivery is written again."""
+        facts = self.file(source, day).stat()
+        return facts.st_ino, facts.st_mtime_ns
+
     def rows(self, source: Files, day: date = DAY) -> list[Row]:
         """What a delivery holds, in its own order; fields without a value left out."""
         with duckdb.connect() as connection:
