@@ -141,7 +141,9 @@ UNKNOWN = "<не указано>"
 
 def calltouch_calls() -> list[dict[str, Any]]:
     return [
-        calltouch_call(1, MORNING + 3 * AN_HOUR, clientId="55.66", city=UNKNOWN, mapVisits=[]),
+        calltouch_call(
+            1, MORNING + 3 * AN_HOUR, clientId="55.66", callerNumber="79169999999", city=UNKNOWN, mapVisits=[]
+        ),
         calltouch_call(2, MORNING + 2 * AN_HOUR, uniqueCall="false"),
         calltouch_call(3, MORNING + 4 * AN_HOUR, callerNumber=None, duration=None, mapVisits=None),
         calltouch_call(4, MORNING + 5 * AN_HOUR, callId=None),
@@ -310,7 +312,7 @@ def test_from_calltouchs_server_to_the_journal(told: Told) -> None:
             # Google's id alone tells that it is who called by MANGO.
             journal_row(
                 "calltouch:123:700001", "mango:777:MToxMDA1", "10 10:05:20", ("10 07:04:59", YANDEX),
-                contact_number=2, phone="+79160000001", location="(undefined)", attributes=first_kept,
+                contact_number=2, phone="+79169999999", location="(undefined)", attributes=first_kept,
             ),
             journal_row(
                 "calltouch:123:700003", "calltouch:123:700003", "10 11:05:20",
