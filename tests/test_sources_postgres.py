@@ -33,7 +33,7 @@ VARIABLE = "CRM_ADDRESS"
 HALF_OPEN = "touched_at >= {day_start} and touched_at < {day_end}"
 TOUCHES = f"select id as touch_id, touched_at from touch where {HALF_OPEN}"
 # How many touches the long test has; a million takes about twice as long.
-TOUCH_COUNT = int(os.environ.get("POSTGRES_TOUCHES", "100000"))
+TOUCH_COUNT = int(os.environ.get("POSTGRES_TOUCHES", "20000"))
 
 
 @pytest.fixture(scope="module")
