@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import sys
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -143,7 +143,7 @@ def _fetch(names: list[str], first_day: date | None, last_day: date | None) -> s
     shown = Table("source", "data", "day", "outcome", "rows", "before", "what it said there is", title="Fetched")
     with explained(warehouse), warehouse.locked("fetch"):
         for source in (sources[name] for name in (names or sources)):
-            latest = rules.today() - timedelta(days=source.latest_day_offset)
+            latest = source.latest_day(rules)
             last = min(last_day or rules.yesterday(), latest)
             if last_day and last < last_day:
                 log.warning("%s: days up to %s are fetched, later ones aren't there yet", source.name, last)
@@ -347,10 +347,10 @@ def status() -> None:
 
 def _print_sources(settings: Settings, rules: Rules) -> None:
     from sources.configuration import read_sources
-    from sources.fetching import days_that_lie_there, missing_days
+    from sources.fetching import delivered_days, missing_days
 
     for name, source in read_sources().items():
-        days = days_that_lie_there(source, settings.landing_dir)
+        days = set().union(*delivered_days(source, settings.landing_dir).values())
         if not days:
             console.print(f"source {escape(name)}: nothing of it lies in the landing folder")
             continue
