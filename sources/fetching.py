@@ -26,7 +26,7 @@ def fetch(
     """One result per dataset and day, as they are delivered; what fails is a result, too. Needs the warehouse's lock.
 
     After a day that fails the later ones are asked for all the same: otherwise a day that can't be had would keep them off
-    for good. A source that keeps failing is left alone.
+    for good. A source that keeps failing is asked for the days of its reload window yet, and then left alone.
     """
     asked: Days = tuple(sorted(set(days)))
     done: set[tuple[str, date]] = set()
@@ -37,7 +37,7 @@ def fetch(
         return any((name, day) not in done for name in source.delivered_datasets)
 
     remaining = asked
-    while remaining and failures < MOST_FAILURES_IN_A_ROW and not is_refused:
+    while remaining and failures < 2 * MOST_FAILURES_IN_A_ROW and not is_refused:
         try:
             with _workshop(rules, warehouse) as workshop:
                 for answer in source.read(remaining, workshop):
@@ -64,6 +64,9 @@ def fetch(
         failed = next((day for day in remaining if is_missing(day)), remaining[-1])
         problems[failed] = problem
         remaining = tuple(day for day in remaining if day > failed)
+        if failures >= MOST_FAILURES_IN_A_ROW:
+            # Days that can't be had are due for good. They would be all that is ever asked for.
+            remaining = tuple(day for day in remaining if (asked[-1] - day).days < source.reload_days)
     for dataset, day in [(name, day) for day in asked for name in source.delivered_datasets if (name, day) not in done]:
         yield Fetched(
             source.name,
