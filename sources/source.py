@@ -90,6 +90,14 @@ class Workshop:
     def new_file(self, kind: str) -> Path:
         return self.folder / self.new_name(kind)
 
+    def clear(self, *done: str | Path) -> None:
+        """Drops tables and files that nothing more is read from: of many days they would fill memory and disk."""
+        for each in done:
+            if isinstance(each, Path):
+                each.unlink(missing_ok=True)
+            else:
+                self.connection.execute(f"drop table if exists {each}")
+
 
 class Source(BaseModel):
     """An entry of sources.yml. What it says is never shown where it is wrong: it may be a credential by mistake."""
