@@ -1,7 +1,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 UV_VERSION := 0.13.9
-DEMO := LANDING_DIR=$(CURDIR)/data/demo/landing WAREHOUSE_DIR=$(CURDIR)/data/demo/warehouse
+# The demo has no sources: what yours tell is none of it.
+DEMO := SOURCES_FILE=/dev/null LANDING_DIR=$(CURDIR)/data/demo/landing WAREHOUSE_DIR=$(CURDIR)/data/demo/warehouse
 # File by file, those that take longest first; one more than processors, as some wait for browsers and servers.
 PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 

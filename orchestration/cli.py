@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import sys
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -115,11 +115,14 @@ def fetch(
 def update() -> None:
     """What is to be done once a day: fetches what is due from all sources, then loads and publishes, whatever didn't come."""
     _say_progress()
-    problem = _fetch([], None, None)
+    try:
+        problem = _fetch([], None, None)
+    except (SettingsError, ResourcesError) as error:
+        problem = str(error)
     try:
         load()
     except EXPECTED as error:
-        raise _Problem("\n".join(filter(None, (problem, str(error))))) from None
+        raise _Problem("\n".join(dict.fromkeys(filter(None, (problem, str(error)))))) from None
     if problem:
         raise _Problem(problem)
 
@@ -143,7 +146,7 @@ def _fetch(names: list[str], first_day: date | None, last_day: date | None) -> s
     shown = Table("source", "data", "day", "outcome", "rows", "before", "what it said there is", title="Fetched")
     with explained(warehouse), warehouse.locked("fetch"):
         for source in (sources[name] for name in (names or sources)):
-            latest = rules.today() - timedelta(days=source.latest_day_offset)
+            latest = source.latest_day(rules)
             last = min(last_day or rules.yesterday(), latest)
             if last_day and last < last_day:
                 log.warning("%s: days up to %s are fetched, later ones aren't there yet", source.name, last)
@@ -218,6 +221,7 @@ def _execute(
     """Runs the job that the web page would run. Returns the run's id and what failed."""
     import dagster as dg
 
+    _leave_out_unusable_sources()
     from orchestration.assets import free_pools
     from orchestration.definitions import RANGE_END, RANGE_START, defs
 
@@ -243,6 +247,17 @@ def _execute(
             [] if result.success else [step_problem(event) for event in result.all_events if event.is_step_failure]
         )
     return result.run_id, None if result.success else "\n".join(dict.fromkeys(problems)) or "the run failed"
+
+
+def _leave_out_unusable_sources() -> None:
+    """What lies in the landing folder can be loaded, whatever is wrong with who is to bring more."""
+    from sources.configuration import read_sources
+
+    try:
+        read_sources()
+    except SettingsError as error:
+        log.warning("%s\nWhat lies in the landing folder is loaded all the same.", error)
+        os.environ["SOURCES_FILE"] = os.devnull
 
 
 def _print_summary(warehouse: Warehouse, rules: Rules, run_id: str | None) -> None:
@@ -300,7 +315,6 @@ def status() -> None:
     settings = Settings.read()
     rules = Rules.read()
     warehouse = Warehouse(settings.warehouse_dir)
-    publications = Publications(warehouse)
     landing = scan(settings.landing_dir, list(delivered_tables()), rules.first_load_day, rules.yesterday())
     known = read_ledger(warehouse)
     waiting = pending(landing.deliveries, known)
@@ -311,8 +325,15 @@ def status() -> None:
         outcome = known.get((delivery.table, delivery.day), ("new", ()))[0]
         reason = {"failed": "failed, pending until mended", "new": "new"}.get(outcome, "changed")
         console.print(f"  pending: {delivery.table}/{delivery.day} ({reason})")
-    _print_sources(settings, rules)
-    console.print(f"warehouse folder {escape(str(settings.warehouse_dir))}")
+    problem = _print_sources(settings, rules)
+    _print_warehouse(warehouse, rules)
+    if problem:
+        raise _Problem(problem)
+
+
+def _print_warehouse(warehouse: Warehouse, rules: Rules) -> None:
+    publications = Publications(warehouse)
+    console.print(f"warehouse folder {escape(str(warehouse.folder))}")
     current = publications.current()
     if current is None:
         console.print("  nothing is published yet")
@@ -345,18 +366,24 @@ def status() -> None:
     _print_summary(warehouse, rules, run_id=None)
 
 
-def _print_sources(settings: Settings, rules: Rules) -> None:
+def _print_sources(settings: Settings, rules: Rules) -> str | None:
+    """What is wrong with sources.yml, if anything."""
     from sources.configuration import read_sources
-    from sources.fetching import days_that_lie_there, missing_days
+    from sources.fetching import delivered_days, missing_days
 
-    for name, source in read_sources().items():
-        days = days_that_lie_there(source, settings.landing_dir)
+    try:
+        sources = read_sources()
+    except SettingsError as error:
+        return str(error)
+    for name, source in sources.items():
+        days = set().union(*delivered_days(source, settings.landing_dir).values())
         if not days:
             console.print(f"source {escape(name)}: nothing of it lies in the landing folder")
             continue
         missing = missing_days(source, rules, settings.landing_dir)
         told = f"; missing, and due: {shortened([str(day) for day in missing])}" if missing else ""
         console.print(f"source {escape(name)}: {min(days)} to {max(days)}{told}")
+    return None
 
 
 def _csv_line(*cells: str) -> str:

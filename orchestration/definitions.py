@@ -112,7 +112,10 @@ def daily_schedule() -> Any:
         return dg.RunRequest(
             run_key=str(default_rules.yesterday()),
             run_config={"ops": {asset.op.name: {"config": {"only_due": True}} for asset in source_assets}},
-            tags={RANGE_START: str(min(days)), RANGE_END: str(default_rules.yesterday())},
+            tags={
+                RANGE_START: str(min(days, default=default_rules.yesterday())),
+                RANGE_END: str(default_rules.yesterday()),
+            },
         )
 
     return fetch_and_load_at_four

@@ -57,6 +57,8 @@ def source_asset(source: Source) -> dg.AssetsDefinition:
         days = {date.fromisoformat(day) for day in context.partition_keys}
         if config.only_due:
             days &= set(due_days(source, rules, settings.landing_dir))
+        # Of a day that isn't over where the source is, it may tell nothing yet.
+        days = {day for day in days if day <= source.latest_day(rules)}
         results: list[Fetched] = []
         with plain_failures(pipeline.warehouse):
             for fetched in fetch(source, sorted(days), rules, settings, pipeline.warehouse) if days else ():

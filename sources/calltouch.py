@@ -42,14 +42,25 @@ class Calltouch(HttpSource):
         with self.client(parameters=lambda token: {"clientApiId": token}) as client:
             for day in days:
                 calls, total, received = self._calls(client, day, workshop)
-                yield Answer(
-                    CALLS, Mapping.shipped("calltouch_calls"), json_records(connection, calls), (day,), total, received
-                )
+                records = json_records(connection, calls)
+                yield Answer(CALLS, Mapping.shipped("calltouch_calls"), records, (day,), total, received)
                 forms = self._forms(client, day, workshop)
-                yield Answer(FORMS, Mapping.shipped("calltouch_forms"), json_records(connection, forms), (day,))
-                visits = json_records(connection, self._visits(calls, forms, workshop))
+                # Forms tell their instant: where the site's zone is another than `time_zone` says, some would be of neither day.
+                records = json_records(connection, forms)
+                yield Answer(FORMS, Mapping.shipped("calltouch_forms"), records, (day,), is_of_its_day=True)
+                visits = self._visits(calls, forms, workshop)
                 # Visits are as many as calls and forms tell of: where calls are missing, visits are.
-                yield Answer(VISITS, Mapping.shipped("calltouch_visits"), visits, (day,), total, received, unit="calls")
+                yield Answer(
+                    VISITS,
+                    Mapping.shipped("calltouch_visits"),
+                    json_records(connection, visits),
+                    (day,),
+                    total,
+                    received,
+                    unit="calls",
+                    is_of_its_day=True,
+                )
+                workshop.clear(calls, forms, visits)
 
     def _visits(self, calls: str, forms: str, workshop: Workshop) -> str:
         """A relation of the visits that calls and forms tell of, each with what tells whose it is."""
@@ -106,6 +117,7 @@ class Calltouch(HttpSource):
             kinds=[list],
         )
         read_json_array(workshop.connection, [file], relation)
+        workshop.clear(file)
         # The credential is the account's, which may have more sites.
         workshop.connection.execute(f"delete from {relation} where record ->> '$.siteId' <> {text(self.site_id)}")
         return relation
@@ -120,6 +132,7 @@ class Calltouch(HttpSource):
         for _ in range(self.readings):
             files, total = self._pages(client, day, workshop)
             read_json_array(workshop.connection, files, relation, "$.records")
+            workshop.clear(*files)
             row = workshop.connection.execute(
                 f"""
                 select count(distinct record ->> '$.callId') + count(*) filter (record ->> '$.callId' is null)

@@ -4,9 +4,8 @@ import filecmp
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import duckdb
 
@@ -73,10 +72,9 @@ def delivery_file(landing_dir: Path, source: str, dataset: str, table: str, day:
     return landing_dir / table / str(day) / f"{source}-{dataset}.parquet"
 
 
-def is_of_a_whole_day(file: Path, day: date, rules: Rules) -> bool:
+def is_of_a_whole_day(file: Path, end_of_day: datetime) -> bool:
     """Whether it was written after the day, and not while the day went on."""
-    end = datetime.combine(day + timedelta(days=1), time(), ZoneInfo(rules.report_timezone))
-    return file.stat().st_mtime >= end.timestamp()
+    return file.stat().st_mtime >= end_of_day.timestamp()
 
 
 def deliver(source: Source, answer: Answer, workshop: Workshop, landing_dir: Path) -> Iterator[Fetched]:
@@ -130,9 +128,8 @@ def deliver(source: Source, answer: Answer, workshop: Workshop, landing_dir: Pat
                 "set `deliver_despite_difference: true` for this source",
             )
             continue
-        yield _write(connection, rules, rows, columns, replace(
-            fetched, file=delivery_file(landing_dir, source.name, answer.dataset, mapping.table, day)
-        ))  # fmt: skip
+        file = delivery_file(landing_dir, source.name, answer.dataset, mapping.table, day)
+        yield _write(connection, source.end_of(day, rules), rows, columns, replace(fetched, file=file))
     connection.execute(f"drop table {rows}")
 
 
@@ -222,7 +219,7 @@ def _deleted(connection: duckdb.DuckDBPyConnection, statement: str) -> int:
 
 
 def _write(
-    connection: duckdb.DuckDBPyConnection, rules: Rules, rows: str, columns: list[str], fetched: Fetched
+    connection: duckdb.DuckDBPyConnection, end_of_day: datetime, rows: str, columns: list[str], fetched: Fetched
 ) -> Fetched:
     """Written aside, in an order that depends on nothing but the rows, then renamed."""
     file = fetched.file
@@ -251,7 +248,7 @@ def _write(
     if former_row_count == row_count and _are_same(file, unfinished):
         fetched = replace(fetched, outcome="unchanged")
         # The same, but by its age the day would be asked for once more.
-        is_older = not is_of_a_whole_day(file, fetched.day, rules) and is_of_a_whole_day(unfinished, fetched.day, rules)
+        is_older = not is_of_a_whole_day(file, end_of_day) and is_of_a_whole_day(unfinished, end_of_day)
         if not is_older:
             unfinished.unlink()
             return replace(fetched, row_count=row_count, former_row_count=former_row_count)

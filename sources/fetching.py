@@ -26,7 +26,7 @@ def fetch(
     """One result per dataset and day, as they are delivered; what fails is a result, too. Needs the warehouse's lock.
 
     After a day that fails the later ones are asked for all the same: otherwise a day that can't be had would keep them off
-    for good. A source that keeps failing is left alone.
+    for good. A source that keeps failing is asked for the days of its reload window yet, and then left alone.
     """
     asked: Days = tuple(sorted(set(days)))
     done: set[tuple[str, date]] = set()
@@ -37,7 +37,7 @@ def fetch(
         return any((name, day) not in done for name in source.delivered_datasets)
 
     remaining = asked
-    while remaining and failures < MOST_FAILURES_IN_A_ROW and not is_refused:
+    while remaining and failures < 2 * MOST_FAILURES_IN_A_ROW and not is_refused:
         try:
             with _workshop(rules, warehouse) as workshop:
                 for answer in source.read(remaining, workshop):
@@ -64,6 +64,9 @@ def fetch(
         failed = next((day for day in remaining if is_missing(day)), remaining[-1])
         problems[failed] = problem
         remaining = tuple(day for day in remaining if day > failed)
+        if failures >= MOST_FAILURES_IN_A_ROW:
+            # Days that can't be had are due for good. They would be all that is ever asked for.
+            remaining = tuple(day for day in remaining if (asked[-1] - day).days < source.reload_days)
     for dataset, day in [(name, day) for day in asked for name in source.delivered_datasets if (name, day) not in done]:
         yield Fetched(
             source.name,
@@ -89,40 +92,46 @@ def _workshop(rules: Rules, warehouse: Warehouse) -> Iterator[Workshop]:
 
 def due_days(source: Source, rules: Rules, landing_dir: Path) -> Days:
     """The days of the source's reload window, up to yesterday, and those that are missing."""
-    last = rules.yesterday()
+    last = latest_due_day(source, rules)
     first = max(last - timedelta(days=source.reload_days - 1), rules.first_load_day)
     return tuple(sorted({*missing_days(source, rules, landing_dir), *days_between(first, last)}))
 
 
+def latest_due_day(source: Source, rules: Rules) -> date:
+    """Yesterday, or the day before where the source's own yesterday isn't over and can't be asked for."""
+    return min(rules.yesterday(), source.latest_day(rules))
+
+
 def missing_days(source: Source, rules: Rules, landing_dir: Path) -> Days:
-    """The days up to yesterday of which something isn't there, since the first day that lies in the landing folder.
+    """The days up to yesterday of which something isn't there, since the first day of which anything lies in the landing folder.
 
     What was fetched while its day went on isn't there either.
     """
-    delivered = days_that_lie_there(source, landing_dir)
-    if not delivered:
+    delivered = delivered_days(source, landing_dir)
+    first = min(set().union(*delivered.values()), default=None)
+    if first is None:
         return ()
     whole = {
         day
-        for day in delivered
+        for day in set.intersection(*delivered.values())
         if all(
-            is_of_a_whole_day(delivery_file(landing_dir, source.name, dataset, table, day), day, rules)
+            is_of_a_whole_day(delivery_file(landing_dir, source.name, dataset, table, day), source.end_of(day, rules))
             for dataset, table in source.delivered_datasets.items()
         )
     }
-    return tuple(day for day in days_between(min(delivered), rules.yesterday()) if day not in whole)
+    days = days_between(max(first, rules.first_load_day), latest_due_day(source, rules))
+    return tuple(day for day in days if day not in whole)
 
 
-def days_that_lie_there(source: Source, landing_dir: Path) -> set[date]:
-    """The days of which all of a source's deliveries lie in the landing folder."""
-    days_by_dataset = [
-        {
+def delivered_days(source: Source, landing_dir: Path) -> dict[str, set[date]]:
+    """By dataset, the days of which a source's delivery lies in the landing folder."""
+    return {
+        dataset: {
             date.fromisoformat(file.parent.name)
             for file in (landing_dir / table).glob(f"????-??-??/{source.name}-{dataset}.parquet")
         }
         for dataset, table in source.delivered_datasets.items()
-    ]
-    return set.intersection(*days_by_dataset) if days_by_dataset else set()
+    }
 
 
 def days_between(first: date, last: date) -> Days:

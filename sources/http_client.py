@@ -90,6 +90,16 @@ class HttpClient:
             )
         except UnicodeEncodeError:
             raise RefusedError(f"{credential_of} holds characters that no credential has; set it again") from None
+        except (ImportError, ValueError, httpx.InvalidURL):
+            # What they say of it may show the proxy's password.
+            raise RefusedError(
+                "the proxy that HTTP_PROXY, HTTPS_PROXY, ALL_PROXY or NO_PROXY of the environment tells of can't be used: write "
+                "one like http://host:3128 (SOCKS isn't understood), or unset it"
+            ) from None
+        except OSError as error:
+            raise RefusedError(
+                f"the certificates that SSL_CERT_FILE or SSL_CERT_DIR of the environment names can't be used ({error.strerror})"
+            ) from None
 
     def close(self) -> None:
         self._client.close()

@@ -61,19 +61,21 @@ class Mango(HttpSource):
                     kinds=[list],
                 )
                 read_json_array(workshop.connection, [file], relation)
+                workshop.clear(file)
                 records = json_records(workshop.connection, relation)
                 yield Answer(CALLS, Mapping.shipped("mango_calls"), records, window)
-                yield Answer(CALL_VISITS, Mapping.shipped("mango_call_visits"), _with_click_id(records), window)
+                yield Answer(CALL_VISITS, Mapping.shipped("mango_call_visits"), _with_entry_tag(records), window)
+                workshop.clear(relation)
 
 
 def _minute(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%MZ")
 
 
-def _with_click_id(records: Records) -> Records:
-    """With the advertising click id of the entry page: tags may be missing where it tells the channel (R11)."""
+def _with_entry_tag(records: Records) -> Records:
+    """With a tag or advertising click id of the entry page: fields may be empty where it tells the channel (R11)."""
     with open(PROJECT_DIR / "seeds/click_ids.csv", encoding="utf-8", newline="") as seed:
         parameters = "|".join(row["parameter"] for row in csv.DictReader(seed))
-    pattern = text(f"(?i)[?&](?:{parameters})=([^&#]+)")
-    click_id = f"nullif(regexp_extract(record ->> '$.firstUrl', {pattern}, 1), '')"
-    return Records(records.relation, {**records.fields, "entryClickId": click_id}, is_json=True)
+    pattern = text(f"(?i)[?&](?:{parameters}|utm_(?:source|medium|campaign|term|content))=([^&#]+)")
+    tag = f"nullif(regexp_extract(record ->> '$.firstUrl', {pattern}, 1), '')"
+    return Records(records.relation, {**records.fields, "entryTag": tag}, is_json=True)

@@ -1,8 +1,10 @@
 """Mappings: a small YAML file says which of their fields become which of our columns, and how they are written."""
 
+import csv
 import re
 from collections.abc import Callable, Iterable
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -20,7 +22,7 @@ from pydantic import (
 )
 
 from orchestration.contracts import Column, ReadingMacros, delivered_tables
-from orchestration.settings import SettingsError
+from orchestration.settings import PROJECT_DIR, SettingsError
 from sources.records import Records, identifier, text
 from sources.time_zones import TimeZoneName
 from sources.yaml_text import YamlTextError, read_yaml_text
@@ -288,6 +290,12 @@ def faults(error: ValidationError) -> str:
     return "; ".join(f"{place}: {message}" for place, message in found.items())
 
 
+@cache
+def _placeholders() -> tuple[str, ...]:
+    with open(PROJECT_DIR / "seeds/placeholders.csv", encoding="utf-8", newline="") as seed:
+        return tuple(row["placeholder"].lower() for row in csv.DictReader(seed))
+
+
 class Selection:
     """A mapping applied to records, as SQL. All comes out as text: typing is the loader's and the models'."""
 
@@ -448,6 +456,9 @@ class Selection:
             # Google's cookie puts a version and a depth before the id: GA1.2.1234567890.1600000000.
             return f"regexp_replace({value}, '^GA\\d+\\.[\\d-]+\\.(\\d+\\.\\d+)$', '\\1')"
         prefix = (self.prefix if column.name in PREFIXED else "") + mapped.prefix
+        if prefix and column.name == "visitor_id":
+            # With a prefix, what means that there is no cookie (R15) would be one that many people share.
+            return f"case when lower({value}) in ({', '.join(map(text, _placeholders()))}) then {value} else {text(prefix)} || {value} end"
         if prefix:
             return f"{text(prefix)} || {value}"
         return value

@@ -39,6 +39,10 @@ CHUNK_BYTES = 2**20
 UNREADABLE = re.compile(r"[\0\1]")
 
 
+class _NotPreparedError(SourceError):
+    """An order that came to nothing."""
+
+
 class Metrica(HttpSource):
     """A counter. Visits are ordered for some days, prepared for a while, and fetched in parts; never today's."""
 
@@ -93,7 +97,15 @@ class Metrica(HttpSource):
             raise SourceError(f"Metrica took the order and gave no number to fetch it by: {_shown(client, ordered)}")
         request = f"{base}/logrequest/{number}"
         try:
-            ready = self._wait(client, request)
+            try:
+                ready = self._wait(client, request)
+            except _NotPreparedError:
+                if len(days) == 1:
+                    raise
+                # One day may be why: it keeps no other from being prepared.
+                for part in windows(days, (len(days) + 1) // 2):
+                    yield from self._visits(client, part, workshop)
+                return
             parts = ready.get("parts") or []
             if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
                 raise SourceError(f"Metrica said something else than which parts there are: {_shown(client, parts)}")
@@ -113,6 +125,7 @@ class Metrica(HttpSource):
             # Sizes are told by part, if at all.
             is_told = bool(sizes) and all(isinstance(size, int) and size > 0 for size in sizes)
             records = read_tab_separated(workshop, files, self.fields.split(","))
+            workshop.clear(*files)
             yield Answer(
                 "visits",
                 Mapping.shipped("metrica_visits"),
@@ -123,6 +136,7 @@ class Metrica(HttpSource):
                 unit="bytes",
                 total_is_sure=False,  # of packed or of unpacked parts: no documentation says it
             )
+            workshop.clear(records.relation)
         finally:
             self._clean(client, request)
 
@@ -140,7 +154,7 @@ class Metrica(HttpSource):
             if status == "processed":
                 return ready
             if status not in WAITED_FOR:
-                raise SourceError(
+                raise _NotPreparedError(
                     f"Metrica did not prepare the visits: its order is {_shown(client, status)}; fetch again"
                 )
             if time.monotonic() > deadline:

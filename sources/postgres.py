@@ -120,9 +120,12 @@ class Postgres(Source):
             raise SourceError(why_not_connected(str(error), address, self.connection_variable)) from None
         troubles: list[str] = []
         failures = dict.fromkeys(self.tables_, 0)
+        wrong: set[str] = set()
         with connection:
             for day, table in ((day, table) for day in days for table in self.tables_):
-                if failures[table] >= MOST_FAILURES:
+                # Days that can't be had are due for good. They would keep the latest from ever being asked for.
+                most = MOST_FAILURES * (2 if (days[-1] - day).days < self.reload_days else 1)
+                if table in wrong or failures[table] >= most:
                     continue
                 try:
                     answer = self._answer(connection, table, day, workshop)
@@ -131,8 +134,9 @@ class Postgres(Source):
                         raise
                     troubles.append(f"the query of {table}: {hidden(said_by_server(str(error)), address)}")
                     # One query's trouble keeps no other from being asked, nor one day's the next, unless it is wrong by itself.
-                    is_wrong = isinstance(error, adbc_driver_manager.ProgrammingError | SourceError)
-                    failures[table] = MOST_FAILURES if is_wrong else failures[table] + 1
+                    if isinstance(error, adbc_driver_manager.ProgrammingError | SourceError):
+                        wrong.add(table)
+                    failures[table] += 1
                     if not _is_ended(connection):
                         raise SourceError(_listed(troubles)) from None
                     continue

@@ -4,9 +4,10 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated, ClassVar
+from zoneinfo import ZoneInfo
 
 import duckdb
 from dotenv import load_dotenv
@@ -89,6 +90,14 @@ class Workshop:
     def new_file(self, kind: str) -> Path:
         return self.folder / self.new_name(kind)
 
+    def clear(self, *done: str | Path) -> None:
+        """Drops tables and files that nothing more is read from: of many days they would fill memory and disk."""
+        for each in done:
+            if isinstance(each, Path):
+                each.unlink(missing_ok=True)
+            else:
+                self.connection.execute(f"drop table if exists {each}")
+
 
 class Source(BaseModel):
     """An entry of sources.yml. What it says is never shown where it is wrong: it may be a credential by mistake."""
@@ -153,6 +162,16 @@ class Source(BaseModel):
     def latest_day_offset(self) -> int:
         """How many days ago the latest day is that can be asked for."""
         return 0
+
+    def latest_day(self, rules: Rules) -> date:
+        """The latest day that can be asked for: of two zones, it begins later in one."""
+        own = rules.model_copy(update={"report_timezone": self.days_are_in(rules)})
+        return min(rules.today(), own.today()) - timedelta(days=self.latest_day_offset)
+
+    def end_of(self, day: date, rules: Rules) -> datetime:
+        """When nothing more can come of a day: it ends later in one of two zones, and a query may ask by either."""
+        midnight = datetime.combine(day + timedelta(days=1), time())
+        return max(midnight.replace(tzinfo=ZoneInfo(zone)) for zone in (rules.report_timezone, self.days_are_in(rules)))
 
     def read(self, days: Days, workshop: Workshop) -> Iterator[Answer]:
         """Answers for days that follow one another. Raises SourceError."""

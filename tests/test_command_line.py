@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import re
+import subprocess
 from datetime import timedelta
 from pathlib import Path
 
@@ -375,6 +376,14 @@ def test_a_warehouse_folder_that_cannot_be_made_is_told(tmp_path: Path, command:
 
     assert outcome.exit_code == 1
     assert str(tmp_path / "file") in outcome.failure
+
+
+@pytest.mark.parametrize("target", ["run", "dev", "report", "metrics"])
+def test_the_demo_is_not_fetched_into(target: str) -> None:
+    """Whoever has sources of their own looks at the demo, too."""
+    make = ["make", "--dry-run", "--always-make", target, "DEMO_DATA=1"]
+    commands = subprocess.run(make, cwd=PROJECT_DIR, capture_output=True, text=True, check=True).stdout
+    assert "SOURCES_FILE=/dev/null LANDING_DIR=" in commands
 
 
 def test_without_a_command_there_is_help(tmp_path: Path) -> None:

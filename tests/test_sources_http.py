@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import duckdb
 import pytest
 import vendor_records
 from fetches import DAY, MORNING, TOKEN_VARIABLE, Fetches, messages, source_for
 from misbehaving_servers import (
+    FOREVER,
     Answer,
     Asked,
     Eavesdropper,
@@ -37,13 +39,13 @@ from misbehaving_servers import (
     wrong_total,
 )
 from pydantic import ValidationError
-from stand_ins import CalltouchStandIn, MangoStandIn, MetricaStandIn
+from stand_ins import CalltouchStandIn, LogRequest, MangoStandIn, MetricaStandIn
 from vendor_records import ENTRY, calltouch_call, calltouch_form, calltouch_visit, mango_call, metrica_visit
 
 from orchestration.settings import Rules
 from sources.delivering import explained_problems
 from sources.http_client import HttpClient
-from sources.source import Source, SourceError
+from sources.source import Source, SourceError, Workshop
 
 A_DAY, AN_HOUR = timedelta(days=1), timedelta(hours=1)
 NEXT_DAY = DAY + A_DAY
@@ -390,6 +392,38 @@ def test_a_credential_that_is_none_is_told_and_not_shown(
     assert "line" not in caplog.text
 
 
+@pytest.mark.parametrize("proxy", ("socks5://me:word@127.0.0.1:9", "ftp://me:word@127.0.0.1:9", "http://me:word@[::"))
+def test_a_proxy_that_cannot_be_used_is_told_without_its_password(
+    mango: MangoStandIn, fetches: Fetches, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    (told,) = messages(fetches.fetch(source_for(mango), DAY).values())
+    assert (
+        told is not None and told.startswith("the proxy that HTTP_PROXY, HTTPS_PROXY, ALL_PROXY") and "word" not in told
+    )
+
+
+def test_certificates_that_cannot_be_read_are_told(
+    mango: MangoStandIn, fetches: Fetches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/certificates.pem")
+    (told,) = messages(fetches.fetch(source_for(mango), DAY).values())
+    assert told is not None and told.startswith("the certificates that SSL_CERT_FILE or SSL_CERT_DIR")
+
+
+def test_of_days_that_are_delivered_nothing_is_held(
+    vendor: Vendor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Neither in memory nor on disk: many days may be asked for at once."""
+    monkeypatch.setenv(TOKEN_VARIABLE, StandIn.token)
+    source = source_for(vendor.stand_in, **vendor.settings)
+    with duckdb.connect() as connection:
+        workshop = Workshop(tmp_path, connection, Rules.read())
+        assert {answer.dataset for answer in source.read((DAY, NEXT_DAY), workshop)} == set(source.delivered_datasets)
+        assert connection.execute("select table_name from duckdb_tables()").fetchall() == []
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "url",
     ("http://api.example", "ftp://127.0.0.1", "http://127.0.0.1.example", "http://localhost@api.example", "https://",
@@ -440,18 +474,29 @@ def test_a_day_that_cannot_be_had_keeps_no_other_from_coming(calltouch: Calltouc
     assert failed == {NEXT_DAY}
     assert [len(fetches.rows("calls", day)) for day in (days[0], days[2], days[3])] == [1, 1, 1]
 
-    # But one that answers nothing at all is left alone.
-    calltouch.asked.clear()
+    # Nor do more of them keep off the latest days: they are due for good.
     calltouch.misbehave(server_error(), 3 * 2)
     results = fetches.fetch(source_for(calltouch, attempts=2), *days)
+    assert [results["calls", day].outcome for day in days] == ["failed", "failed", "failed", "unchanged"]
+    # But one that answers nothing at all is left alone.
+    calltouch.asked.clear()
+    calltouch.misbehave(server_error(), FOREVER)
+    source = source_for(calltouch, attempts=2, reload_days=5)
+    results = fetches.fetch(source, *[DAY + number * A_DAY for number in range(9)])
     assert {fetched.outcome for fetched in results.values()} == {"failed"}
-    assert len(calltouch.asked) == 3 * 2
+    assert [asked.query["dateFrom"][:2] for asked in calltouch.asked[::2]] == ["10", "11", "12", "14", "15", "16"]
+    calltouch._expected.clear()
     # Or nothing about one of its datasets.
     calltouch.asked.clear()
-    calltouch.misbehave(server_error(), 3 * 2, "requests")
+    calltouch.misbehave(server_error(), 4 * 2, "requests")
     results = fetches.fetch(source_for(calltouch, attempts=2), *days)
     outcomes = [(results["calls", day].outcome, results["forms", day].outcome) for day in days]
-    assert outcomes == [("unchanged", "failed"), ("delivered", "failed"), ("unchanged", "failed"), ("failed", "failed")]
+    assert outcomes == [
+        ("unchanged", "failed"),
+        ("delivered", "failed"),
+        ("unchanged", "failed"),
+        ("unchanged", "failed"),
+    ]
 
 
 def test_an_answer_of_another_kind_is_no_data(
@@ -502,6 +547,24 @@ def test_mango_tells_calls_and_the_visits_of_their_tags(mango: MangoStandIn, fet
     assert visits[0]["utm_campaign"] == "moskva" and "utm_campaign" not in visits[1]
     assert visits[1]["landing_page"] == "https://okna.example/?yclid=77#top"
     assert results["call_visits", DAY].counts == {"of another kind": 1}
+
+
+def test_a_tag_of_the_entry_page_alone_tells_of_a_visit_too(mango: MangoStandIn, fetches: Fetches) -> None:
+    pages = ("https://okna.example/?a=1&utm_medium=cpc", "https://okna.example/?utm_source=&utm_sourc=x", "")
+    mango.calls = [
+        mango_call(number, MORNING, **dict.fromkeys(vendor_records.TAGS, ""), firstUrl=page)
+        for number, page in enumerate(pages)
+    ]
+    fetches.fetch(source_for(mango), DAY)
+    assert fetches.values("call_visits", "landing_page") == [pages[0]]
+
+
+def test_what_means_that_there_is_no_cookie_is_no_cookie_of_the_account(mango: MangoStandIn, fetches: Fetches) -> None:
+    cookies = ("0", "Undefined", "<не указано>", "12")
+    mango.calls = [mango_call(number, MORNING, uid=cookie) for number, cookie in enumerate(cookies)]
+    fetches.fetch(source_for(mango), DAY)
+    for dataset in ("calls", "call_visits"):
+        assert fetches.values(dataset, "visitor_id") == ["0", "Undefined", "<не указано>", "mango:777:12"]
 
 
 def test_mango_may_write_the_day_first(mango: MangoStandIn, fetches: Fetches) -> None:
@@ -684,6 +747,15 @@ def test_calltouch_tells_forms_of_this_site_with_their_visits(calltouch: Calltou
     assert calltouch.asked[-1].query["dateFrom"] == "03/10/2026"
 
 
+def test_a_form_is_of_the_day_that_calltouch_says_it_is_of(calltouch: CalltouchStandIn, fetches: Fetches) -> None:
+    """As where the site's days are Moscow's, and nobody said so: it would be of neither day."""
+    calltouch.forms = [calltouch_form(1, datetime(2026, 3, 10, 20, 30, tzinfo=UTC))]
+    results = fetches.fetch(source_for(calltouch, time_zone="Asia/Yekaterinburg"), DAY, NEXT_DAY)
+    assert [results["forms", day].row_count for day in (DAY, NEXT_DAY)] == [1, 0]
+    assert [results["visits", day].row_count for day in (DAY, NEXT_DAY)] == [1, 0]
+    assert fetches.values("forms", "contacted_at") == ["2026-03-10T20:30:00Z"]
+
+
 def test_calltouch_may_answer_anything(calltouch: CalltouchStandIn, fetches: Fetches) -> None:
     visit = calltouch_visit(1, MORNING - AN_HOUR, utmSource="<не указано>", utmMedium=None, ctClientId=None)
     calltouch.calls = [
@@ -783,6 +855,24 @@ def test_metrica_orders_that_come_to_nothing_fail_their_days(metrica: MetricaSta
         assert fetches.outcomes(source_for(metrica), DAY) == {"failed"}
     assert not fetches.landing.exists()
     assert fetches.outcomes(source_for(metrica), DAY) == {"delivered"}
+
+
+def test_a_day_that_metrica_cannot_prepare_keeps_no_other_from_coming(
+    metrica: MetricaStandIn, fetches: Fetches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = [DAY + number * A_DAY for number in range(8)]
+    metrica.visits = [metrica_visit(number, MORNING + number * A_DAY) for number in range(8)]
+    poll = metrica._poll
+
+    def fail(request: LogRequest) -> None:
+        poll(request)
+        if request.told["date1"] <= str(days[5]) <= request.told["date2"]:
+            request.told["status"] = "processing_failed"
+
+    monkeypatch.setattr(metrica, "_poll", fail)
+    results = fetches.fetch(source_for(metrica), *days)
+    assert [day for day in days if results["visits", day].outcome == "failed"] == [days[5]]
+    assert [results["visits", day].row_count for day in days] == [1] * 5 + [0] + [1] * 2
 
 
 def test_every_part_of_metricas_is_looked_at(metrica: MetricaStandIn, fetches: Fetches) -> None:

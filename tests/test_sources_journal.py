@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from datetime import time as time_of_day
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote, quote_plus
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
@@ -37,7 +39,7 @@ from misbehaving_servers import (
     wrong_total,
 )
 from pipeline import Place, build_marts, built_marts, load_landing
-from processes import PATIENCE_SECONDS, Finished, Site, python
+from processes import PATIENCE_SECONDS, Finished, Site, finished, python
 from stand_ins import CalltouchStandIn, MangoStandIn, MetricaStandIn
 from vendor_records import calltouch_call, calltouch_form, calltouch_visit, mango_call, metrica_visit
 
@@ -487,6 +489,56 @@ def test_a_day_that_was_fetched_while_it_went_on_is_due_however_late(
         assert early not in due_days(source, rules, fetches.landing)
 
 
+@pytest.mark.parametrize(
+    "now, due",
+    (
+        # In Vladivostok it is the 12th, in Moscow the 11th goes on.
+        (datetime(2026, 3, 11, 18, 0, tzinfo=UTC), (8, 9, 10)),
+        (datetime(2026, 3, 11, 21, 0, tzinfo=UTC), (9, 10, 11)),
+    ),
+)
+def test_a_counter_in_another_zone_is_asked_for_the_days_that_are_over_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, now: datetime, due: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr(Rules, "today", lambda rules: now.astimezone(ZoneInfo(rules.report_timezone)).date())
+    rules = Rules.read({"report_timezone": "Asia/Vladivostok"})
+    with MetricaStandIn() as metrica:
+        source = source_for(metrica, time_zone="Europe/Moscow")
+    assert due_days(source, rules, tmp_path) == tuple(date(2026, 3, day) for day in due)
+
+
+@pytest.mark.parametrize("zone", ("Asia/Vladivostok", "America/New_York"))
+def test_a_day_is_whole_when_it_is_over_in_its_sources_zone_and_the_reports(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, zone: str
+) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, StandIn.token)
+    fetches, day = Fetches(tmp_path), Rules.read().yesterday() - 5 * A_DAY
+    with CalltouchStandIn() as calltouch:
+        source = source_for(calltouch, time_zone=zone)
+        fetches.fetch(source, day)
+    ends = [datetime.combine(day + A_DAY, time_of_day(), ZoneInfo(name)) for name in (zone, "Europe/Moscow")]
+    for late, is_due in ((-1, True), (0, False)):
+        for file in fetches.landing.glob(f"*/{day}/*"):
+            os.utime(file, (max(ends).timestamp() + late,) * 2)
+        assert (day in due_days(source, fetches.rules, fetches.landing)) == is_due
+
+
+def test_days_of_which_only_a_part_came_are_due_from_the_first_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, StandIn.token)
+    fetches, last = Fetches(tmp_path), Rules.read().yesterday()
+    days = [last - number * A_DAY for number in (5, 4, 3)]
+    with CalltouchStandIn() as calltouch:
+        source = source_for(calltouch, attempts=1, reload_days=1)
+        calltouch.misbehave(server_error(), 1, "requests")
+        fetches.fetch(source, *days)
+    assert due_days(source, fetches.rules, fetches.landing) == (days[0], last - 2 * A_DAY, last - A_DAY, last)
+    # No day before `first_load_day` can be loaded.
+    rules = Rules.read({"first_load_day": str(days[1])})
+    assert due_days(source, rules, fetches.landing) == (last - 2 * A_DAY, last - A_DAY, last)
+
+
 # Complete or absent
 
 
@@ -886,3 +938,21 @@ def test_metrica_is_never_asked_for_today(tmp_path: Path) -> None:
     assert "later ones aren't there yet" in until_today.progress
     assert only_today.exit_code == 1
     assert f"metrica: there is no day to fetch from {today} to {today - A_DAY}" in only_today.failure
+
+
+def test_what_is_wrong_with_sources_yml_keeps_nothing_from_being_loaded(tmp_path: Path) -> None:
+    site = SourcesSite(tmp_path)
+    site.name_sources(mango={"kind": "mongo"})
+    folder = site.landing / "contacts" / str(DAY)
+    folder.mkdir(parents=True)
+    (folder / "crm.csv").write_text(
+        f"contact_id,widget_id,contacted_at,contact_type\nc1,w1,{DAY} 10:00,call\n", "utf-8"
+    )
+    # In a process of its own, as the jobs are made of sources.yml when they are imported.
+    outcome = finished(site.start("update"))
+    said = "mango: `kind` is one of"
+    assert outcome.exit_code == 1 and said in outcome.failure
+    assert "loaded all the same" in outcome.progress
+    assert site.published("select contact_id from journal") == [("c1",)]
+    status = site.run("status")
+    assert status.exit_code == 1 and said in status.failure and "Generation 1" in status.said
