@@ -367,7 +367,7 @@ def all_days_loaded(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg
 def _failed_fetches(context: dg.AssetExecutionContext) -> list[str]:
     """What the sources of this run, or of the backfill that it is a part of, could not fetch, as their checks say it."""
     backfill = context.run.tags.get("dagster/backfill")
-    run_ids = [context.run_id]
+    run_ids = [context.run.run_id]
     if backfill:
         # Dagster splits one that spans partitioned and other assets.
         run_ids = [run.run_id for run in context.instance.get_runs(dg.RunsFilter(tags={"dagster/backfill": backfill}))]

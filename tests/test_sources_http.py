@@ -756,6 +756,19 @@ def test_a_form_is_of_the_day_that_calltouch_says_it_is_of(calltouch: CalltouchS
     assert fetches.values("forms", "contacted_at") == ["2026-03-10T20:30:00Z"]
 
 
+def test_what_calltouch_calls_direct_is_no_tag(calltouch: CalltouchStandIn, fetches: Fetches) -> None:
+    untagged = {"utmSource": None, "utmMedium": None}
+    visits = [
+        calltouch_visit(1, MORNING - AN_HOUR, source="(direct)", medium="<не указано>", **untagged),
+        calltouch_visit(2, MORNING - AN_HOUR, source="(direct)", medium="(none)", **untagged),
+        calltouch_visit(3, MORNING - AN_HOUR, source="yandex", medium="organic", **untagged),
+    ]
+    calltouch.calls = [calltouch_call(1, MORNING, mapVisits=visits)]
+    fetches.fetch(source_for(calltouch), DAY)
+    tags = [(row.get("utm_source") or None, row.get("utm_medium") or None) for row in fetches.rows("visits")]
+    assert tags == [(None, None), (None, None), ("yandex", "organic")]
+
+
 def test_calltouch_may_answer_anything(calltouch: CalltouchStandIn, fetches: Fetches) -> None:
     visit = calltouch_visit(1, MORNING - AN_HOUR, utmSource="<не указано>", utmMedium=None, ctClientId=None)
     calltouch.calls = [
