@@ -18,8 +18,8 @@ from browsers import IS_WHOLE, OPTIONS, QUIET_MILLISECONDS, WINDOW, ReportServer
 from playwright.async_api import Page, async_playwright
 from processes import Site
 
-PUBLICATIONS = int(os.environ.get("TORTURE_PAGES_PUBLICATIONS", "3"))
-BROWSERS = int(os.environ.get("TORTURE_PAGES_BROWSERS", "10"))
+PUBLICATIONS = int(os.environ.get("TORTURE_PAGES_PUBLICATIONS", "2"))
+BROWSERS = int(os.environ.get("TORTURE_PAGES_BROWSERS", "5"))
 SECONDS_OF_READING = float(os.environ.get("TORTURE_PAGES_READING", "4"))
 SEED = int(os.environ.get("TORTURE_SEED", "1"))
 CLIENTS, CONTACTS = 20, 3
