@@ -23,6 +23,7 @@ from dbt.parser import manifest as parser
 from dbt_common.events.base_types import EventMsg
 
 from orchestration.publishing import Publications, record_update, recorded_failure
+from orchestration.seeds import check_seeds
 from orchestration.settings import PROJECT_DIR, Rules, SettingsError
 from orchestration.space import explanation, is_full_disk, is_out_of_memory
 from orchestration.warehouse import Warehouse, sync
@@ -191,6 +192,7 @@ def build(warehouse: Warehouse, rules: Rules, select: Sequence[str] = (), full_r
 
 
 def _build_due(warehouse: Warehouse, rules: Rules, select: Sequence[str], full_refresh: bool) -> Build:
+    check_seeds()
     current = fingerprint(rules)
     Publications(warehouse).acknowledge()
     with warehouse.connected() as connection:
@@ -367,6 +369,7 @@ def _parsed_project(rules: Rules) -> Path:
         for path in former:
             if path.name.startswith("parse-") or path in former[:-PARSED_KEPT]:
                 shutil.rmtree(path)
+        check_seeds()  # dbt looks into them as it parses
         unfinished = Path(tempfile.mkdtemp(dir=parsed, prefix="parse-"))
         with Warehouse(unfinished).locked("parse"):
             outcome = run_dbt(unfinished, ["parse"], rules)

@@ -32,6 +32,7 @@ from orchestration.publishing import (
     recorded_failure,
 )
 from orchestration.settings import Rules, Settings, SettingsError
+from orchestration.seeds import check_seeds
 from orchestration.space import ResourcesError, check_load, explained
 from orchestration.warehouse import Warehouse, WarehouseBusyError
 from sources.delivering import shortened
@@ -69,6 +70,8 @@ def load(
         )
     _say_progress()
     with explained(warehouse), warehouse.locked("load"):
+        with recorded_failure(warehouse):
+            check_seeds()
         first_day = from_.date() if from_ else rules.first_load_day
         last_day = min(to.date() if to else rules.yesterday(), rules.yesterday())
         _check_days(first_day, last_day, to, rules)
