@@ -204,7 +204,7 @@ def _judge_files(
     reason = _reason(table, macros, rules, delivery.day)
     judged: list[_JudgedFile] = []
     for number, (path, facts) in enumerate(zip(delivery.files, files, strict=True)):
-        reading = Reading(table, macros, reason, into=f"judged_{number}")
+        reading = Reading(table, macros, reason, rules.max_columns, into=f"judged_{number}")
         try:
             read_file(connection, reading, path, scratch)
         except UnreadableFileError as error:

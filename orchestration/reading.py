@@ -69,6 +69,7 @@ class Reading:
     table: Table
     macros: ReadingMacros
     reason: str
+    max_columns: int
     into: str
 
 
@@ -129,7 +130,16 @@ def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def _check_columns(table: Table, names: Sequence[str]) -> None:
+def _too_many(counted: str, reading: Reading) -> UnreadableFileError:
+    return UnreadableFileError(
+        f"{counted}, more than max_columns {reading.max_columns:,}; leave out those that nobody needs, or raise the setting"
+    )
+
+
+def _check_columns(reading: Reading, names: Sequence[str]) -> None:
+    table = reading.table
+    if len(names) > reading.max_columns:
+        raise _too_many(f"has {len(names):,} columns", reading)
     doubled = sorted(name for name, count in Counter(names).items() if count > 1)
     if doubled:
         raise UnreadableFileError(
@@ -149,10 +159,27 @@ def _check_columns(table: Table, names: Sequence[str]) -> None:
         )
 
 
-def _attributes(unknown: Iterable[tuple[str, str]]) -> str:
-    """JSON of the columns that the contract doesn't know; those without a value are left out."""
-    members = ", ".join(f"{_text(name)}, {value}" for name, value in unknown)
-    return f"json_merge_patch('{{}}', json_object({members}))" if members else "cast(null as json)"
+def _list(values: Iterable[str]) -> str:
+    return f"[{', '.join(values)}]"
+
+
+def _attributes(named_values: str, value: str) -> str:
+    """JSON of the columns that the contract doesn't know; those without a value are left out.
+
+    From a list of (name, what was delivered), and an expression for the JSON of one `member[2]`. All columns go through one
+    expression: one for each would cost the square of their number.
+    """
+    return f"""cast('{{' || array_to_string(
+        list_filter(
+            list_transform({named_values}, lambda member: to_json(member[1]) || ':' || {value}),
+            lambda member: member is not null
+        ),
+        ','
+    ) || '}}' as json)"""
+
+
+def _cleaned_json(macros: ReadingMacros, text: str = "member[2]") -> str:
+    return f"to_json({macros.clean_text(text)})"
 
 
 # Text files
@@ -362,7 +389,7 @@ COMMAS = Dialect()
 def _read_csv(connection: duckdb.DuckDBPyConnection, reading: Reading, file: Path, scratch: Path) -> None:
     plain = _plain_file(file, scratch)
     header, header_lines = csv_header(plain)
-    _check_columns(reading.table, header)
+    _check_columns(reading, header)
     try:
         is_clean = _read_clean_csv(connection, reading, plain, header)
     except duckdb.InvalidInputException:
@@ -390,15 +417,12 @@ def csv_header(plain: Path, dialect: Dialect = COMMAS) -> tuple[list[str], int]:
     raise UnreadableFileError("has no header: its first line must name its columns")
 
 
-def _csv_records(reading: Reading, header: Sequence[str], fields: Sequence[str], rest: str, source: str) -> str:
-    table, macros = reading.table, reading.macros
-    values = dict(zip(header, fields, strict=True))
-    known = ", ".join(f"{values.get(name, 'cast(null as varchar)')} as {name}" for name in table.column_names)
-    unknown = [
-        (name, str(macros.clean_text(value))) for name, value in values.items() if name not in table.column_names
-    ]
+def _csv_records(reading: Reading, values: dict[str, str], unknown: str, rest: str, source: str) -> str:
+    """From expressions for the columns, by name, and one for a list of (name, text) of those that the contract doesn't know."""
+    known = ", ".join(f"{values.get(name, 'cast(null as varchar)')} as {name}" for name in reading.table.column_names)
+    attributes = _attributes(unknown, _cleaned_json(reading.macros))
     return f"""
-        select {rest}, cast(null as varchar[]) as nested_columns, {_attributes(unknown)} as attributes, {known}
+        select {rest}, cast(null as varchar[]) as nested_columns, {attributes} as attributes, {known}
         from {source}
     """
 
@@ -413,9 +437,11 @@ def _read_clean_csv(
     source = clean_csv_records(connection, plain, header)
     if source is None:
         return False
-    fields = [f"field_{number}" for number in range(len(header))]
+    values = {name: f"field_{number}" for number, name in enumerate(header)}
     rest = "row_number, cast(null as varchar) as line, true as is_parsable, delimiter_count"
-    _create_rows(connection, reading, _csv_records(reading, header, fields, rest, source), ["delimiter_count"])
+    unknown = [name for name in header if name not in reading.table.column_names]
+    named = f"list_zip({_list(map(_text, unknown))}, {_list(values[name] for name in unknown)})"
+    _create_rows(connection, reading, _csv_records(reading, values, named, rest, source), ["delimiter_count"])
     return are_all_delimiters(connection, reading.into, plain, header)
 
 
@@ -496,10 +522,18 @@ def _read_faulty_csv(
     scratch: Path,
 ) -> None:
     source = faulty_csv_records(connection, reading.macros, plain, header_lines, scratch)
-    is_parsable = f"coalesce(len(fields), 0) = {len(header)}"
-    rest = f"row_number, case when not ({is_parsable}) then line end as line, {is_parsable} as is_parsable"
-    fields = [f"case when {is_parsable} then fields[{number + 1}] end" for number in range(len(header))]
-    _create_rows(connection, reading, _csv_records(reading, header, fields, rest, source))
+    values = {name: f"parsed_fields[{number}]" for number, name in enumerate(header, start=1)}
+    rest = """
+        row_number,
+        case when parsed_fields is null then line end as line,
+        parsed_fields is not null as is_parsable
+    """
+    known = _list(map(_text, reading.table.column_names))
+    named = f"""list_filter(
+        list_zip({_list(map(_text, header))}, parsed_fields), lambda member: not list_contains({known}, member[1])
+    )"""
+    parsed = f"(select *, case when len(fields) = {len(header)} then fields end as parsed_fields from {source})"
+    _create_rows(connection, reading, _csv_records(reading, values, named, rest, parsed))
     drop_faulty_csv_records(connection)
 
 
@@ -631,21 +665,26 @@ def faulty_csv_records(
 def _read_json_lines(connection: duckdb.DuckDBPyConnection, reading: Reading, file: Path, scratch: Path) -> None:
     table, macros = reading.table, reading.macros
     _create_lines(connection, _plain_file(file, scratch), scratch)
+    _check_keys(connection, reading)
     nested_kinds = {
         column.name: "('OBJECT')" if column.type == "text_list" else "('OBJECT', 'ARRAY')" for column in table.columns
     }
+    members = ", ".join(f"members['{name}'] as {name}" for name in table.column_names)
     # NaN is what Python writes where a number is missing.
     values = ", ".join(
         f"""case
-            when json_type(record, '$.{name}') = 'DOUBLE' then nullif(record ->> '$.{name}', 'NaN')
-            when json_type(record, '$.{name}') not in {kinds} then record ->> '$.{name}'
+            when json_type({name}) = 'DOUBLE' then nullif({name} ->> '$', 'NaN')
+            when json_type({name}) not in {kinds} then {name} ->> '$'
         end as {name}"""
         for name, kinds in nested_kinds.items()
     )
     nested = ", ".join(
-        f"case when json_type(record, '$.{name}') in {kinds} then '{name}' end" for name, kinds in nested_kinds.items()
+        f"case when json_type({name}) in {kinds} then '{name}' end" for name, kinds in nested_kinds.items()
     )
-    pointer = "('/' || replace(replace(name, '~', '~0'), '/', '~1'))"
+    value = f"""case
+        when json_type(member[2]) = 'VARCHAR' then {_cleaned_json(macros, "(member[2] ->> '$')")}
+        when json_type(member[2]) <> 'NULL' and member[2] ->> '$' <> 'NaN' then member[2]
+    end"""
     _create_rows(
         connection,
         reading,
@@ -655,41 +694,50 @@ def _read_json_lines(connection: duckdb.DuckDBPyConnection, reading: Reading, fi
             from lines
             where {macros.clean_text("line")} is not null
         ),
-        objects as (
-            select
-                row_number,
-                line,
-                case when json_valid(line) and json_type(line) = 'OBJECT' then cast(line as json) end as object
-            from numbered_lines
-        ),
-        -- With a key twice it isn't known which value is meant.
+        -- A map has no key twice: with one it isn't known which value is meant.
         records as (
             select
                 row_number,
                 line,
-                case when len(json_keys(object)) = len(list_distinct(json_keys(object))) then object end as record
-            from objects
+                case when json_valid(line) then try_cast(cast(line as json) as map(varchar, json)) end as members
+            from numbered_lines
         )
         select
             row_number,
             line,
-            record is not null as is_parsable,
+            members is not null as is_parsable,
             nullif(list_filter([{nested}], lambda name: name is not null), []) as nested_columns,
-            case when unknown_names <> [] then cast('{{' || array_to_string(list_filter(list_transform(
-                unknown_names,
-                lambda name: to_json(name) || ':' || case
-                    when json_type(record, {pointer}) = 'VARCHAR' then to_json({macros.clean_text(f"(record ->> {pointer})")})
-                    when json_type(record, {pointer}) <> 'NULL' and record ->> {pointer} <> 'NaN' then record -> {pointer}
-                end
-            ), lambda member: member is not null), ',') || '}}' as json) end as attributes,
+            {_attributes("unknown", value)} as attributes,
             {values}
         from (
-            select *, list_filter(json_keys(record), lambda name: name not in {table.column_names}) as unknown_names
+            select
+                *,
+                list_filter(
+                    list_zip(map_keys(members), map_values(members)),
+                    lambda member: not list_contains({_list(map(_text, table.column_names))}, member[1])
+                ) as unknown,
+                {members}
             from records
         )
         """,
     )
     connection.execute("drop table lines")
+
+
+def _check_keys(connection: duckdb.DuckDBPyConnection, reading: Reading) -> None:
+    # A key takes at least five bytes, as in `"a":1`, so that short lines needn't be looked into.
+    widest = connection.execute(
+        f"""
+        with counted as (
+            select line_number, case when json_valid(line) then len(json_keys(line)) end as key_count
+            from lines
+            where strlen(line) > 5 * {reading.max_columns}
+        )
+        select line_number, key_count from counted where key_count > {reading.max_columns} order by line_number limit 1
+        """
+    ).fetchone()
+    if widest:
+        raise _too_many(f"has {widest[1]:,} keys in line {widest[0]:,}", reading)
 
 
 # Parquet
@@ -702,7 +750,7 @@ def _read_parquet(connection: duckdb.DuckDBPyConnection, reading: Reading, file:
     try:
         schema = pyarrow.parquet.read_schema(plain)
         names = schema.names
-        _check_columns(table, names)
+        _check_columns(reading, names)
         # DuckDB renames columns whose names differ in their letters' case only, so they are taken by position.
         fields = [f"field_{number}" for number in range(len(names))]
         plain_source = f"read_parquet({_text(str(plain))}"
@@ -750,16 +798,13 @@ def _read_parquet(connection: duckdb.DuckDBPyConnection, reading: Reading, file:
             members = ", ".join(f"{_text(name)}, {field}" for name, field in field_of.items())
             line = f"case when nested_columns is not null then cast(json_object({members}) as varchar) end"
             nested_columns = f"nullif(list_filter([{held}], lambda name: name is not null), [])"
-        unknown = [
-            (
-                name,
-                field_of[name]
-                if _is_nested(data_type)
-                else str(macros.clean_text(_parquet_text(field_of[name], data_type))),
-            )
-            for name, data_type in types.items()
-            if name not in table.column_names
-        ]
+        unknown = {name: data_type for name, data_type in types.items() if name not in table.column_names}
+        texts = [_parquet_text(field_of[name], data_type) for name, data_type in unknown.items()]
+        structures = [str(_is_nested(data_type)) for data_type in unknown.values()]
+        named = f"list_zip({_list(map(_text, unknown))}, {_list(texts)}, {_list(structures)})"
+        value = _cleaned_json(macros)
+        if "True" in structures:
+            value = f"case when member[3] then json_merge_patch('{{}}', member[2]) else {value} end"
         _create_rows(
             connection,
             reading,
@@ -769,7 +814,7 @@ def _read_parquet(connection: duckdb.DuckDBPyConnection, reading: Reading, file:
                 true as is_parsable,
                 {nested_columns} as nested_columns,
                 {line} as line,
-                {_attributes(unknown)} as attributes,
+                {_attributes(named, value)} as attributes,
                 {values}
             from {source}
             """,

@@ -38,6 +38,7 @@ class Rules(BaseModel):
     count_direct_touches: bool
     default_phone_region: Annotated[str, Field(pattern="^[A-Z]{2}$")]
     max_rejected_share: Annotated[float, Field(ge=0, le=1)]
+    max_columns: Annotated[int, Field(ge=1, le=100_000)]
     history_touch_limit: Annotated[int, Field(ge=1)]
     chain_form: Literal["as_is", "collapsed", "unique"]
     position_based_first_share: Annotated[float, Field(ge=0, le=1)]

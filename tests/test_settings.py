@@ -235,6 +235,7 @@ def test_what_is_parsed_depends_on_no_other_setting(tmp_path: Path) -> None:
         "channel_grain": "source_medium_campaign",
         "count_direct_touches": False,
         "max_rejected_share": 0.25,
+        "max_columns": 123,
         "history_touch_limit": 11,
         "chain_form": "unique",
         "position_based_first_share": 0.3,
