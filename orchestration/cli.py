@@ -31,8 +31,8 @@ from orchestration.publishing import (
     read_ledger,
     recorded_failure,
 )
-from orchestration.settings import Rules, Settings, SettingsError
 from orchestration.seeds import check_seeds
+from orchestration.settings import Rules, Settings, SettingsError
 from orchestration.space import ResourcesError, check_load, explained
 from orchestration.warehouse import Warehouse, WarehouseBusyError
 from sources.delivering import shortened
