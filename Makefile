@@ -39,13 +39,13 @@ update: install  ## Fetch what is due from the sources of sources.yml, load it, 
 
 dev: install  ## Dagster in a browser, with schedule, sensors and a lasting history (DEMO_DATA=1: on the demo data)
 	mkdir -p data/dagster && cp dagster.yaml data/dagster/
-	$(if $(DEMO_DATA),$(DEMO)) DAGSTER_HOME=$(CURDIR)/data/dagster PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dagster dev
+	$(if $(DEMO_DATA),$(DEMO)) DAGSTER_HOME=$(CURDIR)/data/dagster PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m orchestration.settings $(BIN)/dagster dev
 
 report: install  ## The report in a browser, read from the published file (DEMO_DATA=1: on the demo data)
 	$(if $(DEMO_DATA),$(DEMO)) $(BIN)/python -m report
 
 # What is in .env counts here too. `mf` leaves a pickle in the temporary folder and reads it again: not one that all share.
-MF := DBT_TARGET=published TMPDIR=$(CURDIR)/target $(if $(wildcard .env),$(BIN)/dotenv -f .env run --no-override )$(BIN)
+MF := DBT_TARGET=published TMPDIR=$(CURDIR)/target $(BIN)/python -m orchestration.settings $(BIN)
 
 metrics: install  ## Ask for metrics (QUERY="--metrics contacts --group-by metric_time__week"; without: list them; DEMO_DATA=1: the demo's)
 	@mkdir -p target

@@ -122,7 +122,8 @@ def run_dbt(
                     "--profiles-dir", str(PROJECT_DIR),
                     "--target-path", str(warehouse_dir / "dbt"),
                     "--log-path", str(warehouse_dir / "dbt"),
-                    "--vars", json.dumps(rules.as_vars()),
+                    # Escaped, what is beyond the basic plane isn't YAML.
+                    "--vars", json.dumps(rules.as_vars(), ensure_ascii=False),
                     "--log-level", "none",
                     "--no-use-colors", "--no-use-colors-file",
                     "--no-version-check",

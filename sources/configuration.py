@@ -5,10 +5,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from dotenv import load_dotenv
 from pydantic import ValidationError
 
-from orchestration.settings import PROJECT_DIR, SettingsError
+from orchestration.settings import PROJECT_DIR, SettingsError, load_environment
 from sources.calltouch import Calltouch
 from sources.files import Files
 from sources.mango import Mango
@@ -34,7 +33,7 @@ PLAIN_SETTING = "[a-z][a-z_]{0,40}"
 
 def sources_file() -> Path:
     """By default sources.yml of the project; SOURCES_FILE says another."""
-    load_dotenv(PROJECT_DIR / ".env")
+    load_environment()
     return PROJECT_DIR / (os.environ.get("SOURCES_FILE") or "sources.yml")
 
 

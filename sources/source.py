@@ -10,10 +10,9 @@ from typing import Annotated, ClassVar
 from zoneinfo import ZoneInfo
 
 import duckdb
-from dotenv import load_dotenv
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from orchestration.settings import PROJECT_DIR, Rules
+from orchestration.settings import Rules, load_environment
 from sources.mapping import Mapping as FieldMapping
 from sources.records import Records
 from sources.time_zones import TimeZoneName
@@ -180,7 +179,7 @@ class Source(BaseModel):
 
 def environment_value(variable: str, setting: str) -> str:
     """A credential. Raises SourceError if it isn't set."""
-    load_dotenv(PROJECT_DIR / ".env")
+    load_environment()
     value = os.environ.get(variable, "").strip()
     if not value:
         # What has no underscore may be the credential itself, in place of a name.

@@ -140,6 +140,15 @@ class Site:
         )
 
 
+def copied_project(folder: Path) -> Path:
+    """A project of its own, with the code and seeds to be changed, and all else as it is here."""
+    for name in ("orchestration", "sources", "report", "seeds"):
+        shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dbt_project.yml", "profiles.yml", "models", "macros", "metrics", "tests"):
+        (folder / name).symlink_to(REPOSITORY / name)
+    return folder
+
+
 def finished(process: subprocess.Popen[str]) -> Finished:
     try:
         said, progress = process.communicate(timeout=PATIENCE_SECONDS)

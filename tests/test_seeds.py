@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from processes import ENVIRONMENT, REPOSITORY, Finished
+from processes import ENVIRONMENT, REPOSITORY, Finished, copied_project
 
 from orchestration import seeds
 from orchestration.publishing import last_update
@@ -216,11 +216,7 @@ def test_what_passes_is_what_is_built(tmp_path: Path) -> None:
 
 
 def test_a_load_says_it_in_one_line_and_does_nothing(tmp_path: Path) -> None:
-    project = tmp_path / "project"
-    for name in ("orchestration", "sources", "seeds"):
-        shutil.copytree(REPOSITORY / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dbt_project.yml", "profiles.yml", "models", "macros", "metrics", "tests"):
-        (project / name).symlink_to(REPOSITORY / name)
+    project = copied_project(tmp_path / "project")
     widgets = project / "seeds" / "widgets.csv"
     widgets.write_bytes(widgets.read_text("utf-8").encode("cp1251"))
     (tmp_path / "landing").mkdir()

@@ -5,15 +5,27 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import golden_marts
 import pytest
-from processes import ENVIRONMENT, REPOSITORY, Site
+import yaml
+from pipeline import build_marts, load_landing
+from processes import ENVIRONMENT, PATIENCE_SECONDS, REPOSITORY, Site, copied_project
 
 from orchestration import building, publishing
-from orchestration.settings import DEFAULT_MEMORY_LIMIT, Rules, Settings, SettingsError
+from orchestration.settings import (
+    DEFAULT_MEMORY_LIMIT,
+    ReportSettings,
+    Rules,
+    Settings,
+    SettingsError,
+    load_environment,
+)
 from orchestration.warehouse import Warehouse
 
 CHOSEN = {"memory_limit": "1.0 GiB", "threads": 3}
@@ -59,9 +71,15 @@ def test_amounts_of_memory_that_duckdb_takes_too(monkeypatch: pytest.MonkeyPatch
         ("MEMORY_LIMIT", "-4GB", "write it like 4GB or 60%"),
         ("MEMORY_LIMIT", "4GB; drop table", "write it like 4GB or 60%"),
         ("MEMORY_LIMIT", "٤GB", "write it like 4GB or 60%"),
-        ("MEMORY_LIMIT", "0%", "above 0%"),
-        ("MEMORY_LIMIT", "160%", "at most 100%"),
+        ("MEMORY_LIMIT", "0%", "from 0.1% to 100%"),
+        ("MEMORY_LIMIT", "0.09%", "from 0.1% to 100%"),
+        ("MEMORY_LIMIT", "1000.1TB", "at most 1000TB"),
+        ("MEMORY_LIMIT", "9" * 400 + "GB", "no machine has so much"),
+        ("REPORT_MEMORY_LIMIT", "0.09%", "from 0.1% to 100%"),
+        ("MEMORY_LIMIT", "160%", "from 0.1% to 100%"),
         ("MEMORY_LIMIT", "64MB", "at least 200MB"),
+        ("REPORT_HOST", "http://127.0.0.1", "write an address like 127.0.0.1"),
+        ("REPORT_HOST", "[::1]", "write an address like 127.0.0.1"),
         ("THREADS", "0", "whole number from 1"),
         ("THREADS", "many", "whole number from 1"),
         ("THREADS", "1.5", "whole number from 1"),
@@ -71,8 +89,8 @@ def test_amounts_of_memory_that_duckdb_takes_too(monkeypatch: pytest.MonkeyPatch
 def test_what_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPatch, name: str, text: str, said: str) -> None:
     monkeypatch.setenv(name, text)
     with pytest.raises(SettingsError) as refused:
-        Settings.read()
-    assert str(refused.value).startswith(f"{name} = {text!r}: ")
+        (ReportSettings if name.startswith("REPORT_") else Settings).read()
+    assert str(refused.value).startswith(f"{name} = {text!r}: " if len(text) < 80 else f"{name} = {text!r}"[:80])
     assert said in str(refused.value)
 
 
@@ -285,3 +303,188 @@ def test_of_what_was_parsed_the_latest_used_is_kept(project: Path, monkeypatch: 
     german = building._parsed_project(Rules.read({"default_phone_region": "DE"}))
 
     assert {folder for folder in parsed.iterdir() if folder.is_dir()} == {oldest, parsed / "new", german}
+
+
+# Every value of every setting: it can be used, or it is refused by name before anything is made.
+
+BOUNDARIES: dict[str, tuple[tuple[object, ...], tuple[object, ...]]] = {
+    "report_timezone": (
+        ("UTC", "Asia/Kathmandu", "Etc/GMT-14"),
+        ("posix/Europe/Moscow", "right/Europe/Moscow", "localtime", "posixrules", "europe/moscow", "MSK", "+03:00", "/etc/localtime", ""),
+    ),
+    "first_load_day": (
+        ("1970-01-01", "2020-02-29"),
+        ("1969-12-31", "2021-02-29", "9999-12-31", "2015-1-1", "20150101", "2015-01-01T00:00:00", 0, 86_400, 20150101),
+    ),
+    "contact_grace_seconds": ((0, 0.5, 5e-324, 10**9), (-5e-324, 10**9 + 1, None)),
+    "history_scope": (("all_prior", "since_previous_contact"), ("", "ALL_PRIOR", None)),
+    "lookback_days": ((None, 0, 5e-324, 100_000), (-1, 100_001)),
+    "channel_grain": (("source_medium", "medium", "source", "source_medium_campaign"), ("campaign", None)),
+    "count_direct_touches": ((True, False), ("maybe", 2, None)),
+    "default_phone_region": (("RU", "KZ", "GB"), ("ru", "UK", "ZZ", "XX", "SU", "RUS", "", "\N{REGIONAL INDICATOR SYMBOL LETTER R}" * 2)),
+    "max_rejected_share": ((0, 5e-324, 1), (-0.1, 1.1, 50)),
+    "max_columns": ((1, 1000), (0, -1, 1.5, 100_001)),
+    "history_touch_limit": ((1, 10**9), (0, -1, 1.5, 10**9 + 1)),
+    "chain_form": (("as_is", "collapsed", "unique"), ("", None)),
+    "position_based_first_share": ((0, 5e-324, 0.6), (-0.1, 0.61, 1.1)),
+    "position_based_last_share": ((0, 5e-324, 0.6), (-0.1, 0.61, 1.1)),
+    "time_decay_half_life_days": ((5e-324, 100_000), (0, -1, 100_001)),
+    "large_client_size": ((2, 10**9), (1, 0, 10**9 + 1)),
+    "same_touch_seconds": ((None, 0, 5e-324, 10**9), (-1, 10**9 + 1)),
+    "same_visit_seconds": ((None, 0, 5e-324, 10**9), (-1, 10**9 + 1)),
+    "same_contact_seconds": ((None, 0, 5e-324, 10**9), (-1, 10**9 + 1)),
+    "source_precedence": (
+        ([], ["it's"], ['a"b'], ["{{ 1 }}"], ["метрика"], ["a b"], ["x" * 100], [str(number) for number in range(100)]),
+        (["\N{GRINNING FACE}"], ["a\N{ZERO WIDTH JOINER}b"], ["a\nb"], ["a\0b"], ["\ud83d"], ["a", "a"], ["a:b"], [" a"], ["x" * 101],
+         [str(number) for number in range(101)], ["a", 1], "a", None),
+    ),
+    "report_currency": (("RUB", "KZT"), ("rub", "RU", "RUBL", "₽", None)),
+}  # fmt: skip
+# Of no setting.
+NEVER = (
+    float("inf"), float("-inf"), float("nan"), 10**30, -(10**30), 1e300, "inf", "nan", "1e999", " ", "\0", "\ud83d", "a\nb",
+    "\N{GRINNING FACE}", "it's", {}, {"a": 1}, [None], [[]], [float("nan")], [{}], "x" * 100_000, date(1, 1, 1),
+)  # fmt: skip
+
+
+def test_every_setting_has_boundaries_here() -> None:
+    assert set(BOUNDARIES) == set(Rules.model_fields)
+
+
+@pytest.mark.parametrize("name", BOUNDARIES)
+def test_a_value_is_used_or_refused_by_name(name: str) -> None:
+    good, bad = BOUNDARIES[name]
+    for value in good:
+        variables = Rules.read({name: value}).as_vars()
+        # As dbt takes them; YAML's numbers have a point.
+        taken = yaml.safe_load(json.dumps(variables, ensure_ascii=False, allow_nan=False))
+        assert {key: str(text) for key, text in taken.items()} == {key: str(text) for key, text in variables.items()}
+    numeric = Rules.model_fields[name].annotation not in (str, bool)
+    for value in (*bad, *NEVER, *((True, False) if numeric and name != "count_direct_touches" else ())):
+        with pytest.raises(SettingsError) as refused:
+            Rules.read({name: value})
+        message = str(refused.value)
+        assert name in message, message[:500]
+        assert "\n" not in message and len(message) < 400, message[:500]
+        message.encode()  # can be printed
+
+
+def test_what_stands_at_the_boundaries_is_built(tmp_path: Path) -> None:
+    """One build for all settings, as most boundaries have nothing to do with one another."""
+    largest = {name: good[-1] for name, (good, _) in BOUNDARIES.items()} | {
+        "source_precedence": ["it's", 'a"b', "{{ 1 }}", "метрика", "\N{MATHEMATICAL BOLD CAPITAL A}"],
+        "position_based_first_share": 5e-324,
+        "time_decay_half_life_days": 5e-324,
+        "lookback_days": 5e-324,
+        "same_touch_seconds": 5e-324,
+        "first_load_day": "1970-01-01",
+        "report_currency": "RUB",
+        "default_phone_region": "RU",
+    }
+    rules = Rules.read(largest)
+    warehouse = Warehouse(tmp_path / "warehouse")
+    loads = load_landing(warehouse, golden_marts.LANDING, rules)
+    assert {load.outcome for load in loads} == {"loaded"}
+    build_marts(warehouse, rules)
+    assert Rules.read(json.loads(last_build_settings(warehouse))) == rules
+
+
+def last_build_settings(warehouse: Warehouse) -> str:
+    with warehouse.locked("test"), warehouse.connected() as connection:
+        row = connection.execute("select cast(settings as varchar) from raw.builds").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"vars: {}\n", "report_timezone is missing: give it a value; first_load_day is missing"),
+        (b"vars:\n", "dbt_project.yml has no settings: they stand below `vars:`"),
+        (b"- a\n", "dbt_project.yml has no settings"),
+        (b"", "dbt_project.yml has no settings"),
+        (b"vars: {\n", "dbt_project.yml can't be read: "),
+        ("vars: {a: дом}\n".encode("cp1251"), "dbt_project.yml isn't in UTF-8; save the file as UTF-8"),
+    ],
+)
+def test_a_project_file_without_settings_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, said: str
+) -> None:
+    (tmp_path / "dbt_project.yml").write_bytes(content)
+    monkeypatch.setattr("orchestration.settings.PROJECT_DIR", tmp_path)
+    with pytest.raises(SettingsError) as refused:
+        Rules.read()
+    assert said in str(refused.value)
+
+
+def test_a_setting_that_there_is_not_is_told() -> None:
+    with pytest.raises(
+        SettingsError, match="lookback_day = 30: there is no such setting; remove it, or correct its name"
+    ):
+        Rules.read({"lookback_day": 30})
+
+
+# .env
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ |= before
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_an_env_file_is_read_with_a_byte_order_mark_or_without(
+    tmp_path: Path, environment: None, encoding: str
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text("FIRST_OF_ENV=дом\r\nSECOND_OF_ENV='b c' # said\r\n", encoding)
+    os.environ["SECOND_OF_ENV"] = "set"
+    load_environment(file)
+    assert (os.environ["FIRST_OF_ENV"], os.environ["SECOND_OF_ENV"]) == ("дом", "set")
+    assert "\ufeffFIRST_OF_ENV" not in os.environ
+    load_environment(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("A=1\nB=дом\n".encode("cp1251"), ", line 2: it isn't in UTF-8"),
+        ("A=1\n".encode("utf-16"), ", line 1: it isn't in UTF-8"),
+        ("A=1\n".encode("utf-16-le"), ", line 1: it holds a NUL byte"),
+        (b"A=1\nB=\0\n", ", line 2: it holds a NUL byte"),
+        (None, " can't be read: Is a directory"),
+    ],
+)
+def test_an_env_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None, said: str) -> None:
+    file = tmp_path / ".env"
+    file.mkdir() if content is None else file.write_bytes(content)
+    with pytest.raises(SettingsError) as refused:
+        load_environment(file)
+    assert str(refused.value).startswith(f"{file}{said}")
+
+
+def test_commands_name_an_env_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """With a project of its own, as `.env` is the project's."""
+    project = copied_project(tmp_path / "project")
+    (project / ".env").write_bytes("LANDING_DIR=дом\n".encode("cp1251"))
+    fault = f"{project / '.env'}, line 1: it isn't in UTF-8; save the file as UTF-8."
+    commands = [
+        *(("-m", "orchestration", command) for command in ("load", "fetch", "look")),
+        ("-m", "report"),
+        ("-m", "orchestration.settings", "true"),  # before what `make metrics` and `make dev` run
+    ]  # fmt: skip
+    environment = {name: value for name, value in ENVIRONMENT.items() if name != "LANDING_DIR"}
+
+    processes = [
+        subprocess.Popen([sys.executable, *command], cwd=project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for command in commands
+    ]  # fmt: skip
+
+    for command, process in zip(commands, processes, strict=True):
+        said, _ = process.communicate(timeout=PATIENCE_SECONDS)
+        assert process.returncode == 1, (command, said)
+        assert said.strip().removeprefix("Failed: ") == fault, command
+    assert not (project / "data").exists()
