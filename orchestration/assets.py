@@ -18,10 +18,12 @@ from orchestration.building import build, prepared_manifest
 from orchestration.contracts import delivered_tables
 from orchestration.landing import scan
 from orchestration.loading import Load, known_signatures, live_load, load_delivery, pending
+from orchestration.notices import collected_warnings, details, generation_warnings, warn
 from orchestration.publishing import MARTS, VIEWS, PublicationError, Publications, freshness, recorded_failure
 from orchestration.settings import Rules, Settings, SettingsError
 from orchestration.space import ResourcesError, check_load, explained, explanation
 from orchestration.warehouse import Warehouse
+from orchestration.wording import counted
 from sources.configuration import read_sources
 from sources.delivering import shortened
 
@@ -121,12 +123,17 @@ def raw_asset(table: str) -> dg.AssetsDefinition:
         days = sorted(date.fromisoformat(day) for day in context.partition_keys)
         settings = Settings.read()
         landing = scan(settings.landing_dir, [table], rules.first_load_day, min(days[-1], rules.yesterday()), days[0])
-        for warning in landing.warnings:
-            log.warning("%s", warning)
         failures: list[Load] = []
         found = {delivery.day: delivery for delivery in landing.deliveries}
         warehouse = pipeline.warehouse
-        with plain_failures(warehouse), recorded_failure(warehouse), warehouse.connected() as connection:
+        with (
+            collected_warnings() as warnings,
+            plain_failures(warehouse),
+            recorded_failure(warehouse),
+            warehouse.connected() as connection,
+        ):
+            for warning in landing.warnings:
+                warn(warning)
             changed = {delivery.day for delivery in pending(landing.deliveries, known_signatures(connection))}
             due = [found[day] for day in days if day in found and (day in changed or config.reload)]
             check_load(warehouse, due)
@@ -141,7 +148,7 @@ def raw_asset(table: str) -> dg.AssetsDefinition:
                     load = load_delivery(
                         connection, delivery, rules, settings.landing_dir, config.reload, _launch_id(context)
                     )
-                    log.log(logging.ERROR if load.outcome == "failed" else logging.INFO, "%s", _describe(load))
+                    details.log(logging.ERROR if load.outcome == "failed" else logging.INFO, "%s", _describe(load))
                 if load.outcome == "failed":
                     failures.append(load)
                 else:
@@ -157,13 +164,15 @@ def raw_asset(table: str) -> dg.AssetsDefinition:
             metadata={
                 "failed_days": [str(load.day) for load in failures],
                 "messages": [load.message or "" for load in failures],
+                "warnings": warnings,
             },
         )
         # Who delivers some of an optional table wants to know of the days that it is missing on; who delivers none doesn't.
         is_expected = not delivered_tables()[table].is_optional or (settings.landing_dir / table).exists()
         absent = [str(day) for day in days if day not in found and is_expected]
         if absent:
-            log.warning("no delivery of %s for %s: nothing is loaded for these days", table, shortened(absent))
+            days_absent = "this day" if len(absent) == 1 else "these days"
+            warn(f"no delivery of {table} for {shortened(absent)}: nothing is loaded for {days_absent}")
         yield dg.AssetCheckResult(
             asset_key=key,
             check_name="days_are_delivered",
@@ -185,11 +194,13 @@ def _describe(load: Load) -> str:
         return f"{load.table} of {load.day} failed: {load.message}"
     if load.outcome == "unchanged":
         return f"{load.table} of {load.day}: the same bytes as loaded before"
-    set_aside = "".join(f", {count:,} {reason}" for reason, count in load.rejected_by_reason.items())
-    unreadable = "".join(f", {column} unreadable in {count:,}" for column, count in load.unreadable_values.items())
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in load.rejected_by_reason.items())
+    unreadable = "".join(
+        f"; {column} can't be read in {counted(count, 'row')}" for column, count in load.unreadable_values.items()
+    )
     return (
         f"{load.table} of {load.day}: {load.delivered_count:,} delivered, {load.loaded_count:,} loaded, "
-        f"{load.rejected_count:,} set aside{set_aside}{unreadable}"
+        f"{load.rejected_count:,} rejected{f' ({reasons})' if reasons else ''}{unreadable}"
     )
 
 
@@ -288,7 +299,8 @@ def _markdown(connection: duckdb.DuckDBPyConnection) -> str:
     )
     names = [column[0] for column in cursor.description or ()]
     lines = [names, ["---"] * len(names), *cursor.fetchall()]
-    return "\n".join("| " + " | ".join(str(value).replace("|", "\\|") for value in line) + " |" for line in lines)
+    cells = [["" if value is None else str(value).replace("|", "\\|") for value in line] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 
 
 def _scalar(connection: duckdb.DuckDBPyConnection, query: str) -> Any:
@@ -310,16 +322,22 @@ def _scalar(connection: duckdb.DuckDBPyConnection, query: str) -> Any:
 )
 def published_marts(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
     rules = pipeline.resolved_rules
+    publications = Publications(pipeline.warehouse)
     with plain_failures(pipeline.warehouse):
-        generation = Publications(pipeline.warehouse).publish(rules)
+        generation = publications.publish(rules)
+        warnings = generation_warnings(publications, generation.number)
+    for warning in warnings:
+        details.warning("%s", warning)
     days_behind = freshness(generation.data_through, rules)
+    data_through = str(generation.data_through or "no day is loaded")
     return dg.MaterializeResult(
         metadata={
             "generation": generation.number,
-            "data_through": str(generation.data_through),
+            "data_through": data_through,
             "days_behind_yesterday": days_behind,
             "readers_see_it": generation.is_linked,
             "changes": generation.changes,
+            "warnings": warnings,
             "path": dg.MetadataValue.path(str(generation.file)),
             **{f"{mart}_rows": count for mart, count in generation.row_counts.items()},
         },
@@ -328,7 +346,7 @@ def published_marts(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg
                 check_name="data_is_fresh",
                 passed=days_behind == 0,
                 severity=dg.AssetCheckSeverity.WARN,
-                metadata={"data_through": str(generation.data_through), "days_behind_yesterday": days_behind},
+                metadata={"data_through": data_through, "days_behind_yesterday": days_behind},
             )
         ],
     )

@@ -22,11 +22,13 @@ from dbt.contracts.graph.manifest import Manifest
 from dbt.parser import manifest as parser
 from dbt_common.events.base_types import EventMsg
 
+from orchestration.notices import details
 from orchestration.publishing import Publications, record_update, recorded_failure
 from orchestration.seeds import check_seeds
 from orchestration.settings import PROJECT_DIR, Rules, SettingsError
 from orchestration.space import explanation, is_full_disk, is_out_of_memory
 from orchestration.warehouse import Warehouse, sync
+from orchestration.wording import counted
 
 log = logging.getLogger("orchestration")
 
@@ -171,9 +173,9 @@ def _garbage_let_lie() -> Iterator[None]:
 
 def _log_progress(event: EventMsg) -> None:
     if event.info.name == "LogModelResult":
-        log.info("%s (%s, %.1f s)", event.data.description, event.data.status, event.data.execution_time)
+        details.info("%s (%s, %.1f s)", event.data.description, event.data.status, event.data.execution_time)
     elif event.info.name == "LogTestResult" and event.data.status not in ("pass", "warn"):
-        log.error("test %s: %s, %s rows", event.data.name, event.data.status, event.data.num_failures)
+        log.error("test %s: %s, %s", event.data.name, event.data.status, counted(event.data.num_failures or 0, "row"))
 
 
 def build(warehouse: Warehouse, rules: Rules, select: Sequence[str] = (), full_refresh: bool = False) -> Build:
@@ -277,7 +279,7 @@ def _build(
     if not outcome.is_passed or select:
         return outcome
     with warehouse.connected() as connection:
-        return replace(outcome, affected_clients=_note_affected(connection))
+        return replace(outcome, affected_clients=_note_affected(connection, outcome))
 
 
 def _outcome(outcome: dbtRunnerResult) -> Build:
@@ -287,7 +289,7 @@ def _outcome(outcome: dbtRunnerResult) -> Build:
     return Build(outcome.success and error is None, nodes, error)
 
 
-def _note_affected(connection: duckdb.DuckDBPyConnection) -> int:
+def _note_affected(connection: duckdb.DuckDBPyConnection, outcome: Build) -> int:
     """Writes into the ledger of builds what the last one took in and worked out anew."""
     row = connection.execute(
         """
@@ -303,13 +305,11 @@ def _note_affected(connection: duckdb.DuckDBPyConnection) -> int:
     ).fetchone()
     assert row is not None
     is_full, touches, contacts, clients = row
-    if is_full:
-        log.info("all %s clients were worked out", f"{clients:,}")
-    else:
-        log.info(
-            "%s changed touches and %s changed contacts: %s clients were worked out anew",
-            *map("{:,}".format, (touches, contacts, clients)),
-        )
+    models, tests = (sum(node.resource_type == kind for node in outcome.nodes) for kind in ("model", "test"))
+    worked_out = f"{counted(clients, 'client')} worked out"
+    if not is_full:
+        worked_out += f" anew for {counted(touches, 'changed touch')} and {counted(contacts, 'changed contact')}"
+    log.info("%s built, %s passed, %s", counted(models, "model"), counted(tests, "test"), worked_out)
     return int(clients)
 
 

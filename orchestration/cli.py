@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Iterable
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +22,7 @@ from orchestration.contracts import delivered_tables
 from orchestration.demo import write_demo
 from orchestration.landing import Delivery, Landing, scan
 from orchestration.loading import known_signatures, pending
+from orchestration.notices import collected_warnings, details, generation_warnings, warn
 from orchestration.publishing import (
     MARTS,
     VIEWS,
@@ -34,13 +36,27 @@ from orchestration.publishing import (
 from orchestration.seeds import check_seeds
 from orchestration.settings import Rules, Settings, SettingsError
 from orchestration.space import ResourcesError, check_load, explained
+from orchestration.summary import (
+    TableLoads,
+    describe_changes,
+    describe_freshness,
+    describe_loads,
+    describe_nothing_to_do,
+    describe_period,
+    describe_reasons,
+)
 from orchestration.warehouse import Warehouse, WarehouseBusyError
+from orchestration.wording import counted, one_line
 from sources.delivering import shortened
+
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say all of it, not a summary.")]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 # Without a terminal there is nothing to fit into.
 console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 160)
 log = logging.getLogger("orchestration")
+MOST_PENDING = 10
+LONGEST_CELL = 48
 
 
 @app.command()
@@ -52,10 +68,11 @@ def load(
         bool, typer.Option("--full-refresh", help="Rebuild from raw, even if nothing is new.")
     ] = False,
     variables: Annotated[str, typer.Option("--vars", help="Settings as JSON, for a warehouse of its own.")] = "{}",
+    verbose: Verbose = False,
 ) -> None:
     """Loads every landed day before today that is new or changed, rebuilds the marts and publishes them.
 
-    Exit code 0 only if all was loaded and published; rows set aside are reported, and are no failure.
+    Exit code 0 only if all was loaded and published; rejected rows are counted, and are no failure.
     """
     overrides = _read_variables(variables)
     rules = Rules.read(overrides)
@@ -68,8 +85,8 @@ def load(
             f"There is no folder {settings.landing_dir}: set LANDING_DIR to where deliveries land, "
             "or give --full-refresh to rebuild from what is loaded."
         )
-    _say_progress()
-    with explained(warehouse), warehouse.locked("load"):
+    _say_progress(verbose)
+    with collected_warnings() as warnings, explained(warehouse), warehouse.locked("load"):
         with recorded_failure(warehouse):
             check_seeds()
         first_day = from_.date() if from_ else rules.first_load_day
@@ -77,17 +94,20 @@ def load(
         _check_days(first_day, last_day, to, rules)
         landing = scan(settings.landing_dir, list(delivered_tables()), rules.first_load_day, last_day, first_day)
         for warning in landing.warnings:
-            log.warning("%s", warning)
+            warn(warning)
         waiting = _waiting(warehouse, landing, rules, overrides, reload, full_refresh)
         if waiting is None:
             Publications(warehouse).finish()
-            console.print(f"Nothing to do: all {len(landing.deliveries)} deliveries are loaded and published.")
-            _print_summary(warehouse, rules, run_id=None)
+            console.print(describe_nothing_to_do(len(landing.deliveries)))
+            _print_generation(warehouse, rules, verbose)
             return
         with recorded_failure(warehouse):
             check_load(warehouse, waiting)
         run_id, problem = _execute(waiting, overrides, reload, full_refresh)
-        _print_summary(warehouse, rules, run_id)
+        _print_loads(warehouse, run_id, len(waiting), verbose)
+        _print_generation(warehouse, rules, verbose)
+        # They were said when they came; in full, that is many lines ago.
+        _print_warnings(warnings if verbose else [])
     if problem:
         raise _Problem(problem)
 
@@ -103,34 +123,35 @@ def fetch(
     to: Annotated[
         datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day; by default yesterday.")
     ] = None,
+    verbose: Verbose = False,
 ) -> None:
     """Asks the sources of sources.yml for days, and writes what they answer as deliveries into the landing folder.
 
     Without days: those of each source's reload window, and those missing since its first delivery that is there. Exit code 0
     only if all came.
     """
-    _say_progress()
-    if problem := _fetch(names or [], from_.date() if from_ else None, to.date() if to else None):
+    _say_progress(verbose)
+    if problem := _fetch(names or [], from_.date() if from_ else None, to.date() if to else None, verbose):
         raise _Problem(problem)
 
 
 @app.command()
-def update() -> None:
+def update(verbose: Verbose = False) -> None:
     """What is to be done once a day: fetches what is due from all sources, then loads and publishes, whatever didn't come."""
-    _say_progress()
+    _say_progress(verbose)
     try:
-        problem = _fetch([], None, None)
+        problem = _fetch([], None, None, verbose)
     except (SettingsError, ResourcesError) as error:
         problem = str(error)
     try:
-        load()
+        load(verbose=verbose)
     except EXPECTED as error:
         raise _Problem("\n".join(dict.fromkeys(filter(None, (problem, str(error)))))) from None
     if problem:
         raise _Problem(problem)
 
 
-def _fetch(names: list[str], first_day: date | None, last_day: date | None) -> str | None:
+def _fetch(names: list[str], first_day: date | None, last_day: date | None, verbose: bool) -> str | None:
     """What didn't come, if anything. One source's trouble keeps no other from being fetched."""
     from sources.configuration import read_sources, sources_file
     from sources.delivering import Fetched, explained_problems
@@ -158,7 +179,7 @@ def _fetch(names: list[str], first_day: date | None, last_day: date | None) -> s
             if not days:
                 problems.append(f"{source.name}: there is no day to fetch from {first} to {last}")
                 continue
-            log.info("%s: %s days, %s to %s", source.name, len(days), days[0], days[-1])
+            log.info("%s: %s, %s", source.name, counted(len(days), "day"), describe_period(days[0], days[-1]))
             told: dict[str, dict[str, int]] = {}
             for fetched in fetch_source(source, days, rules, settings, warehouse):
                 shown.add_row(
@@ -235,7 +256,7 @@ def _execute(
     tags: dict[str, str] = {}
     if waiting:
         days = sorted(delivery.day for delivery in waiting)
-        log.info("%s deliveries to load, %s to %s", len(waiting), days[0], days[-1])
+        log.info("%s to load, %s", counted(len(waiting), "delivery"), describe_period(days[0], days[-1]))
         tags = {RANGE_START: str(days[0]), RANGE_END: str(days[-1])}
         run_config["ops"] = {f"load_{table}": {"config": {"reload": reload}} for table in delivered_tables()}
     job = defs.resolve_job_def("daily_update" if waiting else "rebuild")
@@ -263,78 +284,121 @@ def _leave_out_unusable_sources() -> None:
         os.environ["SOURCES_FILE"] = os.devnull
 
 
-def _print_summary(warehouse: Warehouse, rules: Rules, run_id: str | None) -> None:
-    if run_id:
-        with warehouse.connected() as connection:
-            loads = connection.execute(
-                """
-                select table_name, outcome, count(*), sum(delivered_count), sum(loaded_count), sum(rejected_count)
-                from raw.loads where run_id = ? group by all order by all
-                """,
-                [run_id],
-            ).fetchall()
-            reasons = connection.execute(
-                """
-                select table_name, reason, count(*) from raw.rejected_rows inner join raw.loads using (load_id)
-                where run_id = ? group by all order by all
-                """,
-                [run_id],
-            ).fetchall()
-        table = Table("table", "outcome", "deliveries", "delivered", "loaded", "set aside", title="Loaded by this run")
-        for name, outcome, *counts in loads:
-            table.add_row(name, outcome, *(f"{count:,}" for count in counts))
-        if loads:
-            console.print(table)
+def _print_loads(warehouse: Warehouse, run_id: str, waiting: int, verbose: bool) -> None:
+    """What became of the deliveries of a run."""
+    with warehouse.connected() as connection:
+        loads = connection.execute(
+            """
+            select
+                table_name,
+                count(*) filter (where outcome = 'loaded'),
+                coalesce(sum(delivered_count) filter (where outcome = 'loaded'), 0),
+                coalesce(sum(loaded_count) filter (where outcome = 'loaded'), 0),
+                coalesce(sum(rejected_count) filter (where outcome = 'loaded'), 0),
+                coalesce(list(load_day order by load_day) filter (where outcome = 'failed'), [])
+            from raw.loads where run_id = ? group by table_name order by table_name
+            """,
+            [run_id],
+        ).fetchall()
+        reasons = connection.execute(
+            """
+            select table_name, reason, count(*) from raw.rejected_rows inner join raw.loads using (load_id)
+            where run_id = ? group by all order by all
+            """,
+            [run_id],
+        ).fetchall()
+        unreadable = connection.execute(
+            """
+            select table_name, entry.key, sum(entry.value)
+            from (
+                select table_name, unnest(map_entries(cast(unreadable_values as map(varchar, bigint)))) as entry
+                from raw.loads where run_id = ? and outcome = 'loaded'
+            )
+            group by all order by all
+            """,
+            [run_id],
+        ).fetchall()
+    if verbose and loads:
+        shown = Table("table", "deliveries", "delivered", "loaded", "rejected", "failed", title="Loaded by this run")
+        for name, *counts, failed_days in loads:
+            shown.add_row(name, *(f"{count:,}" for count in (*counts, len(failed_days))))
+        console.print(shown)
         for name, reason, count in reasons:
-            console.print(f"  set aside: {name}, {reason}: {count:,}")
+            console.print(f"  rejected: {name}, {reason}: {count:,}")
+        for name, column, count in unreadable:
+            console.print(f"  unreadable: {name}, {column}: {count:,}")
+    in_short = [
+        TableLoads(
+            name,
+            deliveries,
+            loaded_rows,
+            rejected_rows,
+            sum(count for table, _, count in unreadable if table == name),
+            failed_days,
+        )
+        for name, deliveries, _, loaded_rows, rejected_rows, failed_days in loads
+    ]
+    for line in describe_loads(in_short, waiting):
+        console.print(line)
+
+
+def _print_generation(warehouse: Warehouse, rules: Rules, verbose: bool) -> None:
+    """What readers get, and how it differs from what they got before."""
     publications = Publications(warehouse)
     current = publications.current()
     if current is None:
         console.print("Nothing is published yet.")
         return
     meta = publications.meta(current)
+    behind = describe_freshness(freshness(meta["data_through"], rules))
+    reached = f"data through {meta['data_through']} ({behind})" if meta["data_through"] else behind
+    row_counts = json.loads(meta["row_counts"])
+    contacts, clients = counted(row_counts["journal"], "contact"), counted(row_counts["client_card"], "client")
+    console.print(f"Generation {current}, {reached}, {contacts} of {clients}: {escape(str(publications.link))}")
+    changes = json.loads(meta["changes"])
+    if verbose:
+        console.print("  rows: " + ", ".join(f"{mart} {count:,}" for mart, count in row_counts.items()))
+        for line in describe_reasons(changes):
+            console.print(f"  since the generation before: {line}")
+    elif changes:
+        console.print(f"  since the generation before: {describe_changes(changes)}")
     pinned = publications.pinned()
-    console.print(
-        f"Generation {current}, data through {meta['data_through']} "
-        f"({_behind(freshness(meta['data_through'], rules))}): {escape(str(publications.link))}"
-    )
-    console.print("  " + ", ".join(f"{mart} {count:,}" for mart, count in json.loads(meta["row_counts"]).items()))
-    for change, reasons in json.loads(meta["changes"]).items():
-        for reason, count in reasons.items():
-            console.print(f"  since the generation before: {count:,} contacts {change}: {reason}")
     if pinned is not None:
         console.print(f"  readers are held at generation {pinned} by a rollback; `resume` lets them go on")
+    _print_warnings(generation_warnings(publications, current))
 
 
-def _behind(days: int | None) -> str:
-    if days is None:
-        return "no day is loaded"
-    return "fresh" if days <= 0 else f"{days} day{'s' if days > 1 else ''} behind yesterday"
+def _print_warnings(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        console.print(f"[yellow]Warning:[/] {escape(warning)}")
 
 
 @app.command()
-def status() -> None:
-    """What is landed, loaded, set aside and published."""
+def status(verbose: Verbose = False) -> None:
+    """What is landed, loaded, rejected and published."""
     settings = Settings.read()
     rules = Rules.read()
     warehouse = Warehouse(settings.warehouse_dir)
     landing = scan(settings.landing_dir, list(delivered_tables()), rules.first_load_day, rules.yesterday())
     known = read_ledger(warehouse)
     waiting = pending(landing.deliveries, known)
-    console.print(f"landing folder   {escape(str(settings.landing_dir))}: {len(landing.deliveries)} deliveries")
-    for warning in landing.warnings:
-        console.print(f"  {escape(warning)}")
-    for delivery in waiting:
+    console.print(
+        f"landing folder   {escape(str(settings.landing_dir))}: {counted(len(landing.deliveries), 'delivery')}"
+    )
+    _print_warnings(landing.warnings)
+    for delivery in waiting if verbose else waiting[:MOST_PENDING]:
         outcome = known.get((delivery.table, delivery.day), ("new", ()))[0]
         reason = {"failed": "failed, pending until mended", "new": "new"}.get(outcome, "changed")
         console.print(f"  pending: {delivery.table}/{delivery.day} ({reason})")
+    if len(waiting) > MOST_PENDING and not verbose:
+        console.print(f"  pending: {len(waiting) - MOST_PENDING:,} more, to {waiting[-1].day}; `status -v` lists them")
     problem = _print_sources(settings, rules)
-    _print_warehouse(warehouse, rules)
+    _print_warehouse(warehouse, rules, verbose)
     if problem:
         raise _Problem(problem)
 
 
-def _print_warehouse(warehouse: Warehouse, rules: Rules) -> None:
+def _print_warehouse(warehouse: Warehouse, rules: Rules, verbose: bool) -> None:
     publications = Publications(warehouse)
     console.print(f"warehouse folder {escape(str(warehouse.folder))}")
     current = publications.current()
@@ -353,20 +417,21 @@ def _print_warehouse(warehouse: Warehouse, rules: Rules) -> None:
             "select table_name, reason, sum(row_count) from _rejected group by all order by all"
         ).fetchall()
         large = connection.execute("from _large_clients limit 10").fetchall()
-    shown = Table("table", "days", "first", "last", "delivered", "loaded", "set aside")
+    shown = Table("table", "days", "first", "last", "delivered", "loaded", "rejected")
     for name, days, first, last, *counts in tables:
         shown.add_row(name, f"{days:,}", str(first), str(last), *(f"{count:,}" for count in counts))
-    console.print(shown)
+    if tables:
+        console.print(shown)
     for name, reason, count in rejected:
-        console.print(f"  set aside: {name}, {reason}: {count:,}")
+        console.print(f"  rejected: {name}, {reason}: {count:,}")
     for client, _, contacts, touches, identifiers, kind, identifier, records, _ in large:
         console.print(
-            f"  large client: {escape(client)} has {contacts:,} contacts, {touches:,} touches and {identifiers:,} identifiers; "
-            f"{records:,} of these carry {kind} {escape(identifier)}. If that isn't one person's, add a line "
+            f"  large client: {escape(client)} has {counted(contacts, 'contact')}, {counted(touches, 'touch')} and "
+            f"{counted(identifiers, 'identifier')}; {counted(records, 'row')} of it {'carries' if records == 1 else 'carry'} {kind} {escape(identifier)}. If that isn't one person's, add a line "
             f"`{escape(_csv_line(kind, identifier, 'shared by many'))}` to seeds/ignored_identifiers.csv"
         )
     console.print("kept generations: " + ", ".join(map(str, publications.numbers())))
-    _print_summary(warehouse, rules, run_id=None)
+    _print_generation(warehouse, rules, verbose)
 
 
 def _print_sources(settings: Settings, rules: Rules) -> str | None:
@@ -385,7 +450,7 @@ def _print_sources(settings: Settings, rules: Rules) -> str | None:
             continue
         missing = missing_days(source, rules, settings.landing_dir)
         told = f"; missing, and due: {shortened([str(day) for day in missing])}" if missing else ""
-        console.print(f"source {escape(name)}: {min(days)} to {max(days)}{told}")
+        console.print(f"source {escape(name)}: {describe_period(min(days), max(days))}{told}")
     return None
 
 
@@ -400,7 +465,7 @@ def rejected(
     limit: Annotated[int, typer.Option(min=1, help="How many rows to show, the latest days first.")] = 20,
     out: Annotated[Path | None, typer.Option("--out", help="A CSV file to write all of them to, instead.")] = None,
 ) -> None:
-    """Shows the rows that are set aside: where they lie, what is wrong with them, and what they say."""
+    """Shows the rejected rows: where they lie, what is wrong with them, and what they say."""
     warehouse = Warehouse(Settings.read().warehouse_dir)
     query = """
         select
@@ -412,11 +477,13 @@ def rejected(
     _say_progress()
     with explained(warehouse), warehouse.locked("rejected"), warehouse.connected() as connection:
         if out is None:
-            _show(connection, "Rows set aside", f"{query} limit $limit", {"limit": limit})
+            _Excerpt(connection, is_full=True).show(
+                "Rejected rows", f"{query} limit $limit", {"limit": limit}, otherwise="No row is rejected."
+            )
         else:
             target = str(out).replace("'", "''")
-            connection.execute(f"copy ({query}) to '{target}' (format csv, header)")
-            console.print(escape(str(out)))
+            written = connection.execute(f"copy ({query}) to '{target}' (format csv, header)").fetchone()
+            console.print(f"{escape(str(out))}: {counted(written[0] if written else 0, 'rejected row')}")
 
 
 @app.command()
@@ -489,8 +556,14 @@ def demo(
     ] = None,
 ) -> None:
     """Writes believable deliveries of a window company with several sites."""
-    summary = write_demo(out, days=days, touches=touches, seed=seed, last_day=last_day.date() if last_day else None)
-    console.print(escape(f"{out}: {summary}"))
+    written = write_demo(out, days=days, touches=touches, seed=seed, last_day=last_day.date() if last_day else None)
+    rows = ", ".join(f"{table} {count:,}" for table, count in written.rows.items())
+    console.print(
+        escape(
+            f"{out}: {counted(written.files, 'delivery')} of {counted(written.days, 'day')}, "
+            f"{describe_period(written.first_day, written.last_day)}; rows: {rows}"
+        )
+    )
 
 
 @app.command()
@@ -498,6 +571,7 @@ def look(
     contact: Annotated[
         str | None, typer.Option("--contact", help="A contact's id; by default one worth looking at.")
     ] = None,
+    verbose: Verbose = False,
 ) -> None:
     """Shows an excerpt of the published journal, what channels cost and earned, and one client's card with its history."""
     publications = Publications(Warehouse(Settings.read().warehouse_dir))
@@ -507,19 +581,20 @@ def look(
     zone = Rules.read().report_timezone
     with duckdb.connect(str(publications.file(current)), read_only=True) as connection:
         connection.execute("set TimeZone = ?", [zone])
-        _show(
-            connection,
+        excerpt = _Excerpt(connection, verbose)
+        excerpt.show(
             f"Журнал: the latest contacts (times in {zone})",
             """
             select
                 strftime(contacted_at, '%d.%m.%Y %H:%M') as "when", contact_type as type, widget_name as site,
                 client_name as client, coalesce(phone, '') as phone, icon, touch_count as touches,
                 coalesce(touch_chain, '') as chain
-            from journal order by contacted_at desc, contact_id limit 12
+            from journal order by contacted_at desc, contact_id limit $rows
             """,
+            {"rows": 12 if verbose else 4},
+            otherwise="There is no contact yet.",
         )
-        _show(
-            connection,
+        excerpt.show(
             "Каналы: what they cost and earned, all touches of a contact counting the same (model linear)",
             """
             select
@@ -527,24 +602,26 @@ def look(
                 coalesce(format('{:,.0f}', nullif(sum(spend), 0)::double / nullif(sum(credited_contacts), 0)::double), '') as "cost per contact",
                 coalesce(format('{:.1f}', sum(credited_value)::double / nullif(sum(spend), 0)::double), '') as "return on spend"
             from channel_performance where model = 'linear'
-            group by channel order by sum(credited_contacts) desc, channel limit 12
+            group by channel order by sum(credited_contacts) desc, channel limit $rows
             """,
+            {"rows": 12 if verbose else 4},
         )
         chosen = connection.execute(
             """
             select contact_id, client_id from journal
             inner join client_card using (client_id)
             where coalesce(contact_id = $contact, is_multichannel)
-            order by touch_count between 3 and 8 desc, contact_count between 2 and 5 desc, contacted_at desc, contact_id
+            order by touch_count between 3 and 4 desc, touch_count between 3 and 8 desc, contact_count between 2 and 5 desc, contacted_at desc, contact_id
             limit 1
             """,
             {"contact": contact},
         ).fetchone()
         if chosen is None:
-            console.print(f"There is no contact {contact}." if contact else "No contact is multichannel yet.")
+            if contact:
+                raise _Problem(f"There is no contact {contact} in generation {current}.")
+            console.print("No contact is multichannel yet.")
             return
-        _show(
-            connection,
+        excerpt.show(
             "Карточка клиента: one client",
             """
             select
@@ -555,19 +632,18 @@ def look(
             """,
             {"client": chosen[1]},
         )
-        _show(
-            connection,
-            "Вся история клиента: all the client's contacts",
-            """
-            select
-                contact_number as no, strftime(contacted_at, '%d.%m.%Y %H:%M') as "when", contact_type as type, location,
-                touch_count as touches, coalesce(highlight, '') as highlight
-            from client_history where client_id = $client order by contact_number
-            """,
-            {"client": chosen[1]},
-        )
-        _show(
-            connection,
+        if verbose or contact:
+            excerpt.show(
+                "Вся история клиента: all the client's contacts",
+                """
+                select
+                    contact_number as no, strftime(contacted_at, '%d.%m.%Y %H:%M') as "when", contact_type as type, location,
+                    touch_count as touches, coalesce(highlight, '') as highlight
+                from client_history where client_id = $client order by contact_number
+                """,
+                {"client": chosen[1]},
+            )
+        excerpt.show(
             f"История взаимодействия: the touches that led to contact {chosen[0]}",
             """
             select
@@ -576,18 +652,46 @@ def look(
             from interaction_history where contact_id = $contact order by touch_rank
             """,
             {"contact": chosen[0]},
+            most=None if verbose or contact else 5,
         )
 
 
-def _show(
-    connection: duckdb.DuckDBPyConnection, title: str, query: str, parameters: dict[str, Any] | None = None
-) -> None:
-    cursor = connection.execute(query, parameters or {})
-    shown = Table(*(column[0] for column in cursor.description or ()), title=title, title_justify="left")
-    for row in cursor.fetchall():
-        shown.add_row(*(escape("" if value is None else str(value)) for value in row))
-    console.print(shown)
-    console.print()
+class _Excerpt:
+    """Tables of rows: in full with frames and all text, in short a line a row."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, is_full: bool) -> None:
+        self.connection = connection
+        self.is_full = is_full
+
+    def show(
+        self,
+        title: str,
+        query: str,
+        parameters: dict[str, Any] | None = None,
+        otherwise: str | None = None,
+        most: int | None = None,
+    ) -> None:
+        """What a query gives, the first `most` rows of it; a sentence instead if it gives nothing."""
+        cursor = self.connection.execute(query, parameters or {})
+        rows = cursor.fetchall()
+        if not rows and otherwise:
+            console.print(otherwise)
+            return
+        shown = Table(title=escape(title), title_justify="left")
+        if not self.is_full:
+            shown.box, shown.pad_edge = None, False
+        for name, *_ in cursor.description or ():
+            shown.add_column(name, no_wrap=not self.is_full, overflow="fold" if self.is_full else "ellipsis")
+        for row in rows[:most]:
+            shown.add_row(*(escape(self._cell(value)) for value in row))
+        console.print(shown)
+        if most and len(rows) > most:
+            console.print(f"… {len(rows) - most:,} more: `look -v`")
+        console.print()
+
+    def _cell(self, value: Any) -> str:
+        text = "" if value is None else str(value)
+        return text if self.is_full or len(text) <= LONGEST_CELL else f"{text[: LONGEST_CELL - 1]}…"
 
 
 class _Problem(Exception):
@@ -600,10 +704,41 @@ EXPECTED = (
 )  # fmt: skip
 
 
-def _say_progress() -> None:
+class _Progress(logging.Formatter):
+    """A line each: what was said, when, and whether it is a warning or an error."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        said = one_line(record.getMessage())
+        kind = f"{record.levelname.capitalize()}: " if record.levelno >= logging.WARNING else ""
+        return f"{self.formatTime(record, '%H:%M:%S')} {kind}{said}"
+
+
+class _Shown(logging.Filter):
+    """Lets details pass if they are asked for, and each distinct warning once: several steps may come upon the same."""
+
+    def __init__(self, verbose: bool) -> None:
+        super().__init__()
+        self.verbose = verbose
+        self.warnings: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name == details.name and not self.verbose:
+            return False
+        if record.levelno != logging.WARNING:
+            return True
+        said = record.getMessage()
+        is_new = said not in self.warnings
+        self.warnings.add(said)
+        return is_new
+
+
+def _say_progress(verbose: bool = False) -> None:
     log.setLevel(logging.INFO)
+    if any(isinstance(handler.formatter, _Progress) for handler in log.handlers):
+        return
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(_Progress())
+    handler.addFilter(_Shown(verbose))
     log.handlers = [handler]
     log.propagate = False
 

@@ -504,8 +504,8 @@ def _write_changes(connection: duckdb.DuckDBPyConnection, former: Path | None) -
                     when {is_full} then 'everything was built anew'
                     -- R28: it was there before, and still is, but another one took its place or gave it back.
                     when (former_journal.contact_id is null or journal.contact_id is null) and not contact_changes.is_changed then '{OTHER_CONTACT}'
-                    when (former_journal.contact_id is null or journal.contact_id is null) and not contact_changes.is_corrected
-                        then 'the contact was delivered or removed'
+                    when former_journal.contact_id is null and not contact_changes.is_corrected then 'the contact was delivered'
+                    when journal.contact_id is null and not contact_changes.is_corrected then 'the contact was removed'
                     when contact_changes.is_changed then 'the contact was corrected'
                     when merged.client_id is not null then 'clients were merged'
                     when split.client_id is not null then 'a client was split'

@@ -252,7 +252,8 @@ MUTANTS = (
     Mutant("R28", INTERMEDIATE + "int_same_events.sql", "drop_affected_contacts(this, 'first_contact_id')", "drop_affected_contacts(this, 'client_id')", HISTORIES),
     # A contact that gives way, or comes back, is said to have been delivered or removed.
     Mutant("R28", "orchestration/publishing.py", "and not contact_changes.is_changed then", "and false then", TESTS_OF_CHANGES),
-    Mutant("R28", "orchestration/publishing.py", "and not contact_changes.is_corrected\n", "and true\n", TESTS_OF_CHANGES),
+    Mutant("R28", "orchestration/publishing.py", "when former_journal.contact_id is null and not contact_changes.is_corrected", "when former_journal.contact_id is null", TESTS_OF_CHANGES),
+    Mutant("R28", "orchestration/publishing.py", "when journal.contact_id is null and not contact_changes.is_corrected", "when journal.contact_id is null", TESTS_OF_CHANGES),
     Mutant("Deliveries", STAGING + "stg_costs.sql", "order by load_day desc", "order by load_day"),
     Mutant("Deliveries", STAGING + "stg_costs.sql", "lower(delivered_costs.source)", "delivered_costs.source"),
     Mutant("Deliveries", STAGING + "stg_costs.sql", "lower(delivered_costs.medium)", "delivered_costs.medium"),

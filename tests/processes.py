@@ -177,7 +177,7 @@ def golden_site(temporary: pytest.TempPathFactory) -> Site:
     def make(folder: Path) -> None:
         site = Site(folder)
         shutil.copytree(golden_marts.LANDING, site.landing)
-        outcome = finished(site.start("load"))
+        outcome = finished(site.start("load", "--verbose"))
         assert outcome.exit_code == 0, outcome.progress
         (folder / "load.json").write_text(json.dumps(asdict(outcome)), "utf-8")
 

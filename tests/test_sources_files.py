@@ -72,9 +72,9 @@ def test_exports_of_every_shape_are_published(tmp_path: Path) -> None:
     assert "crm, rows: not delivered: 1 of another kind" in " ".join(fetched.progress.split())
     again = site.run("fetch", *days, **environment)
     assert " delivered " not in again.said and again.said.count(" unchanged ") == 10
-    loaded = site.load(*days)
+    loaded = site.load("-v", *days)
 
-    assert "set aside: contacts, unknown_contact_type: 1" in loaded.said
+    assert "rejected: contacts, unknown_contact_type: 1" in loaded.said
     assert site.published(
         """
         select contact_id, strftime(contacted_at, '%d %H:%M:%S'), contact_type, phone, value::varchar, duration, touch_chain

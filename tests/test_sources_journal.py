@@ -113,7 +113,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
         tell_calltouch(calltouch)
         tell_metrica(metrica)
         days = ("--from", str(DAY), "--to", str(NEXT_DAY))
-        yield Told(site, site.run("fetch", *days), site.load())
+        yield Told(site, site.run("fetch", *days), site.load("-v"))
 
 
 def mango_calls() -> list[dict[str, Any]]:
@@ -366,7 +366,7 @@ def test_from_metricas_server_to_the_journal(told: Told) -> None:
         ("touches", "mango-call_visits.parquet", "unreadable_touched_at", 1),
         ("touches", "metrica-visits.parquet", "missing_touch_id", 2),
     ]
-    assert "set aside: touches, missing_touch_id: 3" in told.loaded.said
+    assert "rejected: touches, missing_touch_id: 3" in told.loaded.said
     # A day without visits counts as loaded (R9).
     assert told.site.published("select data_through from _meta") == [(NEXT_DAY,)]
 
