@@ -1,8 +1,14 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+# Modules rather than scripts: a script holds the path of its Python, which may have blanks and quotes in it, or have been moved.
+RUN := $(BIN)/python -m
 UV_VERSION := 0.13.9
-# The demo has no sources: what yours tell is none of it.
-DEMO := SOURCES_FILE=/dev/null LANDING_DIR=$(CURDIR)/data/demo/landing WAREHOUSE_DIR=$(CURDIR)/data/demo/warehouse
+# The demo has a Dagster of its own, begins with its own first day, and has no sources: what yours deliver is none of it.
+# Folders are named from here or by the shell, as their names may hold anything.
+DEMO = SOURCES_FILE=/dev/null LANDING_DIR=data/demo/landing WAREHOUSE_DIR=data/demo/warehouse \
+	FIRST_LOAD_DAY="$$(ls data/demo/landing/touches 2> /dev/null | head -n 1)" DAGSTER_HOME="$$PWD/data/demo/dagster"
+# VERBOSE=1: every delivery, model and row rather than a summary.
+VERBOSELY = $(if $(VERBOSE),--verbose)
 # File by file, those that take longest first; one more than processors, as some wait for browsers and servers.
 PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
@@ -16,78 +22,79 @@ install: .venv/installed  ## Set up .venv with everything locked in requirements
 
 # Compiled once, and not by every process where Python is told not to write down what it compiles.
 .venv/installed: requirements.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=/path/to/python3.11")'
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes requirements.txt --python $(BIN)/python
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=/path/to/python3.11")'
+	@echo "Setting up .venv, which takes a minute or two, once"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(RUN) pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(RUN) uv pip sync --quiet --compile-bytecode --require-hashes requirements.txt --python $(BIN)/python
+	@touch $@
 
-run: install  ## Demo deliveries, load, and a look at the result
-	test -d data/demo/landing || (rm -rf data/demo/landing.part && $(BIN)/python -m orchestration demo --out data/demo/landing.part \
+run: install  ## Demo deliveries, load, and a look at the result (VERBOSE=1: all that is done and found)
+	@test -d data/demo/landing || (rm -rf data/demo/landing.part && $(RUN) orchestration demo --out data/demo/landing.part \
 		&& mv data/demo/landing.part data/demo/landing)
-	$(DEMO) $(BIN)/python -m orchestration load
-	$(DEMO) $(BIN)/python -m orchestration look
+	@$(DEMO) $(RUN) orchestration load $(VERBOSELY)
 	@echo
+	@$(DEMO) $(RUN) orchestration look $(VERBOSELY)
 	@echo "What next:"
-	@echo "  make report DEMO_DATA=1   journal, client card, channels and chains in a browser (http://127.0.0.1:8501)"
-	@echo "  make dev DEMO_DATA=1      how it came about: assets, runs, schedule (http://127.0.0.1:3000)"
-	@echo "  data/demo/warehouse/marts.duckdb   is the published file: open it with any DuckDB"
-	@echo "  README.md                 how to bring your own data"
+	@echo "  make report DEMO_DATA=1   the journal, client card, channels and chains in a browser: http://127.0.0.1:8501"
+	@echo "  make dev DEMO_DATA=1      how it came about: assets, runs, checks, schedule: http://127.0.0.1:3000"
+	@echo "  make run VERBOSE=1        all of the above, in full; README.md: how to bring your own data"
 
 update: install  ## Fetch what is due from the sources of sources.yml, load it, publish
-	$(BIN)/python -m orchestration update
+	@$(RUN) orchestration update $(VERBOSELY)
 
 dev: install  ## Dagster in a browser, with schedule, sensors and a lasting history (DEMO_DATA=1: on the demo data)
-	mkdir -p data/dagster && cp dagster.yaml data/dagster/
-	$(if $(DEMO_DATA),$(DEMO)) DAGSTER_HOME=$(CURDIR)/data/dagster PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m orchestration.settings $(BIN)/dagster dev
+	@export $(if $(DEMO_DATA),$(DEMO),DAGSTER_HOME="$$PWD/data/dagster") && mkdir -p "$$DAGSTER_HOME" && cp dagster.yaml "$$DAGSTER_HOME" \
+		&& $(RUN) dagster dev
 
 report: install  ## The report in a browser, read from the published file (DEMO_DATA=1: on the demo data)
-	$(if $(DEMO_DATA),$(DEMO)) $(BIN)/python -m report
+	@$(if $(DEMO_DATA),$(DEMO)) $(RUN) report
 
 # What is in .env counts here too. `mf` leaves a pickle in the temporary folder and reads it again: not one that all share.
-MF := DBT_TARGET=published TMPDIR=$(CURDIR)/target $(BIN)/python -m orchestration.settings $(BIN)
+WITH_SETTINGS = $(if $(DEMO_DATA),$(DEMO)) DBT_TARGET=published TMPDIR="$$PWD/target" \
+	$(if $(wildcard .env),$(RUN) dotenv -f .env run --no-override) $(RUN)
 
 metrics: install  ## Ask for metrics (QUERY="--metrics contacts --group-by metric_time__week"; without: list them; DEMO_DATA=1: the demo's)
 	@mkdir -p target
-	@$(if $(DEMO_DATA),$(DEMO)) $(MF)/dbt --quiet parse
-	@$(if $(DEMO_DATA),$(DEMO)) $(MF)/mf $(if $(QUERY),query $(QUERY),list metrics)
+	@$(WITH_SETTINGS) dbt.cli.main --quiet parse
+	@$(WITH_SETTINGS) dbt_metricflow.cli.main $(if $(QUERY),query $(QUERY),list metrics)
 
 test: install  ## All tests
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(RUN) pytest $(PYTEST_ARGS)
 
 torture: install  ## A long campaign: random histories, kills, full disks, readers; sizes are variables of the environment
 	TORTURE_FIRST_SEED=$${TORTURE_FIRST_SEED:-0} TORTURE_HISTORIES=$${TORTURE_HISTORIES:-300} TORTURE_ORDERS=$${TORTURE_ORDERS:-3} TORTURE_HOST_ZONES=$${TORTURE_HOST_ZONES:-5} \
 		TORTURE_KILLS=$${TORTURE_KILLS:-200} TORTURE_TROUBLES=$${TORTURE_TROUBLES:-20} TORTURE_DISKS=$${TORTURE_DISKS:-40} \
 		TORTURE_PUBLICATIONS=$${TORTURE_PUBLICATIONS:-500} TORTURE_READERS=$${TORTURE_READERS:-8} TORTURE_MEETINGS=$${TORTURE_MEETINGS:-3} \
 		TORTURE_VERSIONS=$${TORTURE_VERSIONS:-6} TORTURE_DAGSTER=$${TORTURE_DAGSTER:-1} TORTURE_PAGES_PUBLICATIONS=$${TORTURE_PAGES_PUBLICATIONS:-20} TORTURE_PAGES_BROWSERS=$${TORTURE_PAGES_BROWSERS:-10} TORTURE_PAGES_READING=$${TORTURE_PAGES_READING:-1} \
-		$(BIN)/python -m pytest -n 2 --dist loadgroup --count-line tests/test_torture_*.py
+		$(RUN) pytest -n 2 --dist loadgroup --count-line tests/test_torture_*.py
 
 lint: install  ## Style and types of Python and SQL
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/sqlfluff lint --disable-progress-bar models tests/generic
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+	$(RUN) sqlfluff lint --disable-progress-bar models tests/generic
 
 mutants: install  ## Break the rules line by line and see that the tests notice
 	$(BIN)/python tests/mutants.py
 
 bench-growth: install  ## What a day costs on top of 30, 300 and 1,000 days (BENCH_ARGS=--quick: small sizes)
-	$(BIN)/python -m benchmarks growth $(BENCH_ARGS)
+	$(RUN) benchmarks growth $(BENCH_ARGS)
 
 bench-volume: install  ## 100 million touches at once in 6 GB of memory, then one day more
-	$(BIN)/python -m benchmarks volume $(BENCH_ARGS)
+	$(RUN) benchmarks volume $(BENCH_ARGS)
 
 bench-crowds: install  ## A bot, and a number that everybody calls from, against as many ordinary rows
-	$(BIN)/python -m benchmarks crowds $(BENCH_ARGS)
+	$(RUN) benchmarks crowds $(BENCH_ARGS)
 
 bench-report: install  ## Pages of the report on 5,000 contacts and on 5 million, in a real browser
-	$(BIN)/python -m benchmarks report $(BENCH_ARGS)
+	$(RUN) benchmarks report $(BENCH_ARGS)
 
 bench-postgres: install  ## A million touches from a real PostgreSQL into the landing folder, against its bare COPY
-	$(BIN)/python -m benchmarks postgres $(BENCH_ARGS)
+	$(RUN) benchmarks postgres $(BENCH_ARGS)
 
 lock: install  ## Resolve the dependencies of pyproject.toml anew into requirements.txt
-	$(BIN)/uv pip compile pyproject.toml --extra test --extra lint --python-version 3.11 --universal \
+	$(RUN) uv pip compile pyproject.toml --extra test --extra lint --python-version 3.11 --universal \
 		--generate-hashes --no-header --no-annotate --upgrade --quiet -o requirements.txt
 
 clean:  ## Remove what was built, not the data

@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Iterable
 from datetime import date, datetime
@@ -34,7 +35,7 @@ from orchestration.publishing import (
     recorded_failure,
 )
 from orchestration.seeds import check_seeds
-from orchestration.settings import Rules, Settings, SettingsError
+from orchestration.settings import PROJECT_DIR, Rules, Settings, SettingsError
 from orchestration.space import ResourcesError, check_load, explained
 from orchestration.summary import (
     TableLoads,
@@ -55,6 +56,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 # Without a terminal there is nothing to fit into.
 console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 160)
 log = logging.getLogger("orchestration")
+DAGSTER_SETTINGS = "dagster.yaml"
 MOST_PENDING = 10
 LONGEST_CELL = 48
 
@@ -263,6 +265,8 @@ def _execute(
     home = os.environ.get("DAGSTER_HOME")
     if home:
         Path(home).mkdir(parents=True, exist_ok=True)
+        if not (Path(home) / DAGSTER_SETTINGS).exists():
+            shutil.copy(PROJECT_DIR / DAGSTER_SETTINGS, home)
     instance = dg.DagsterInstance.get() if home else dg.DagsterInstance.ephemeral()
     with instance:
         free_pools(instance)

@@ -147,7 +147,11 @@ class Rules(BaseModel):
 
     @classmethod
     def read(cls, overrides: Mapping[str, object] | None = None) -> Self:
-        """The settings of dbt_project.yml, with overrides by name. Raises SettingsError."""
+        """The settings of dbt_project.yml; the environment's `FIRST_LOAD_DAY`, and overrides by name, come before them.
+
+        Raises SettingsError.
+        """
+        load_environment()
         file = PROJECT_DIR / "dbt_project.yml"
         try:
             project = yaml.safe_load(file.read_text("utf-8"))
@@ -159,7 +163,7 @@ class Rules(BaseModel):
         if not isinstance(settings, dict):
             raise SettingsError(f"{file.name} has no settings: they stand below `vars:`, each with its name and value.")
         try:
-            return cls.model_validate(settings | dict(overrides or {}))
+            return cls.model_validate(settings | _of_environment() | dict(overrides or {}))
         except ValidationError as error:
             faults = "; ".join(_said_of_fault(fault) for fault in error.errors())
             raise SettingsError(f"These settings can't be used: {faults}.") from None
@@ -175,6 +179,12 @@ class Rules(BaseModel):
     def yesterday(self) -> date:
         """The latest day that can be loaded (R9)."""
         return self.today() - timedelta(days=1)
+
+
+def _of_environment() -> dict[str, object]:
+    """What differs between warehouses of one project: the demo begins with its own first day."""
+    first_load_day = os.environ.get("FIRST_LOAD_DAY")
+    return {"first_load_day": first_load_day} if first_load_day else {}
 
 
 def _said_of_fault(fault: ErrorDetails) -> str:
