@@ -30,6 +30,7 @@ from orchestration.settings import DAILY_HOUR, Settings
 from orchestration.space import ResourcesError
 from orchestration.verifying import verify
 from orchestration.warehouse import Warehouse, WarehouseBusyError
+from orchestration.wording import counted
 from sources.assets import source_asset
 from sources.fetching import due_days
 
@@ -142,7 +143,7 @@ def late_deliveries(context: dg.SensorEvaluationContext) -> Iterator[dg.RunReque
     context.update_cursor(json.dumps(changed))
     settled = {name: signature for name, signature in changed.items() if seen.get(name) == signature}
     if not settled:
-        yield dg.SkipReason(f"{len(changed)} deliveries are new or changed, none of them twice the same")
+        yield dg.SkipReason(f"New or changed: {counted(len(changed), 'delivery')}, none the same as at the last look")
         return
     days = sorted(name.split("/")[1] for name in settled)
     yield dg.RunRequest(
@@ -175,7 +176,7 @@ def lost_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         if run and run.status == dg.DagsterRunStatus.STARTED:
             context.instance.report_run_failed(run, "The run's process is gone: it was killed, or its machine was.")
     context.update_cursor(json.dumps({run_id: count for run_id, count in looks.items() if run_id not in lost}))
-    return dg.SkipReason(f"{len(started)} runs are under way, {len(lost)} of them were lost")
+    return dg.SkipReason(f"Under way: {counted(len(started), 'run')}; lost: {len(lost)}")
 
 
 @dg.run_failure_sensor(
