@@ -157,8 +157,9 @@ def _fetch(names: list[str], first_day: date | None, last_day: date | None, verb
     """What didn't come, if anything. One source's trouble keeps no other from being fetched."""
     from sources.configuration import read_sources, sources_file
     from sources.delivering import Fetched, explained_problems
-    from sources.fetching import days_between, due_days
+    from sources.fetching import days_between, due_days, held_days
     from sources.fetching import fetch as fetch_source
+    from sources.source import SourceError
 
     settings, rules, sources = Settings.read(), Rules.read(), read_sources()
     if not sources:
@@ -177,7 +178,15 @@ def _fetch(names: list[str], first_day: date | None, last_day: date | None, verb
             if last_day and last < last_day:
                 log.warning("%s: days up to %s are fetched, later ones aren't there yet", source.name, last)
             first = max(first_day or last, rules.first_load_day)
-            days = days_between(first, last) if first_day or last_day else due_days(source, rules, settings.landing_dir)
+            try:
+                if first_day or last_day:
+                    days = days_between(first, last)
+                else:
+                    held = held_days(source, rules, warehouse)
+                    days = due_days(source, rules, settings.landing_dir) if held is None else held
+            except SourceError as error:
+                problems.append(f"{source.name}: {error}")
+                continue
             if not days:
                 problems.append(f"{source.name}: there is no day to fetch from {first} to {last}")
                 continue

@@ -32,7 +32,7 @@ from orchestration.verifying import verify
 from orchestration.warehouse import Warehouse, WarehouseBusyError
 from orchestration.wording import counted
 from sources.assets import source_asset
-from sources.fetching import due_days
+from sources.fetching import due_days_of_run
 
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
@@ -108,8 +108,13 @@ def daily_schedule() -> Any:
         **told,
     )
     def fetch_and_load_at_four(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        landing_dir = Settings.read().landing_dir
-        days = [day for source in sources.values() for day in due_days(source, default_rules, landing_dir)]
+        settings = Settings.read()
+        warehouse = Warehouse(settings.warehouse_dir)
+        days = [
+            day
+            for source in sources.values()
+            for day in due_days_of_run(source, default_rules, settings.landing_dir, warehouse)
+        ]
         return dg.RunRequest(
             run_key=str(default_rules.yesterday()),
             run_config={"ops": {asset.op.name: {"config": {"only_due": True}} for asset in source_assets}},

@@ -12,7 +12,7 @@ from pydantic import Field
 from orchestration.assets import POOL, Pipeline, load_days, plain_failures, source_key
 from orchestration.settings import Settings
 from sources.delivering import Fetched, explained_problems
-from sources.fetching import due_days, fetch
+from sources.fetching import due_days_of_run, fetch
 from sources.source import Source
 
 log = logging.getLogger("orchestration")
@@ -56,7 +56,7 @@ def source_asset(source: Source) -> dg.AssetsDefinition:
         rules, settings = pipeline.resolved_rules, Settings.read()
         days = {date.fromisoformat(day) for day in context.partition_keys}
         if config.only_due:
-            days &= set(due_days(source, rules, settings.landing_dir))
+            days &= set(due_days_of_run(source, rules, settings.landing_dir, pipeline.warehouse))
         # Of a day that isn't over where the source is, it may tell nothing yet.
         days = {day for day in days if day <= source.latest_day(rules)}
         results: list[Fetched] = []

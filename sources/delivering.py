@@ -1,6 +1,7 @@
 """From answers to deliveries: rows by our columns, a file per dataset and day in the landing folder, complete or absent."""
 
 import filecmp
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -9,12 +10,18 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.contracts import ReadingMacros, reading_macros
+from orchestration.contracts import Column, ReadingMacros, delivered_tables, reading_macros
 from orchestration.settings import Rules
 from orchestration.warehouse import sync
-from sources.mapping import ID_OF, OWN_NAMES, Selection
+from sources.mapping import FILLED_BY_SOURCE, ID_OF, ISO, OWN_NAMES, TIME_OF, UNPARSABLE, ColumnMapping, Selection
 from sources.records import identifier, text
-from sources.source import Answer, Source, Workshop
+from sources.source import ROWS_PER_FILE, Answer, Days, RefusedError, Source, Workshop
+
+log = logging.getLogger("orchestration")
+
+# Of amounts in millionths: what no click costs, and what no day of a campaign does that is written without clicks.
+ABSURD_COST_PER_CLICK = 100_000
+ABSURD_COST, MICROS_OF_A_HUNDREDTH = 1_000_000, 10_000
 
 
 @dataclass(frozen=True)
@@ -80,23 +87,12 @@ def is_of_a_whole_day(file: Path, end_of_day: datetime) -> bool:
 def deliver(source: Source, answer: Answer, workshop: Workshop, landing_dir: Path) -> Iterator[Fetched]:
     """Writes an answer's days, each into its folder; a file that is there with the same bytes stays as it is."""
     connection, rules, mapping = workshop.connection, workshop.rules, answer.mapping
-    selection = Selection(
-        mapping,
-        answer.records,
-        lambda zone: zone_macros(rules, zone),
-        time_zone=source.times_without_offset_are_in(rules),
-        day_zone=source.days_are_in(rules),
-        prefix="" if source.keeps_ids else f"{source.delivered_by}:",
-        # A cost is of no site in particular unless something says so.
-        widget_id=source.site if mapping.table == "costs" else source.own_site,
-        delivered_by=source.delivered_by,
-    )
-    rows = workshop.new_name("rows")
-    connection.execute(
-        f"create temporary table {rows} as {selection.rows(answer.days[0] if answer.is_of_its_day else None)}"
-    )
-    _tell_days(connection, rows, answer.days[0])
+    selection, rows = _mapped_rows(source, answer, workshop)
+    _assign_days(connection, rows, answer.days)
     counts = _set_apart(connection, rows, mapping.table, answer)
+    unreadable = {} if answer.is_of_its_day else _unreadable_days(connection, rows, selection, answer.days)
+    if mapping.table == "costs" and (problem := _micros(connection, rows, selection)):
+        log.warning("%s: %s", source.name, problem)
     columns = [*selection.columns, *selection.unknown_columns]
     disagree = answer.total is not None and answer.total != answer.received
     totals = (
@@ -129,8 +125,117 @@ def deliver(source: Source, answer: Answer, workshop: Workshop, landing_dir: Pat
             )
             continue
         file = delivery_file(landing_dir, source.name, answer.dataset, mapping.table, day)
+        former_row_count = _row_count(connection, file)
+        if former_row_count and day in unreadable:
+            # What can't be read may be all that there is of the day: nothing doesn't replace it.
+            yield replace(fetched, outcome="failed", message=unreadable[day], former_row_count=former_row_count)
+            continue
         yield _write(connection, source.end_of(day, rules), rows, columns, replace(fetched, file=file))
     connection.execute(f"drop table {rows}")
+
+
+def held_days(source: Source, answer: Answer, workshop: Workshop) -> Days:
+    """The days that an answer's records are of. Raises RefusedError where it holds none."""
+    _, rows = _mapped_rows(source, answer, workshop)
+    found = workshop.connection.execute(
+        f"select distinct told_day from {rows} where is_wanted and told_day is not null order by told_day"
+    ).fetchall()
+    workshop.connection.execute(f"drop table {rows}")
+    if not found:
+        raise RefusedError("no row says a day: there is nothing to deliver")
+    return tuple(day for (day,) in found)
+
+
+def _mapped_rows(source: Source, answer: Answer, workshop: Workshop) -> tuple[Selection, str]:
+    """Our columns of an answer's records, in a table. Raises RefusedError where the mapping can't read them."""
+    rules, mapping = workshop.rules, answer.mapping
+    selection = Selection(
+        mapping,
+        answer.records,
+        lambda zone: zone_macros(rules, zone),
+        time_zone=source.times_without_offset_are_in(rules),
+        day_zone=source.days_are_in(rules),
+        prefix="" if source.keeps_ids else f"{source.delivered_by}:",
+        # A cost is of no site in particular unless something says so.
+        widget_id=source.site if mapping.table == "costs" else source.own_site,
+        delivered_by=source.delivered_by,
+    )
+    rows = workshop.new_name("rows")
+    workshop.connection.execute(
+        f"create temporary table {rows} as {selection.rows(answer.days[0] if answer.is_of_its_day else None)}"
+    )
+    if answer.mapping_name:
+        _check_readable(workshop, rows, selection, answer)
+    return selection, rows
+
+
+def _check_readable(workshop: Workshop, rows: str, selection: Selection, answer: Answer) -> None:
+    """Whether the mapping takes anything of the files, and can read some row of each file by every required column."""
+    connection, mapping = workshop.connection, answer.mapping
+    parsed = f"{identifier(UNPARSABLE)} is null"
+    row_count, kept_count, wanted_count = connection.execute(
+        f"""
+        select count(*), count(*) filter (not is_left_out), count(*) filter (is_wanted)
+        from {rows} where {parsed}
+        """
+    ).fetchone() or (0, 0, 0)
+    # A day may have nothing but what is left out, as its total; all days together have more.
+    if not wanted_count and (kept_count or (row_count and not answer.is_of_its_day)):
+        settings = [name for name in ("only", "leave_out", "only_with") if getattr(mapping, name)]
+        raise RefusedError(
+            f"{answer.mapping_name} takes none of the {row_count:,} rows: {', '.join(f'`{name}`' for name in settings)} leave all "
+            f"out. Mend the mapping, or export what it takes; nothing is delivered"
+        )
+    for column in delivered_tables()[mapping.table].required_columns:
+        mapped = mapping.columns.get(column.name)
+        if mapped is None or mapped.constant is not None or column.name in FILLED_BY_SOURCE or column.type == "word":
+            continue
+        own_zone = zone_macros(workshop.rules, selection.time_zone)
+        is_readable = f"({own_zone.read(column)}) is not null"
+        found = connection.execute(
+            f"""
+            select min(export_file), min_by(export_row, record_position), min_by({column.name}, record_position)
+            from (
+                select *, {is_readable} as is_readable, record_position // {ROWS_PER_FILE} as file_number
+                from {rows} where is_wanted and {parsed}
+            )
+            group by file_number having not bool_or(is_readable)
+            order by file_number limit 1
+            """
+        ).fetchone()
+        if found:
+            raise RefusedError(_unreadable_column(column, mapped, answer, *found))
+
+
+def _unreadable_column(
+    column: Column, mapped: ColumnMapping, answer: Answer, file: str, row: str, value: str | None
+) -> str:
+    fields = " or ".join(
+        " + ".join(f"«{name}»" for name in ((parts,) if isinstance(parts, str) else parts))
+        for parts in mapped.alternatives
+    )
+    if value is None:
+        return (
+            f"{file} has no value of {column.name} in any row: {fields} {'are' if len(list(mapped.fields)) > 1 else 'is'} empty, "
+            f"or says what means no value. Mend {answer.mapping_name}, or export the file again; nothing is delivered"
+        )
+    return (
+        f"{file} has no row whose {column.name} can be read: {fields} is {value[:100]!r} in row {row}, and {answer.mapping_name} "
+        f"expects {_expected(column, mapped)}. Mend the mapping, or export the file as before; nothing is delivered"
+    )
+
+
+def _expected(column: Column, mapped: ColumnMapping) -> str:
+    if column.type in (time.type for time in map(_time_column, TIME_OF)):
+        iso = "2026-11-20" if column.type == "date" else "2026-11-20 10:00:00"
+        return ", or ".join([*(written for written in mapped.format if written != ISO), f"{ISO} ({iso})"])
+    if column.type == "money":
+        return f"a number like {'1 234,50' if mapped.decimal == ',' else '1234.50'}"
+    return {"currency": "three letters"}.get(column.type, "a value")
+
+
+def _time_column(table: str) -> Column:
+    return next(column for column in delivered_tables()[table].columns if column.name == TIME_OF[table])
 
 
 def zone_macros(rules: Rules, zone: str) -> ReadingMacros:
@@ -138,24 +243,81 @@ def zone_macros(rules: Rules, zone: str) -> ReadingMacros:
     return reading_macros(rules.model_copy(update={"report_timezone": zone}))
 
 
-def _tell_days(connection: duckdb.DuckDBPyConnection, rows: str, otherwise: date) -> None:
-    """A record whose day can't be read is of the day of the record before it or, without one, after it: it is to be set aside once."""
+def _assign_days(connection: duckdb.DuckDBPyConnection, rows: str, days: Days) -> None:
+    """A record whose day can't be read goes with the nearest before it that is of one of the days, or after it, to be rejected once.
+
+    It is never of another day than these: what isn't delivered isn't counted as rejected.
+    """
     unreadable = connection.execute(f"select count(*) from {rows} where record_day is null").fetchone()
     if unreadable and unreadable[0]:
+        listed = ", ".join(f"date '{day}'" for day in days)
         connection.execute(
             f"""
             update {rows} set record_day = neighbours.day
             from (
                 select record_position as position, told_day, coalesce(
-                    last_value(told_day ignore nulls) over (order by record_position rows between unbounded preceding and current row),
-                    first_value(told_day ignore nulls) over (order by record_position rows between current row and unbounded following),
-                    date '{otherwise}'
+                    last_value(asked_day ignore nulls) over (order by record_position rows between unbounded preceding and current row),
+                    first_value(asked_day ignore nulls) over (order by record_position rows between current row and unbounded following),
+                    date '{days[0]}'
                 ) as day
-                from {rows}
+                from (select *, case when told_day in ({listed}) then told_day end as asked_day from {rows})
             ) as neighbours
             where neighbours.told_day is null and record_position = neighbours.position
             """
         )
+
+
+def _unreadable_days(
+    connection: duckdb.DuckDBPyConnection, rows: str, selection: Selection, days: Days
+) -> dict[date, str]:
+    """The days of which no record can be read, while there are such that say no day; with what to do."""
+    has_places = {"export_file", "export_row"} <= set(selection.unknown_columns)
+    place = "export_row || ' of ' || export_file" if has_places else "null"
+    count, value, shown = connection.execute(
+        f"""
+        select count(*), min_by(day_text, record_position) filter (day_text is not null),
+            min_by({place}, (day_text is null, record_position))
+        from {rows} where told_day is null
+        """
+    ).fetchone() or (0, None, None)
+    if not count:
+        return {}
+    readable = {day for (day,) in connection.execute(f"select distinct told_day from {rows}").fetchall()}
+    like = ", ".join([*([f"like {value[:50]!r}"] if value else []), *([f"in row {shown}"] if shown else [])])
+    message = (
+        f"no row of it can be read, and {count:,} {'rows say' if count > 1 else 'row says'} no day that can be read"
+        f"{f', {like}' if like else ''}: what was delivered before stays. Mend the mapping or the file, or export it again"
+    )
+    return {day: message for day in days if day not in readable}
+
+
+def _micros(connection: duckdb.DuckDBPyConnection, rows: str, selection: Selection) -> str | None:
+    """What is suspicious of costs that are written in millionths of the currency, as the APIs of Yandex Direct and Google Ads do.
+
+    They are whole numbers, and a click costs what none does. Where no clicks are known, each amount is of millions, and has the
+    zeros that hundredths leave: a single campaign's day seldom costs a million, let alone all.
+    """
+    macros = selection.macros(selection.time_zone)
+    clicks = macros.whole_number("clicks") if "clicks" in selection.columns else "null::bigint"
+    found = connection.execute(
+        f"""
+        select
+            max(amount), coalesce(sum(amount) filter (clicks > 0), 0), coalesce(sum(clicks), 0),
+            coalesce(bool_and(amount = trunc(amount)), false),
+            coalesce(bool_and(amount >= {ABSURD_COST} and amount % {MICROS_OF_A_HUNDREDTH} = 0), false)
+        from (select {macros.money("amount")} as amount, {clicks} as clicks from {rows})
+        where amount <> 0
+        """
+    ).fetchone()
+    largest, clicked, click_count, are_whole, are_millions = found or (None, 0, 0, False, False)
+    is_absurd = clicked >= ABSURD_COST_PER_CLICK * click_count if click_count else are_millions
+    if largest is None or not are_whole or not is_absurd:
+        return None
+    each = f", {clicked / click_count:,.0f} a click" if click_count else ""
+    return (
+        f"the costs look like millionths of the currency: up to {largest:,.0f} in a row{each}. "
+        "If they are, write `divide_by: 1000000` for `amount` in the mapping, and fetch again"
+    )
 
 
 def _set_apart(connection: duckdb.DuckDBPyConnection, rows: str, table: str, answer: Answer) -> dict[str, int]:

@@ -12,7 +12,7 @@ import duckdb
 from orchestration.settings import Rules, Settings, SettingsError
 from orchestration.space import explanation
 from orchestration.warehouse import Warehouse
-from sources.delivering import Fetched, deliver, delivery_file, is_of_a_whole_day
+from sources.delivering import Fetched, deliver, delivery_file, is_of_a_whole_day, shortened
 from sources.source import Days, RefusedError, Source, SourceError, Workshop
 
 log = logging.getLogger("orchestration")
@@ -78,6 +78,26 @@ def fetch(
         )
 
 
+def held_days(source: Source, rules: Rules, warehouse: Warehouse) -> Days | None:
+    """The days up to yesterday that a source holds, where it can say so without being asked for any. Raises SourceError."""
+    try:
+        with _workshop(rules, warehouse) as workshop:
+            held = source.held_days(workshop)
+    except duckdb.Error as error:
+        raise SourceError(
+            explanation(error, warehouse) or f"what it holds can't be read: {str(error).splitlines()[0][:300]}"
+        ) from None
+    if held is None:
+        return None
+    last = latest_due_day(source, rules)
+    days = tuple(day for day in held if rules.first_load_day <= day <= last)
+    if held and not days:
+        raise SourceError(
+            f"it holds {shortened([str(day) for day in held])}, and nothing from {rules.first_load_day} (`first_load_day`) to {last}"
+        )
+    return days
+
+
 @contextmanager
 def _workshop(rules: Rules, warehouse: Warehouse) -> Iterator[Workshop]:
     resources = warehouse.resources()
@@ -97,6 +117,20 @@ def due_days(source: Source, rules: Rules, landing_dir: Path) -> Days:
     return tuple(sorted({*missing_days(source, rules, landing_dir), *days_between(first, last)}))
 
 
+def due_days_of_run(source: Source, rules: Rules, landing_dir: Path, warehouse: Warehouse) -> Days:
+    """Those of a run that goes by days, as Dagster's do: of what a source holds, what is due or wasn't delivered yet."""
+    due = due_days(source, rules, landing_dir)
+    try:
+        held = held_days(source, rules, warehouse)
+    except SourceError:
+        # What is wrong with it is said when it is asked.
+        return due
+    if held is None:
+        return due
+    delivered = set.intersection(*delivered_days(source, landing_dir).values())
+    return tuple(day for day in held if day in due or day not in delivered)
+
+
 def latest_due_day(source: Source, rules: Rules) -> date:
     """Yesterday, or the day before where the source's own yesterday isn't over and can't be asked for."""
     return min(rules.yesterday(), source.latest_day(rules))
@@ -109,7 +143,7 @@ def missing_days(source: Source, rules: Rules, landing_dir: Path) -> Days:
     """
     delivered = delivered_days(source, landing_dir)
     first = min(set().union(*delivered.values()), default=None)
-    if first is None:
+    if first is None or not source.has_every_day:
         return ()
     whole = {
         day

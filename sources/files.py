@@ -1,12 +1,11 @@
-"""Exports: CSV files that somebody or something puts into a folder, read by a mapping file."""
+"""Exports: CSV and Excel files that somebody or something puts into a folder, read by a mapping file."""
 
-import codecs
-import itertools
 import logging
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -14,10 +13,9 @@ from typing import ClassVar, Literal
 import duckdb
 from pydantic import Field
 
-from orchestration.contracts import reading_macros
+from orchestration.contracts import delivered_tables, reading_macros
 from orchestration.landing import is_complete, readable
 from orchestration.reading import (
-    CHUNK_BYTES,
     Dialect,
     UnreadableFileError,
     are_all_delimiters,
@@ -27,25 +25,20 @@ from orchestration.reading import (
     faulty_csv_records,
 )
 from orchestration.settings import PROJECT_DIR, Rules, SettingsError
-from sources.mapping import SHIPPED, UNPARSABLE, FileFormat
+from sources.delivering import held_days
+from sources.excel import Workbook, cell_text, create_rows, first_rows, is_excel, settle_numbers
+from sources.export_text import DELIMITERS, Escapes, HeaderFinder, escaped, squeezed, write_plain
+from sources.mapping import SHIPPED, UNPARSABLE
 from sources.mapping import Mapping as FieldMapping
 from sources.records import table_records, text
-from sources.source import Answer, Days, Part, RefusedError, Source, SourceError, Workshop
+from sources.source import ROWS_PER_FILE, Answer, Days, Part, RefusedError, Source, SourceError, Workshop
 
 log = logging.getLogger("orchestration")
 
 DAY = "{day}"
 # What a row tells beside its fields: where it stands and, if it doesn't parse, all of it.
 OWN_FIELDS = ("export_file", "export_row", UNPARSABLE)
-ROWS_PER_FILE = 2**40
-OTHER_DELIMITERS = {";": ";", ",": ",", "\t": "\\t", "|": "|"}
-# What files that aren't plain text begin with.
-NO_TEXT = {
-    b"PK\x03\x04": "is an Excel or ZIP file, not text: save it as CSV",
-    b"\xd0\xcf\x11\xe0": "is an Excel file, not text: save it as CSV",
-    b"\x1f\x8b": "is packed by gzip: unpack it",
-}
-MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+A_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 class Files(Source):
@@ -63,6 +56,7 @@ class Files(Source):
     """What ids are prefixed by before the account; the name of another source, where they are the same ids."""
     keep_ids: bool = False
 
+    has_every_day: ClassVar = False
     datasets: ClassVar = {}
 
     def days_are_in(self, rules: Rules) -> str:
@@ -92,6 +86,32 @@ class Files(Source):
     def delivered_datasets(self) -> Mapping[str, str]:
         return {"rows": self.field_mapping.table}
 
+    def held_days(self, workshop: Workshop) -> Days:
+        if DAY in self.path:
+            return self._days_of_files()
+        try:
+            with self._answered(self._found(self.path), (), workshop) as answer:
+                return held_days(self, answer, workshop)
+        except SourceError as error:
+            raise RefusedError(str(error)) from None
+
+    def _days_of_files(self) -> Days:
+        """The days in whose place a file lies."""
+        named = {
+            found
+            for file in self._files(self.path.replace(DAY, "????-??-??"))
+            for found in A_DAY.findall(str(file))
+            if _is_day(found)
+        }
+        days = [
+            day
+            for day in sorted(named)
+            if any(is_complete(file.name) for file in self._files(self.path.replace(DAY, day)))
+        ]
+        if not days:
+            self._found(self.path)
+        return tuple(map(date.fromisoformat, days))
+
     def read(self, days: Days, workshop: Workshop) -> Iterator[Answer]:
         if DAY not in self.path:
             try:
@@ -117,11 +137,7 @@ class Files(Source):
             raise SourceError(
                 f"{exact} is a folder: say in `path` which files of it are meant, like {self.path.rstrip('/')}/*.csv"
             )
-        anchor = Path(exact.anchor)
-        try:
-            found = [exact] if exact.is_file() else list(anchor.glob(str(exact.relative_to(anchor))))
-        except ValueError as error:
-            raise SourceError(f"`path` can't be looked for ({error}): write one like exports/*.csv") from None
+        found = self._files(pattern)
         files = sorted({file for file in found if file.is_file() and is_complete(file.name)})
         if not files:
             waiting = [file.name for file in found if not is_complete(file.name)]
@@ -131,6 +147,15 @@ class Files(Source):
                 + ": put the export there, or mend `path`"
             )
         return files
+
+    @staticmethod
+    def _files(pattern: str) -> list[Path]:
+        exact = PROJECT_DIR / pattern
+        anchor = Path(exact.anchor)
+        try:
+            return [exact] if exact.is_file() else list(anchor.glob(str(exact.relative_to(anchor))))
+        except ValueError as error:
+            raise SourceError(f"`path` can't be looked for ({error}): write one like exports/*.csv") from None
 
     @contextmanager
     def _answered(self, files: list[Path], days: Days, workshop: Workshop) -> Iterator[Answer]:
@@ -150,7 +175,14 @@ class Files(Source):
         relation = workshop.new_name("records")
         workshop.connection.execute(f"create temporary view {relation} as {' union all '.join(parts)}")
         self._tell_absent(names)
-        yield Answer("rows", mapping, table_records(relation, names, rank), days, is_of_its_day=DAY in self.path)
+        yield Answer(
+            "rows",
+            mapping,
+            table_records(relation, names, rank),
+            days,
+            is_of_its_day=DAY in self.path,
+            mapping_name=self.mapping,
+        )
         workshop.connection.execute(f"drop view {relation}")
         for relation, _ in relations:
             workshop.connection.execute(f"drop table {relation}")
@@ -166,21 +198,79 @@ class Files(Source):
 
     def _read(self, file: Path, workshop: Workshop) -> tuple[str, list[str]]:
         """A relation (row_number, field_0, …, and OWN_FIELDS) of one file, and its header. What doesn't parse is a row as well."""
+        relation = workshop.new_name("file")
+        try:
+            if is_excel(file):
+                header = self._read_sheet(file, relation, workshop)
+            else:
+                header = self._read_text(file, relation, workshop)
+        except UnreadableFileError as error:
+            raise SourceError(f"{readable(file)} {error}") from None
+        return relation, header
+
+    def _read_text(self, file: Path, relation: str, workshop: Workshop) -> list[str]:
         how = self.field_mapping.file
         dialect = Dialect(how.delimiter, how.quote)
-        shown = readable(file)
         plain = workshop.new_file("export")
+        finder = HeaderFinder(self.field_mapping)
         try:
-            write_plain(file, plain, how)
-            written, header_lines = csv_header(plain, dialect)
-            header = self._header(written)
-            relation = workshop.new_name("file")
+            write_plain(file, plain, finder)
+            try:
+                written, header_lines = csv_header(plain, dialect)
+            except UnreadableFileError as error:
+                raise UnreadableFileError(
+                    f"has no header that {self.mapping} can read. {finder.hint} {self.mapping}"
+                    if finder.hint
+                    else str(error)
+                ) from None
+            header = self._header([Escapes(how).shown(name) for name in written] if how.escape else written, finder)
             self._read_rows(plain, header_lines, written, dialect, relation, text(readable(file.name)), workshop)
-        except UnreadableFileError as error:
-            raise SourceError(f"{shown} {error}") from None
         finally:
             plain.unlink(missing_ok=True)
-        return relation, header
+        if how.escape:
+            escapes = Escapes(how)
+            fields = [
+                f"{escapes.shown_in(field)} as {field}" for field in (f"field_{place}" for place in range(len(written)))
+            ]
+            fields.append(f"{escapes.written_in(UNPARSABLE)} as {UNPARSABLE}")
+            workshop.connection.execute(
+                f"create or replace temporary table {relation} as select * replace ({', '.join(fields)}) from {relation}"
+            )
+        return header
+
+    def _read_sheet(self, file: Path, relation: str, workshop: Workshop) -> list[str]:
+        finder = HeaderFinder(self.field_mapping)
+        workbook = Workbook(file)
+        sheet, cells, header_row = workbook.sheet_with_header(finder)
+        header = self._header(first_rows(cells)[header_row], finder)
+        create_rows(workshop.connection, cells, header_row, relation)
+        kinds = {column.name: column.type for column in delivered_tables()[self.field_mapping.table].columns}
+        fields = {name: f"field_{place}" for place, name in enumerate(header)}
+        mapped = [
+            (column, kinds[name], fields[field], field)
+            for name, column in self.field_mapping.columns.items()
+            for field in column.fields
+            if field in fields
+        ]
+        settle_numbers(
+            workshop.connection,
+            relation,
+            lambda: workbook.numbers(sheet),
+            with_comma={field for column, _, field, _ in mapped if column.decimal == ","},
+            texts={field: name for _, kind, field, name in mapped if kind == "text"},
+        )
+        texts = ", ".join(
+            f"{cell_text(workshop.connection, relation, field)} as {field}" for field in cells.column_names
+        )
+        workshop.connection.execute(
+            f"""
+            create or replace temporary table {relation} as
+            select row_number, {texts}, {text(readable(file.name))} as export_file, row_number::varchar as export_row,
+                null::varchar as {UNPARSABLE}
+            from {relation}
+            """
+        )
+        return header
 
     def _read_rows(
         self,
@@ -231,12 +321,10 @@ class Files(Source):
         for leftover in scratch.iterdir():
             leftover.unlink()
 
-    def _header(self, written: list[str]) -> list[str]:
+    def _header(self, written: list[str], finder: HeaderFinder) -> list[str]:
         """Names of the columns: as the mapping writes them, whatever white space is in them; those without one by their place."""
         mapping = self.field_mapping
-        told = {squeezed(name): name for name in mapping.used_fields}
-        squeezed_names = [squeezed(name) for name in written]
-        names = [told.get(name, name) for name in squeezed_names]
+        names = finder.names(written)
         counts = Counter(names)
         doubled = sorted(name for name in set(mapping.used_fields) if counts[name] > 1)
         if doubled:
@@ -250,8 +338,8 @@ class Files(Source):
         ]
         if absent:
             raise UnreadableFileError(
-                f"has no column {', '.join(absent)}; its columns are {', '.join(f'«{name}»' for name in squeezed_names)[:1000]}. "
-                + self._hint(written)
+                f"has no column {', '.join(absent)}; its columns are {', '.join(f'«{name}»' for name in map(squeezed, written))[:1000]}. "
+                + self._hint(written, finder)
             )
         taken: set[str] = set(OWN_FIELDS)
         header = []
@@ -264,77 +352,26 @@ class Files(Source):
             header.append(chosen)
         return header
 
-    def _hint(self, written: list[str]) -> str:
+    def _hint(self, written: list[str], finder: HeaderFinder) -> str:
+        if finder.hint:
+            return f"{finder.hint} {self.mapping}"
         how = self.field_mapping.file
         others = {
-            shown: sum(name.count(delimiter) for name in written)
-            for delimiter, shown in OTHER_DELIMITERS.items()
+            delimiter: sum(name.count(delimiter) for name in written)
+            for delimiter in DELIMITERS
             if delimiter != how.delimiter
         }
-        likely = max(others, key=lambda shown: others[shown])
+        likely = max(others, key=lambda delimiter: others[delimiter])
         if others[likely] >= max(1, len(written) - 1):
-            return f'Its fields seem to be parted by something else: write `delimiter: "{likely}"` in {self.mapping}'
+            return (
+                f"Its columns seem to be separated by {DELIMITERS[likely]}: "
+                f'write `delimiter: "{escaped(likely)}"` in {self.mapping}'
+            )
         return f"Mend {self.mapping} (names, `delimiter`, `encoding`, `skip_lines`), or export it as before"
 
 
-def squeezed(name: str) -> str:
-    return re.sub(r"\s+", " ", name).strip()
-
-
-def write_plain(file: Path, plain: Path, how: FileFormat) -> None:
-    """Writes a file again as UTF-8, with line feeds, from its header on. Raises UnreadableFileError."""
+def _is_day(written: str) -> bool:
     try:
-        if not _copy(file, plain, how, "\n"):
-            # Old Macs and some spreadsheets end lines in carriage returns only.
-            _copy(file, plain, how, "\r")
-    except OSError as error:
-        raise UnreadableFileError(f"can't be read ({error.strerror})") from None
-
-
-def _copy(file: Path, plain: Path, how: FileFormat, line_end: str) -> bool:
-    """Whether the file has such line ends, or no others."""
-    decoder = codecs.getincrementaldecoder(how.encoding)("strict")
-    left, line_count, has_other_ends, is_first = how.skip_lines, 0, False, True
-    with open(file, "rb") as content, open(plain, "w", encoding="utf-8", newline="") as copy:
-        for chunk in itertools.chain(iter(lambda: content.read(CHUNK_BYTES), b""), [b""]):
-            if is_first:
-                _check_beginning(chunk, how)
-            try:
-                decoded = decoder.decode(chunk, final=not chunk)
-            except UnicodeDecodeError as error:
-                line_count += error.object[: error.start].decode(how.encoding, "replace").count(line_end)
-                raise UnreadableFileError(
-                    f"is not {how.encoding} in line {line_count + 1:,}: write in the mapping's `file` which `encoding` it is in"
-                    + (", like windows-1251" if _is_utf8(how.encoding) else ", like utf-8")
-                ) from None
-            is_first = False
-            if "\0" in decoded:
-                line_count += decoded[: decoded.index("\0")].count(line_end)
-                raise UnreadableFileError(
-                    f"has a NUL byte in line {line_count + 1:,}: it is damaged, or in another `encoding` than {how.encoding}, like utf-16"
-                )
-            line_count += decoded.count(line_end)
-            has_other_ends = has_other_ends or "\r" in decoded
-            while left and decoded:
-                _, found, decoded = decoded.partition(line_end)
-                left -= bool(found)
-            copy.write(decoded.replace("\r", "\n") if line_end == "\r" else decoded)
-    return line_count > 0 or not has_other_ends
-
-
-def _check_beginning(chunk: bytes, how: FileFormat) -> None:
-    if not chunk:
-        raise UnreadableFileError("is empty (0 bytes): an export without rows has a header at least")
-    for magic, hint in NO_TEXT.items():
-        if chunk.startswith(magic):
-            raise UnreadableFileError(hint)
-    name = codecs.lookup(how.encoding).name.replace("-sig", "")
-    for mark, encoding in MARKS.items():
-        if chunk.startswith(mark) and not name.startswith(encoding):
-            raise UnreadableFileError(
-                f"says by its first bytes that it is {encoding}, not {how.encoding}: mend `encoding`"
-            )
-
-
-def _is_utf8(encoding: str) -> bool:
-    return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
+        return date.fromisoformat(written).isoformat() == written
+    except ValueError:
+        return False

@@ -31,7 +31,7 @@ PREFIXED = ("touch_id", "contact_id", "visitor_id")
 ID_OF = {"touches": "touch_id", "contacts": "contact_id", "costs": None}
 TIME_OF = {"touches": "touched_at", "contacts": "contacted_at", "costs": "cost_date"}
 # Of a record, beside its columns.
-OWN_NAMES = ("record_position", "record_rank", "record_day", "told_day", "is_wanted")
+OWN_NAMES = ("record_position", "record_rank", "record_day", "told_day", "day_text", "is_wanted", "is_left_out")
 FILLED_BY_SOURCE = ("widget_id", "delivered_by")
 MOST_FIELDS = 500
 UNPARSABLE = "unparsable_line"
@@ -43,8 +43,18 @@ ISO = "iso"
 DURATION = "duration"
 
 
-# What strptime formats of DuckDB may hold, after a percent sign.
+# What strptime formats of DuckDB may hold, after a percent sign, and which of them say a year.
 DIRECTIVES = frozenset("%aAbBcdfgGHIjmMnpSuUVwWxXyYzZ")
+YEARS = frozenset("cGxyY")
+# What ends a format, beside Z, whose times are UTC.
+UTC_ENDING = re.compile(r"(?:(?<![^\W\d_])(?:UTC|GMT)\)?|[+-]00:?00)\s*", re.IGNORECASE)
+
+# Columns that hold a tag: some words that identify nobody are one.
+TAGS = frozenset(
+    {"source", "medium", "campaign", "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"}
+)
+TAG_WORDS = frozenset({"(none)", "email"})
+NUMBERS = ("money", "whole_number", "seconds")
 
 
 def _list(value: Any) -> Any:
@@ -86,6 +96,7 @@ class ColumnMapping(BaseModel):
     prefix: str = ""
     time_zone: TimeZoneName | None = None
     decimal: Literal[".", ","] | None = None
+    divide_by: int | None = None
     shift_seconds: int = 0
 
     @model_validator(mode="after")
@@ -109,6 +120,13 @@ class ColumnMapping(BaseModel):
             raise ValueError("it needs one group in parentheses, which is the value; (?:…) is none")
         return pattern
 
+    @field_validator("divide_by")
+    @classmethod
+    def is_a_power_of_ten(cls, divisor: int | None) -> int | None:
+        if divisor is not None and not re.fullmatch("10+", str(divisor)):
+            raise ValueError("must be 10, 100, 1000 and so on, so that no digit is lost")
+        return divisor
+
     @property
     def alternatives(self) -> tuple[Alternative, ...]:
         return (self.join,) if self.join else self.from_
@@ -121,7 +139,15 @@ class ColumnMapping(BaseModel):
     @property
     def is_plain(self) -> bool:
         """Whether the column holds all that the field says."""
-        changed = (self.pattern, self.prefix, self.format, self.decimal, self.otherwise, self.shift_seconds)
+        changed = (
+            self.pattern,
+            self.prefix,
+            self.format,
+            self.decimal,
+            self.otherwise,
+            self.divide_by,
+            self.shift_seconds,
+        )
         return len(self.alternatives) == 1 and not self.words and not any(changed)
 
 
@@ -133,7 +159,10 @@ class FileFormat(BaseModel):
     encoding: str = "utf-8"
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     quote: Annotated[str, Field(max_length=1)] = '"'
+    escape: Annotated[str, Field(max_length=1)] = ""
+    """What stands before a quote or delimiter that is part of a value; without one, quotes are doubled."""
     skip_lines: Annotated[int, Field(ge=0)] = 0
+    sheet: Annotated[str, Field(min_length=1)] | None = None
 
     @field_validator("encoding")
     @classmethod
@@ -152,6 +181,10 @@ class FileFormat(BaseModel):
             )
         if self.quote == self.delimiter or {self.quote, self.delimiter} & {"\n", "\r"}:
             raise ValueError("`delimiter` and `quote` must differ")
+        if self.escape and (
+            self.escape.isalnum() or self.escape.isspace() or self.escape in (self.quote, self.delimiter)
+        ):
+            raise ValueError('`escape` is a character like "\\"; where quotes are doubled, leave it out')
         return self
 
 
@@ -205,6 +238,15 @@ class Mapping(BaseModel):
                 raise ValueError(f"{name} holds no length of time: it isn't written as {DURATION}")
             if kind == "date" and formats & set(UNIX_UNITS):
                 raise ValueError(f"{name} is a day: write its `format` like %d.%m.%Y, or {ISO}")
+            without_year = [
+                written
+                for written in sorted(formats - {ISO, DURATION, *UNIX_UNITS})
+                if not YEARS & set(re.findall(r"%-?(.)", written))
+            ]
+            if without_year:
+                raise ValueError(f"{name}: {without_year[0]!r} says no year: write one with %Y or %y")
+            if mapped.divide_by and kind not in NUMBERS:
+                raise ValueError(f"{name} is no number: it has no `divide_by`")
             if (mapped.time_zone or mapped.shift_seconds) and kind != "instant":
                 raise ValueError(f"{name} is no time: it has neither `time_zone` nor `shift_seconds`")
         return self
@@ -291,9 +333,47 @@ def faults(error: ValidationError) -> str:
 
 
 @cache
-def _placeholders() -> tuple[str, ...]:
-    with open(PROJECT_DIR / "seeds/placeholders.csv", encoding="utf-8", newline="") as seed:
-        return tuple(row["placeholder"].lower() for row in csv.DictReader(seed))
+def placeholders() -> frozenset[str]:
+    """R15's words for no value, which no text of a source means either."""
+    return frozenset(row["placeholder"].lower() for row in _seed("placeholders"))
+
+
+@cache
+def words_of_tags() -> frozenset[str]:
+    """What is a tag, though it may identify nobody: whatever the seeds call a source or a medium."""
+    named = (
+        row[column] for name in ("channel_rules", "click_ids") for row in _seed(name) for column in ("source", "medium")
+    )
+    return TAG_WORDS | {word.lower() for word in named if word}
+
+
+def no_value_of(column: Column) -> frozenset[str]:
+    """What a column's texts say instead of a value. Of a number or a boolean, 0 and «нет» are values."""
+    if column.type != "text":
+        return frozenset()
+    if column.name in TAGS:
+        return placeholders() - words_of_tags()
+    if column.name in ID_OF.values():
+        # Records are numbered, perhaps from 0.
+        return frozenset(word for word in placeholders() if not re.fullmatch(r"-?\d+", word))
+    return placeholders()
+
+
+def _seed(name: str) -> list[dict[str, str]]:
+    with open(PROJECT_DIR / f"seeds/{name}.csv", encoding="utf-8-sig", newline="") as seed:
+        return list(csv.DictReader(seed))
+
+
+def is_utc(written: str) -> bool:
+    """Whether times that a format reads are UTC, by how it ends."""
+    literal = re.sub(r"%-?.", "\0", written)
+    return literal.endswith("Z") or any(found.end() == len(literal) for found in UTC_ENDING.finditer(literal))
+
+
+def _strptime(value: str, written: str) -> str:
+    """A time by a format. DuckDB takes fewer than the four digits of a year, too: 20.11.26 is no day of the year 26."""
+    time = f"try_strptime({value}, {text(written)})"
+    return f"case when {time} >= timestamp '1000-01-01' then {time} end"
 
 
 class Selection:
@@ -331,7 +411,8 @@ class Selection:
             self.columns.setdefault("delivered_by", text(delivered_by))
         self.unknown_columns = self._unknown_columns(table.column_names)
         time = delivered_column(mapping.table, TIME_OF[mapping.table])
-        self.day = self._day_of(mapping.day or mapping.columns[time.name], time, day_zone)
+        day = mapping.day or mapping.columns[time.name]
+        self.day, self.day_text = self._day_of(day, time, day_zone), self._told(day)
 
     def _unknown_columns(self, column_names: tuple[str, ...]) -> dict[str, str]:
         """What the contract doesn't know, and what a column tells in another way, goes along under its own name."""
@@ -381,28 +462,39 @@ class Selection:
             f"coalesce(lower({self._place(name)}) in ({', '.join(text(word.lower()) for word in words)}), false)"
             for name, words in self.mapping.only.items()
         ]
-        conditions += [
+        wanted = " and ".join([*conditions, f"not ({self.is_left_out()})"])
+        # What can't be read is rejected rather than left out.
+        return f"({wanted}) or {self._places[UNPARSABLE]} is not null" if UNPARSABLE in self._places else wanted
+
+    def is_left_out(self) -> str:
+        """Whether `leave_out` or `only_with` leave a record out."""
+        conditions = [
             f"coalesce(lower({self._place(name)}) not in ({', '.join(text(word.lower()) for word in words)}), true)"
             for name, words in self.mapping.leave_out.items()
         ]
         if self.mapping.only_with:
             there = [self.columns.get(name) or self._places.get(name) or "null" for name in self.mapping.only_with]
             conditions.append(f"coalesce({', '.join(there)}, null) is not null")
-        wanted = " and ".join(conditions) or "true"
-        # What can't be read is set aside rather than left out.
-        return f"({wanted}) or {self._places[UNPARSABLE]} is not null" if UNPARSABLE in self._places else wanted
+        return f"not ({' and '.join(conditions)})" if conditions else "false"
 
     def _place(self, name: str) -> str:
         return self._places.get(name, "cast(null as varchar)")
 
-    def _origin(self, column: ColumnMapping) -> str:
+    def _origin(self, column: ColumnMapping, no_value: frozenset[str]) -> str:
+        def value_of(name: str) -> str:
+            place = self._place(name)
+            if not no_value or name not in self._places:
+                return place
+            longest = max(map(len, no_value))
+            return f"case when length({place}) > {longest} or lower({place}) not in ({', '.join(map(text, sorted(no_value)))}) then {place} end"
+
         found = []
         for alternative in column.alternatives:
             if isinstance(alternative, str):
                 if alternative in self._places:
-                    found.append(self._places[alternative])
+                    found.append(value_of(alternative))
                 continue
-            parts = [self._place(name) for name in alternative]
+            parts = [value_of(name) for name in alternative]
             # Of words with spaces between those that are there; elsewhere a place is kept for what isn't.
             joined = (
                 f"concat_ws({text(column.separator)}, {', '.join(parts)})"
@@ -412,10 +504,10 @@ class Selection:
             found.append(f"case when coalesce({', '.join(parts)}, null) is not null then {joined} end")
         return f"coalesce({', '.join(found)}, null)" if found else "cast(null as varchar)"
 
-    def _told(self, column: ColumnMapping) -> str:
+    def _told(self, column: ColumnMapping, no_value: frozenset[str] = frozenset()) -> str:
         if column.constant is not None:
             return text(column.constant)
-        value = self._origin(column)
+        value = self._origin(column, no_value - {word.lower() for word in column.words})
         if column.pattern:
             value = f"nullif(regexp_extract({value}, {text(column.pattern)}, 1), '')"
         if column.words:
@@ -435,10 +527,10 @@ class Selection:
             number = f"[+-]?(\\d+|\\d{{1,3}}([{thousands}]\\d{{3}})+)([{column.decimal}]\\d+)?"
             plain = f"replace(replace({bare}, '{thousands}', ''), '{column.decimal}', '.')"
             value = f"case when regexp_full_match({bare}, '{number}') then {plain} else {value} end"
-        return value
+        return _divided(value, len(str(column.divide_by)) - 1) if column.divide_by else value
 
     def _value_of(self, column: Column, mapped: ColumnMapping) -> str:
-        value = self._told(mapped)
+        value = self._told(mapped, no_value_of(column))
         if column.type == "instant":
             instant = self._instant(value, mapped)
             if mapped.shift_seconds:
@@ -456,18 +548,15 @@ class Selection:
             # Google's cookie puts a version and a depth before the id: GA1.2.1234567890.1600000000.
             return f"regexp_replace({value}, '^GA\\d+\\.[\\d-]+\\.(\\d+\\.\\d+)$', '\\1')"
         prefix = (self.prefix if column.name in PREFIXED else "") + mapped.prefix
-        if prefix and column.name == "visitor_id":
-            # With a prefix, what means that there is no cookie (R15) would be one that many people share.
-            return f"case when lower({value}) in ({', '.join(map(text, _placeholders()))}) then {value} else {text(prefix)} || {value} end"
         if prefix:
             return f"{text(prefix)} || {value}"
         return value
 
     def _instant(self, value: str, mapped: ColumnMapping) -> str:
-        """By the first format that it can be read by."""
+        """By the first format that it can be read by; ISO 8601 means the same to everybody, so it is always one."""
         macros = self.macros(mapped.time_zone or self.time_zone)
         readings = []
-        for written in mapped.format or (ISO,):
+        for written in dict.fromkeys((*mapped.format, ISO)):
             if written in UNIX_UNITS:
                 # A number that is beyond all instants is none.
                 digits = 11 if UNIX_UNITS[written] == 1 else 14
@@ -476,16 +565,16 @@ class Selection:
             elif written == ISO:
                 readings.append(f"({macros.instant(f'({value})')})")
             elif "%z" in written or "%Z" in written:
-                readings.append(f"try_strptime({value}, {text(written)})")
-            elif written.endswith("Z"):
-                readings.append(f"timezone('UTC', try_strptime({value}, {text(written)}))")
+                readings.append(_strptime(value, written))
+            elif is_utc(written):
+                readings.append(f"timezone('UTC', {_strptime(value, written)})")
             else:
-                readings.append(f"({macros.local_instant(f'try_strptime({value}, {text(written)})')})")
+                readings.append(f"({macros.local_instant(f'({_strptime(value, written)})')})")
         return readings[0] if len(readings) == 1 else f"coalesce({', '.join(readings)})"
 
     def _local_time(self, value: str, mapped: ColumnMapping) -> str:
-        formats = ("%Y-%m-%d" if written == ISO else written for written in mapped.format)
-        return f"try_strptime({value}, [{', '.join(map(text, formats))}])"
+        formats = dict.fromkeys("%Y-%m-%d" if written == ISO else written for written in (*mapped.format, ISO))
+        return f"coalesce({', '.join(f'cast({_strptime(value, written)} as timestamp)' for written in formats)})"
 
     def _day_of(self, mapped: ColumnMapping, time: Column, day_zone: str) -> str:
         value = self._told(mapped)
@@ -498,7 +587,10 @@ class Selection:
         return f"({self.macros(day_zone).report_date(self._instant(value, mapped))})"
 
     def rows(self, day: date | None = None) -> str:
-        """The third: our columns, the day that a record is of (a given one, or what it tells), and whether it is wanted."""
+        """The third: our columns, the day that a record is of (a given one, or what it says), and whether it is wanted.
+
+        `day_text` is what says the day, and `is_left_out` whether a record would be unwanted without `only`, too.
+        """
         columns = {**self.columns, **self.unknown_columns}
         selected = ", ".join(f"cast({value} as varchar) as {identifier(name)}" for name, value in columns.items())
         rank = f"{self.records.rank} as record_rank" if self.records.rank else "0 as record_rank"
@@ -506,11 +598,19 @@ class Selection:
             with cleaned as (
                 select *{self.cleaned_fields()} from ({self.fields()})
             )
-            select position as record_position, {rank}, {self.day} as told_day,
-                {f"date '{day}'" if day else self.day} as record_day, {self.is_wanted()} as is_wanted,
+            select position as record_position, {rank}, {self.day} as told_day, {self.day_text} as day_text,
+                {f"date '{day}'" if day else self.day} as record_day, {self.is_wanted()} as is_wanted, {self.is_left_out()} as is_left_out,
                 {selected}
             from cleaned
         """
+
+
+def _divided(value: str, places: int) -> str:
+    """A number whose point is moved: exact, however long it is. What is no number stays as it is."""
+    digits = f"ltrim(split_part({value}, '.', 1), '+-')"
+    padded = f"lpad({digits}, cast(greatest(length({digits}), {places + 1}) as integer), '0')"
+    moved = f"regexp_extract({value}, '^[+-]') || left({padded}, -{places}) || '.' || right({padded}, {places}) || split_part({value}, '.', 2)"
+    return f"case when regexp_full_match({value}, '[+-]?\\d+(\\.\\d+)?') then regexp_replace({moved}, '\\.?0+$', '') else {value} end"
 
 
 def delivered_column(table: str, name: str) -> Column:

@@ -18,6 +18,8 @@ from sources.records import Records
 from sources.time_zones import TimeZoneName
 
 Days = tuple[date, ...]
+# More rows than a file has: a position says by it which file a record is of.
+ROWS_PER_FILE = 2**40
 NAME = r"[a-z][a-z0-9_]*"
 
 
@@ -70,6 +72,8 @@ class Answer:
     total_is_sure: bool = True
     is_of_its_day: bool = False
     """Whether all is of the one day, whenever it says that it was."""
+    mapping_name: str | None = None
+    """The mapping's file, where a user wrote it: what it can't read at all isn't delivered."""
 
 
 @dataclass
@@ -111,6 +115,8 @@ class Source(BaseModel):
     reload_days: int = 1
     deliver_despite_difference: bool = False
 
+    has_every_day: ClassVar[bool] = True
+    """Whether a day that wasn't delivered is one that is missing."""
     datasets: ClassVar[Mapping[str, str]] = {}
     """The table that each dataset is delivered to."""
 
@@ -171,6 +177,10 @@ class Source(BaseModel):
         """When nothing more can come of a day: it ends later in one of two zones, and a query may ask by either."""
         midnight = datetime.combine(day + timedelta(days=1), time())
         return max(midnight.replace(tzinfo=ZoneInfo(zone)) for zone in (rules.report_timezone, self.days_are_in(rules)))
+
+    def held_days(self, workshop: Workshop) -> Days | None:
+        """The days that there is something of, in their order; None where only asking tells. Raises SourceError."""
+        return None
 
     def read(self, days: Days, workshop: Workshop) -> Iterator[Answer]:
         """Answers for days that follow one another. Raises SourceError."""

@@ -564,7 +564,7 @@ def test_what_means_that_there_is_no_cookie_is_no_cookie_of_the_account(mango: M
     mango.calls = [mango_call(number, MORNING, uid=cookie) for number, cookie in enumerate(cookies)]
     fetches.fetch(source_for(mango), DAY)
     for dataset in ("calls", "call_visits"):
-        assert fetches.values(dataset, "visitor_id") == ["0", "Undefined", "<не указано>", "mango:777:12"]
+        assert fetches.values(dataset, "visitor_id") == [None, None, None, "mango:777:12"]
 
 
 def test_mango_may_write_the_day_first(mango: MangoStandIn, fetches: Fetches) -> None:
