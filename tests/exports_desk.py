@@ -120,6 +120,10 @@ class Desk:
             (folder / name).write_text(content, "utf-8")
         self.rules = Rules.read({"report_timezone": "Europe/Moscow"})
 
+    @property
+    def warehouse(self) -> Warehouse:
+        return Warehouse(self.folder / "warehouse")
+
     def write(self, name: str, content: str | bytes, encoding: str = "utf-8") -> Path:
         file = self.exports / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -139,7 +143,7 @@ class Desk:
     def fetch(self, source: Files, *days: date) -> list[Fetched]:
         settings = Settings.read()
         settings = type(settings)(**{**settings.__dict__, "landing_dir": self.landing})
-        return list(fetch(source, days or (DAY,), self.rules, settings, Warehouse(self.folder / "warehouse")))
+        return list(fetch(source, days or (DAY,), self.rules, settings, self.warehouse))
 
     def file(self, source: Files, day: date = DAY) -> Path:
         return delivery_file(self.landing, source.name, "rows", source.field_mapping.table, day)
