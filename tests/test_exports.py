@@ -7,7 +7,7 @@ import json
 import random
 import shutil
 from collections.abc import Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -158,12 +158,13 @@ def test_what_a_file_is_instead_is_said(desk: Desk) -> None:
 
 
 def test_what_calltouch_doesnt_know_is_no_tag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(TOKEN_VARIABLE, "a-token")
+    monkeypatch.setenv(TOKEN_VARIABLE, CalltouchStandIn.token)
     visit = json.loads((CASES / "calltouch-not-filled/visit.json").read_text("utf-8"))
-    with CalltouchStandIn(accept=lambda _: True) as calltouch:
-        calltouch.calls = [calltouch_call(1, datetime(2026, 11, 20, 7), mapVisits=[visit])]
+    with CalltouchStandIn() as calltouch:
+        calltouch.calls = [calltouch_call(1, datetime(2026, 11, 20, 7, tzinfo=UTC), mapVisits=[visit])]
         fetches = Fetches(tmp_path)
-        fetches.fetch(source_for(calltouch), CASE_DAYS[1])
+        results = fetches.fetch(source_for(calltouch), CASE_DAYS[1])
+    assert {fetched.message for fetched in results.values()} == {None}
     (row,) = fetches.rows("visits", CASE_DAYS[1])
     assert (row["utm_source"], row["utm_medium"]) == ("yandex", "organic")
     assert not {"utm_campaign", "utm_content", "utm_term"} & set(row)
