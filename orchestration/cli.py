@@ -129,8 +129,8 @@ def fetch(
 ) -> None:
     """Asks the sources of sources.yml for days, and writes what they answer as deliveries into the landing folder.
 
-    Without days: those of each source's reload window, and those missing since its first delivery that is there. Exit code 0
-    only if all came.
+    Without days: those of each source's reload window, and those missing since its first delivery that is there; of exports,
+    those that the files hold. Exit code 0 only if all came.
     """
     _say_progress(verbose)
     if problem := _fetch(names or [], from_.date() if from_ else None, to.date() if to else None, verbose):

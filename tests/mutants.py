@@ -57,6 +57,12 @@ ATTRIBUTIONS = (("tests/test_attribution.py",),)
 # Sources asked by HTTP, in this process; and the commands and jobs that ask them.
 HTTP, JOURNAL = (("tests/test_sources_http.py",),), (("tests/test_sources_journal.py",),)
 
+
+def exports(about: str) -> tuple[tuple[str, ...], ...]:
+    """The tests of exports that a name chooses."""
+    return (("tests/test_exports.py", "-k", about),)
+
+
 STAGING, INTERMEDIATE, MARTS = "models/staging/", "models/intermediate/", "models/marts/"
 SAME_EVENTS = INTERMEDIATE + "int_new_same_events.sql"
 WORDS, READING, CHANGES = "macros/words.sql", "macros/reading.sql", "macros/changes.sql"
@@ -352,18 +358,64 @@ MUTANTS = (
     Mutant("Sources", "sources/records.py", "record ->> {text(pointer(key))}", "record ->> {text('$.' + key)}", HTTP),
     Mutant("Sources", "sources/delivering.py", " and not source.deliver_despite_difference", "", HTTP),
     Mutant("Sources", "sources/fetching.py", "if day > failed)", "if False)", HTTP),
-    Mutant("Sources", "sources/fetching.py", "failures < MOST_FAILURES_IN_A_ROW", "failures < 9", HTTP),
+    Mutant("Sources", "sources/fetching.py", "failures >= MOST_FAILURES_IN_A_ROW", "failures >= 9", HTTP),
     Mutant("Sources", MAPPINGS + "mango_calls.yml", "phone: [callerNumber, callerNumer]", "phone: callerNumber", HTTP),
     Mutant("Sources", MAPPINGS + "mango_calls.yml", ', "%d-%m-%YT%H:%MZ"', "", HTTP),
-    Mutant("Sources", MAPPINGS + "calltouch_calls.yml", 'missing: ["<не указано>"]\n', "", HTTP),
-    Mutant("Sources", "sources/delivering.py", "return file.stat().st_mtime >= end.timestamp()", "return True", JOURNAL),
+    Mutant("Sources", MAPPINGS + "calltouch_calls.yml", 'missing: ["<не указано>", "<не заполнено>"]\n', "", HTTP),
+    Mutant("Sources", "sources/delivering.py", "return file.stat().st_mtime >= end_of_day.timestamp()", "return True", JOURNAL),
     Mutant("Sources", "sources/delivering.py", 'file.with_name(f".{file.name}.part")', 'file.with_name(f"{file.name}.parquet")', JOURNAL),
     Mutant("Sources", "sources/configuration.py", "else f\"source number {number}\"", "else name", JOURNAL),
     Mutant("Sources", "sources/configuration.py", 'told = told.replace(part, "…")', "pass", JOURNAL),
     Mutant("Sources", "orchestration/cli.py", "    except EXPECTED as error:\n", "    except _Problem as error:\n", JOURNAL),
-    Mutant("Sources", "sources/assets.py", "days &= set(due_days(source, rules, settings.landing_dir))", "pass", JOURNAL),
+    Mutant("Sources", "sources/assets.py", "days &= set(due_days_of_run(source, rules, settings.landing_dir, pipeline.warehouse))", "pass", JOURNAL),
     Mutant("Sources", "orchestration/assets.py", "not_fetched = _failed_fetches(context)", "not_fetched: list[str] = []", JOURNAL),
     Mutant("Sources", "sources/mapping.py", "GA\\\\d+", "GAX\\\\d+", JOURNAL),
+    # Exports: times, days, numbers, headers, escapes, words and sheets.
+    Mutant("Exports", "sources/mapping.py", ">= timestamp '1000-01-01'", ">= timestamp '0001-01-01'", exports("four_digits or short_years")),
+    Mutant("Exports", "sources/mapping.py", 'dict.fromkeys((*mapped.format, ISO)):', "mapped.format or (ISO,):", exports("a_csv_of_the_same or readable_value")),
+    Mutant("Exports", "sources/mapping.py", "            elif is_utc(written):", "            elif written.endswith('Z'):", exports("word_utc")),
+    Mutant("Exports", "sources/mapping.py", "(?:UTC|GMT)\\)?|", "(?:UTC|GMT)|", exports("formats_that_are_utc")),
+    Mutant("Exports", "sources/mapping.py", "(?<![^\\W\\d_])(?:UTC", "(?:UTC", exports("formats_that_are_utc")),
+    Mutant("Exports", "sources/mapping.py", "            if without_year:", "            if False:", exports("without_a_year")),
+    Mutant("Exports", "sources/mapping.py", "greatest(length({digits}), {places + 1})", "greatest(length({digits}), {places})", exports("divided")),
+    Mutant("Exports", "sources/mapping.py", 're.fullmatch("10+", str(divisor))', 're.fullmatch("10*", str(divisor))', exports("powers_of_ten")),
+    Mutant("Exports", "sources/mapping.py", "            self.divide_by,\n", "", exports("micros_are")),
+    Mutant("Exports", "sources/mapping.py", "no_value - {word.lower() for word in column.words}", "no_value", exports("gives_way")),
+    Mutant("Exports", "sources/mapping.py", 'if column.type != "text":', "if False:", exports("words_for_no_value")),
+    Mutant("Exports", "sources/mapping.py", "return placeholders() - words_of_tags()", "return placeholders()", exports("stay_tags")),
+    Mutant("Exports", "sources/mapping.py", "or lower({place}) not in", "or {place} not in", exports("words_for_no_value")),
+    Mutant("Exports", "sources/mapping.py", "longest = max(map(len, no_value))", "longest = min(map(len, no_value))", exports("words_for_no_value")),
+    Mutant("Exports", "sources/delivering.py", "case when told_day in ({listed}) then told_day end as asked_day", "told_day as asked_day", exports("cant_be_read")),
+    Mutant("Exports", "sources/delivering.py", "if former_row_count and day in unreadable:", "if False:", exports("keeps_what_it_held")),
+    Mutant("Exports", "sources/delivering.py", "if former_row_count and day in unreadable:", "if former_row_count and unreadable:", exports("keeps_what_it_held")),
+    Mutant("Exports", "sources/delivering.py", "for day in days if day not in readable}", "for day in days}", exports("keeps_what_it_held")),
+    Mutant("Exports", "sources/delivering.py", "group by file_number having not bool_or(is_readable)", "having not bool_or(is_readable)", exports("readable_value")),
+    Mutant("Exports", "sources/delivering.py", "    if answer.mapping_name:\n", "    if False:\n", exports("short_years")),
+    Mutant("Exports", "sources/delivering.py", "(row_count and not answer.is_of_its_day)", "row_count", exports("nothing_but_a_total")),
+    Mutant("Exports", "sources/delivering.py", "(kept_count or (row_count and not answer.is_of_its_day))", "kept_count", exports("maps_nothing")),
+    Mutant("Exports", "sources/delivering.py", "largest is None or not are_whole or", "largest is None or", exports("look_like_micros")),
+    Mutant("Exports", "sources/delivering.py", "if click_count else are_millions", "if click_count else False", exports("look_like_micros")),
+    Mutant("Exports", "sources/delivering.py", "amount >= {ABSURD_COST} and ", "", exports("look_like_micros")),
+    Mutant("Exports", "sources/delivering.py", "ABSURD_COST_PER_CLICK = 100_000", "ABSURD_COST_PER_CLICK = 10_000", exports("look_like_micros")),
+    Mutant("Exports", "sources/fetching.py", "rules.first_load_day <= day <= last)", "rules.first_load_day <= day)", exports("files_hold")),
+    Mutant("Exports", "sources/fetching.py", "if day in due or day not in delivered", "if day in due", exports("files_hold")),
+    Mutant("Exports", "sources/files.py", "if any(is_complete(file.name) for file in self._files(self.path.replace(DAY, day)))", "if True", exports("files_hold")),
+    Mutant("Exports", "sources/export_text.py", "starts = [expected, *starts]", "starts = [expected]", exports("any_title")),
+    Mutant("Exports", "sources/export_text.py", "self.hint = self._otherwise_written(text, starts, line_end)", "pass", exports("delimiter_is_said or instead_is_said")),
+    Mutant("Exports", "sources/export_text.py", "for quote in dict.fromkeys((self.how.quote, '\"')):", "for quote in (self.how.quote,):", exports("in_quotes")),
+    Mutant("Exports", "sources/export_text.py", "for _ in range(MOST_HEADER_LINES):", "for _ in range(1):", exports("several_lines")),
+    Mutant("Exports", "sources/export_text.py", ".replace(b\"\\0\", b\"\")", "", exports("pages_are_no")),
+    Mutant("Exports", "sources/export_text.py", "if chunk and open_count % 2:", "if False:", exports("cut_in_two")),
+    Mutant("Exports", "sources/export_text.py", '({} if how.quote else {"n": "\\n", "r": "\\r", "t": "\\t"})', '{"n": "\\n", "r": "\\r", "t": "\\t"}', exports("escaped_arrives or backslash")),
+    Mutant("Exports", "sources/excel.py", "if len(fitting) > 1:", "if False:", exports("the_sheet_is")),
+    Mutant("Exports", "sources/excel.py", "left({column}, 4) <= '1903' then {clock}", "left({column}, 4) <= '1899' then {clock}", exports("a_csv_of_the_same")),
+    Mutant("Exports", "sources/excel.py", "if not time_count or time_count == length_count else column", "", exports("a_csv_of_the_same")),
+    Mutant("Exports", "sources/excel.py", "set {field} = replace({field}, '.', ',')", "set {field} = {field}", exports("a_csv_of_the_same")),
+    Mutant("Exports", "sources/excel.py", "            if found:\n", "            if False:\n", exports("lost_digits")),
+    Mutant("Exports", "sources/excel.py", "and abs(try_cast({field} as double)) > {LARGEST_WHOLE_NUMBER}", "", exports("lost_digits")),
+    Mutant("Exports", "sources/excel.py", "and position in (select position from {sheet} where {field} is not null)\n                order", "order", exports("lost_digits")),
+    Mutant("Exports", "sources/excel.py", "> MOST_UNPACKED_BYTES:", "> 10**12:", exports("unpacks_to_too_much")),
+    Mutant("Exports", MAPPINGS + "yandex_direct_api_costs.yml", ", divide_by: 1000000}", "}", exports("micros_are")),
 )  # fmt: skip
 
 
