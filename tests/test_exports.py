@@ -412,6 +412,7 @@ def test_only_powers_of_ten_divide_without_loss(divisor: int) -> None:
         (("345,67;12", "1,23;1"), False),
         (("250000;12", "90000;3"), False),  # dear, and in roubles
         (("1500000;", "12345;"), False),
+        (("50000;", "20000;"), False),
         (("1500000;1", "12345;100"), False),
         (("0;0",), False),
         (("500000,5;1",), False),  # millionths are whole
