@@ -13,6 +13,7 @@ import duckdb
 from orchestration.contracts import Column, ReadingMacros, delivered_tables, reading_macros
 from orchestration.settings import Rules
 from orchestration.warehouse import sync
+from orchestration.wording import counted, listed
 from sources.mapping import FILLED_BY_SOURCE, ID_OF, ISO, OWN_NAMES, TIME_OF, UNPARSABLE, ColumnMapping, Selection
 from sources.records import identifier, text
 from sources.source import ROWS_PER_FILE, Answer, Days, RefusedError, Source, Workshop
@@ -90,7 +91,10 @@ def deliver(source: Source, answer: Answer, workshop: Workshop, landing_dir: Pat
     selection, rows = _mapped_rows(source, answer, workshop)
     _assign_days(connection, rows, answer.days)
     counts = _set_apart(connection, rows, mapping.table, answer)
-    unreadable = {} if answer.is_of_its_day else _unreadable_days(connection, rows, selection, answer.days)
+    unreadable = None if answer.is_of_its_day else _unreadable(connection, rows, selection)
+    readable_days = _readable_days(connection, rows)
+    if unreadable:
+        log.warning("%s, %s: %s: delivered, to be rejected", source.name, answer.dataset, unreadable)
     if mapping.table == "costs" and (problem := _micros(connection, rows, selection)):
         log.warning("%s: %s", source.name, problem)
     columns = [*selection.columns, *selection.unknown_columns]
@@ -126,9 +130,14 @@ def deliver(source: Source, answer: Answer, workshop: Workshop, landing_dir: Pat
             continue
         file = delivery_file(landing_dir, source.name, answer.dataset, mapping.table, day)
         former_row_count = _row_count(connection, file)
-        if former_row_count and day in unreadable:
+        if former_row_count and unreadable and day not in readable_days:
             # What can't be read may be all that there is of the day: nothing doesn't replace it.
-            yield replace(fetched, outcome="failed", message=unreadable[day], former_row_count=former_row_count)
+            yield replace(
+                fetched,
+                outcome="failed",
+                message=f"no row of it can be read, and {unreadable}: what was delivered before stays. Mend the mapping or the file, or export it again",
+                former_row_count=former_row_count,
+            )
             continue
         yield _write(connection, source.end_of(day, rules), rows, columns, replace(fetched, file=file))
     connection.execute(f"drop table {rows}")
@@ -183,8 +192,8 @@ def _check_readable(workshop: Workshop, rows: str, selection: Selection, answer:
     if not wanted_count and (kept_count or (row_count and not answer.is_of_its_day)):
         settings = [name for name in ("only", "leave_out", "only_with") if getattr(mapping, name)]
         raise RefusedError(
-            f"{answer.mapping_name} takes none of the {row_count:,} rows: {', '.join(f'`{name}`' for name in settings)} leave all "
-            f"out. Mend the mapping, or export what it takes; nothing is delivered"
+            f"{answer.mapping_name} takes nothing of {counted(row_count, 'row')}: {listed(f'`{name}`' for name in settings)} "
+            f"{'leave' if len(settings) > 1 else 'leaves'} all out. Mend the mapping, or export what it takes; nothing is delivered"
         )
     for column in delivered_tables()[mapping.table].required_columns:
         mapped = mapping.columns.get(column.name)
@@ -267,10 +276,8 @@ def _assign_days(connection: duckdb.DuckDBPyConnection, rows: str, days: Days) -
         )
 
 
-def _unreadable_days(
-    connection: duckdb.DuckDBPyConnection, rows: str, selection: Selection, days: Days
-) -> dict[date, str]:
-    """The days of which no record can be read, while there are such that say no day; with what to do."""
+def _unreadable(connection: duckdb.DuckDBPyConnection, rows: str, selection: Selection) -> str | None:
+    """How many records say no day that can be read, if any, and what the first is like."""
     has_places = {"export_file", "export_row"} <= set(selection.unknown_columns)
     place = "export_row || ' of ' || export_file" if has_places else "null"
     count, value, shown = connection.execute(
@@ -281,14 +288,14 @@ def _unreadable_days(
         """
     ).fetchone() or (0, None, None)
     if not count:
-        return {}
-    readable = {day for (day,) in connection.execute(f"select distinct told_day from {rows}").fetchall()}
-    like = ", ".join([*([f"like {value[:50]!r}"] if value else []), *([f"in row {shown}"] if shown else [])])
-    message = (
-        f"no row of it can be read, and {count:,} {'rows say' if count > 1 else 'row says'} no day that can be read"
-        f"{f', {like}' if like else ''}: what was delivered before stays. Mend the mapping or the file, or export it again"
-    )
-    return {day: message for day in days if day not in readable}
+        return None
+    like = [f"like {value[:50]!r}"] if value else []
+    like += [f"in row {shown}"] if shown else []
+    return ", ".join([f"{counted(count, 'row')} {'say' if count > 1 else 'says'} no day that can be read", *like])
+
+
+def _readable_days(connection: duckdb.DuckDBPyConnection, rows: str) -> set[date]:
+    return {day for (day,) in connection.execute(f"select distinct told_day from {rows}").fetchall()}
 
 
 def _micros(connection: duckdb.DuckDBPyConnection, rows: str, selection: Selection) -> str | None:
