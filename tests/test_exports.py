@@ -541,6 +541,12 @@ def test_an_escape_may_be_cut_in_two(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert Escapes(found.how).shown(plain.read_text("utf-8")) == 'a"b\\"c\\'
 
 
+@pytest.mark.parametrize(("quote", "meant"), [("", "C:\new\tab \\d"), ('"', "C:\\new\\tab \\d")])
+def test_letters_are_escaped_only_where_nothing_is_quoted(quote: str, meant: str) -> None:
+    escapes = Escapes(FileFormat(escape="\\", quote=quote))
+    assert escapes.shown(escapes.hide(r"C:\new\tab \d")) == meant
+
+
 @pytest.mark.parametrize("escape", ["x", "7", ",", '"', " ", "\n"])
 def test_what_is_no_escape_is_refused(escape: str) -> None:
     with pytest.raises(ValueError, match="`escape` is a character"):
