@@ -12,7 +12,7 @@ VERBOSELY = $(if $(VERBOSE),--verbose)
 # File by file, those that take longest first; one more than processors, as some wait for browsers and servers.
 PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install run update dev report metrics test torture lint mutants bench-growth bench-volume bench-crowds bench-report bench-postgres lock clean
+.PHONY: help install run update dev report metrics test torture lint mutants bench-growth bench-volume bench-crowds bench-report bench-columns bench-postgres lock clean
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -89,6 +89,9 @@ bench-crowds: install  ## A bot, and a number that everybody calls from, against
 
 bench-report: install  ## Pages of the report on 5,000 contacts and on 5 million, in a real browser
 	$(RUN) benchmarks report $(BENCH_ARGS)
+
+bench-columns: install  ## Files of 100 to 10,000 columns, in every format: what reading costs
+	$(BIN)/python -m benchmarks columns $(BENCH_ARGS)
 
 bench-postgres: install  ## A million touches from a real PostgreSQL into the landing folder, against its bare COPY
 	$(RUN) benchmarks postgres $(BENCH_ARGS)

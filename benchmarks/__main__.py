@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -418,6 +419,34 @@ def postgres(
     console.print(table)
     for way in (COPY, COPY_TO_FILE):
         console.print(f"{FETCH} to {way}: {median_ratio(seconds[FETCH], seconds[way])}")
+
+
+@app.command()
+def columns(
+    sizes: Annotated[str, typer.Option(help="How many columns or keys.")] = "100,300,1000,3000,10000",
+    rows: Annotated[int, typer.Option(help="Rows of each file.")] = 1,
+    quick: Quick = False,
+) -> None:
+    """Files of ever more columns in every format: what reading one costs should grow with them and not with their square."""
+    from benchmarks.measured_columns import FORMS
+
+    counts = [int(size) for size in ("100,1000" if quick else sizes).split(",")]
+    table = Table(title=f"A file of {rows:,} rows: CPU, peak memory", title_justify="left")
+    table.add_column("format")
+    for count in counts:
+        table.add_column(f"{count:,}", justify="right")
+    for form in FORMS:
+        cells = []
+        for count in counts:
+            with tempfile.TemporaryDirectory() as folder:
+                done = subprocess.run(
+                    [sys.executable, "-m", "benchmarks.measured_columns", form, str(count), str(rows)],
+                    cwd=PROJECT_DIR, env=os.environ | Site(Path(folder)).environment, check=True, stdout=subprocess.PIPE,
+                )  # fmt: skip
+            taken = json.loads(done.stdout.splitlines()[-1])
+            cells.append(f"{taken['cpu_seconds']:,.2f} s, {_size(taken['peak_bytes'])}")
+        table.add_row(form, *cells)
+    console.print(table)
 
 
 @app.command()

@@ -63,8 +63,7 @@ def run(form: str, columns: int, row_count: int) -> None:
     file = settings.landing_dir / "contacts" / str(DAY) / name
     file.parent.mkdir(parents=True)
     write(file, rows)
-    raised = {"max_columns": columns} if "max_columns" in Rules.model_fields else {}
-    rules = Rules.read(raised)
+    rules = Rules.read({"max_columns": columns})
     warehouse = Warehouse(settings.warehouse_dir)
     phases: dict[str, Phase] = {}
     with warehouse.locked("benchmark"), warehouse.connected() as connection:

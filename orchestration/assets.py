@@ -17,7 +17,7 @@ from pydantic import Field
 from orchestration.building import build, prepared_manifest
 from orchestration.contracts import delivered_tables
 from orchestration.landing import scan
-from orchestration.loading import Load, known_signatures, live_load, load_delivery, pending
+from orchestration.loading import Load, known_signatures, live_load, load_delivery, nothing_to_publish, pending
 from orchestration.notices import collected_warnings, details, generation_warnings, warn
 from orchestration.publishing import MARTS, VIEWS, PublicationError, Publications, freshness, recorded_failure
 from orchestration.settings import Rules, Settings, SettingsError
@@ -95,6 +95,12 @@ def source_key(name: str) -> dg.AssetKey:
 def raw_asset(table: str) -> dg.AssetsDefinition:
     """A raw table, loaded by day; a range of days is one step of one run."""
     key = dg.AssetKey(["raw", table])
+    has_no_key = delivered_tables()[table].has_no_key
+    rows_count_once = (
+        [dg.AssetCheckSpec("rows_count_once", asset=key, description="No two files of a day hold the same rows.")]
+        if has_no_key
+        else []
+    )
 
     @dg.multi_asset(
         name=f"load_{table}",
@@ -113,6 +119,7 @@ def raw_asset(table: str) -> dg.AssetsDefinition:
                 "deliveries_load", asset=key, description="Every delivery of the run's days could be read (R26)."
             ),
             dg.AssetCheckSpec("days_are_delivered", asset=key, description="Every day of the run was delivered."),
+            *rows_count_once,
         ],
         backfill_policy=dg.BackfillPolicy.single_run(),
         retry_policy=RETRIES,
@@ -124,6 +131,7 @@ def raw_asset(table: str) -> dg.AssetsDefinition:
         settings = Settings.read()
         landing = scan(settings.landing_dir, [table], rules.first_load_day, min(days[-1], rules.yesterday()), days[0])
         failures: list[Load] = []
+        doubled: list[str] = []
         found = {delivery.day: delivery for delivery in landing.deliveries}
         warehouse = pipeline.warehouse
         with (
@@ -149,6 +157,9 @@ def raw_asset(table: str) -> dg.AssetsDefinition:
                         connection, delivery, rules, settings.landing_dir, config.reload, _launch_id(context)
                     )
                     details.log(logging.ERROR if load.outcome == "failed" else logging.INFO, "%s", _describe(load))
+                    for warning in load.warnings:
+                        warn(warning)
+                    doubled += load.warnings
                 if load.outcome == "failed":
                     failures.append(load)
                 else:
@@ -180,6 +191,14 @@ def raw_asset(table: str) -> dg.AssetsDefinition:
             severity=dg.AssetCheckSeverity.WARN,
             metadata={"days_without_delivery": len(absent), "days": shortened(absent)},
         )
+        if has_no_key:
+            yield dg.AssetCheckResult(
+                asset_key=key,
+                check_name="rows_count_once",
+                passed=not doubled,
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata={"messages": doubled},
+            )
 
     return load
 
@@ -243,6 +262,7 @@ def dbt_models(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterato
         unique_id.split(".")[-1] for unique_id, spec in specs.items() if spec.key in context.selected_asset_keys
     ]
     with plain_failures(pipeline.warehouse):
+        _check_something_is_loaded(pipeline.warehouse)
         outcome = build(
             pipeline.warehouse,
             pipeline.resolved_rules,
@@ -277,6 +297,20 @@ def dbt_models(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterato
             )
     if not outcome.is_passed:
         raise dg.Failure(f"The build failed, nothing is published:\n{outcome.explain()}", allow_retries=False)
+
+
+def _check_something_is_loaded(warehouse: Warehouse) -> None:
+    """Raises PublicationError where all that was ever delivered has failed: empty marts would look like an empty business."""
+    with recorded_failure(warehouse, "publication"):
+        if Publications(warehouse).current() is not None:
+            return
+        with warehouse.connected() as connection:
+            messages = nothing_to_publish(connection)
+        if messages:
+            raise PublicationError(
+                f"Nothing is published: {'the one delivery' if len(messages) == 1 else f'all {len(messages):,} deliveries'}"
+                " failed, and none was loaded before.\n" + "\n".join(messages)
+            )
 
 
 def _previews(warehouse: Warehouse) -> Mapping[str, dict[str, Any]]:

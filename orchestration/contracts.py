@@ -32,6 +32,8 @@ class Table:
     columns: tuple[Column, ...]
     is_optional: bool
     """Whether it is no matter if none of it are delivered."""
+    has_no_key: bool
+    """Whether rows add up even if they are the same, as no id tells a row that is delivered twice."""
 
     @cached_property
     def column_names(self) -> tuple[str, ...]:
@@ -53,7 +55,9 @@ def delivered_tables() -> dict[str, Table]:
     """The tables that deliveries fill, by name."""
     described = {name: (table, table.get("config", {}).get("meta", {})) for name, table in _raw_source().items()}
     return {
-        name: Table(name, tuple(_delivered_columns(table)), meta.get("is_optional", False))
+        name: Table(
+            name, tuple(_delivered_columns(table)), meta.get("is_optional", False), meta.get("has_no_key", False)
+        )
         for name, (table, meta) in described.items()
         if meta.get("is_delivered")
     }

@@ -64,6 +64,11 @@ def scan(
     warnings: list[str] = []
     for table in tables:
         folder = landing_dir / table
+        if folder.is_symlink() and _is_outside(folder, landing_dir):
+            warnings.append(
+                f"{folder} is a link out of the landing folder: no {table} are read; put the folder itself there"
+            )
+            continue
         try:
             names = sorted(os.listdir(folder))
         except FileNotFoundError:
@@ -82,10 +87,16 @@ def scan(
             elif day < first_load_day:
                 warnings.append(f"{folder / name} is not read: it is before first_load_day {first_load_day}")
             elif (first_day or first_load_day) <= day <= last_day:
-                files = _files_of(folder / name, warnings)
+                # What lies elsewhere isn't listed; in place of its files, the link itself fails the day (R26).
+                is_outside = (folder / name).is_symlink() and _is_outside(folder / name, landing_dir)
+                files = (folder / name,) if is_outside else _files_of(folder / name, warnings)
                 if files:
                     deliveries.append(Delivery(table, day, files))
     return Landing(tuple(sorted(deliveries, key=lambda delivery: (delivery.day, delivery.table))), tuple(warnings))
+
+
+def _is_outside(link: Path, landing_dir: Path) -> bool:
+    return not link.resolve().is_relative_to(landing_dir.resolve())
 
 
 def _day_of(name: str) -> date | None:
@@ -105,7 +116,7 @@ def _files_of(folder: Path, warnings: list[str]) -> tuple[Path, ...]:
         return ()
     files = []
     for name in filter(is_complete, names):
-        if os.path.isdir(folder / name) and not name.lower().endswith(FORMATS):
+        if os.path.isdir(folder / name) and not os.path.islink(folder / name) and not name.lower().endswith(FORMATS):
             warnings.append(f"{readable(folder / name)} is a folder inside a delivery: it is not read")
         else:
             files.append(folder / name)

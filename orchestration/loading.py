@@ -3,7 +3,8 @@
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -12,8 +13,9 @@ import duckdb
 
 from orchestration.contracts import RECORDS_PER_LOAD, Column, ReadingMacros, Table, delivered_tables, reading_macros
 from orchestration.landing import Delivery, Signature, file_signature, readable
-from orchestration.reading import Reading, UnreadableFileError, hash_file, read_file, value_of
-from orchestration.settings import Rules
+from orchestration.reading import Limits, Reading, UnreadableFileError, hash_file, read_file, value_of
+from orchestration.settings import Rules, Settings
+from orchestration.space import ResourcesError, check_delivery, exhaustion
 from orchestration.warehouse import transaction
 
 SMALLEST_JUDGED_FILE = 20  # R26: fewer rows than these are not too many to set aside
@@ -42,6 +44,7 @@ class Load:
     files: tuple[FileCounts, ...] = ()
     rejected_by_reason: dict[str, int] = field(default_factory=dict)
     unreadable_values: dict[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     @property
     def delivered_count(self) -> int:
@@ -97,7 +100,7 @@ def load_delivery(
     reload: bool = False,
     run_id: str | None = None,
 ) -> Load:
-    """Loads a delivery; never raises for what is wrong with its data.
+    """Loads a delivery; never raises for what is wrong with its data, nor if it takes more memory or disk than there is.
 
     What it held before is superseded. A failed attempt is written to the ledger and changes nothing else; a
     delivery with the same bytes as the live load is not loaded again unless `reload`.
@@ -108,18 +111,57 @@ def load_delivery(
         live = live_load(connection, delivery)
         if live and not reload and _contents(live.files) == _contents(files):
             return _note_unchanged(connection, delivery, live, files)
-        with tempfile.TemporaryDirectory(prefix="delivery-", dir=_temporary_dir(connection)) as scratch:
+        _check_space(connection, delivery)
+        with (
+            _exhausting(connection, f"{delivery.table}/{delivery.day}/"),
+            tempfile.TemporaryDirectory(prefix="delivery-", dir=_temporary_dir(connection)) as scratch,
+        ):
             judged = _judge_files(connection, table, delivery, files, rules, Path(scratch))
-        return _keep_files(connection, table, delivery, judged, run_id)
+            return _keep_files(connection, table, delivery, judged, run_id)
     except DeliveryFailedError as error:
-        return _note_failure(connection, delivery, str(error), run_id)
+        try:
+            _drop_temporary_tables(connection)
+            return _note_failure(connection, delivery, str(error), run_id)
+        except duckdb.Error as other:
+            # Where not even this can be written, it is no matter of one delivery.
+            raise (error.__cause__ or other) from None
 
 
-def _temporary_dir(connection: duckdb.DuckDBPyConnection) -> str:
+def _check_space(connection: duckdb.DuckDBPyConnection, delivery: Delivery) -> None:
+    try:
+        check_delivery(delivery, _warehouse_dir(connection), _temporary_dir(connection))
+    except ResourcesError as error:
+        raise DeliveryFailedError(f"{delivery.table}/{delivery.day}/ is not read: {error}") from None
+
+
+@contextmanager
+def _exhausting(connection: duckdb.DuckDBPyConnection, what: str) -> Iterator[None]:
+    """Raises DeliveryFailedError for what takes more memory or disk than there is."""
+    try:
+        yield
+    except (duckdb.Error, OSError, MemoryError) as error:
+        if message := exhaustion(error, _temporary_dir(connection)):
+            raise DeliveryFailedError(f"{what} {message}") from error
+        raise
+
+
+def _drop_temporary_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """What a failed delivery has left in memory, and spilled to the disk, is the next one's to use."""
+    for (name,) in connection.execute("select table_name from duckdb_tables() where temporary").fetchall():
+        connection.execute(f"drop table {name}")
+
+
+def _warehouse_dir(connection: duckdb.DuckDBPyConnection) -> Path:
+    row = connection.execute("select path from duckdb_databases() where database_name = current_database()").fetchone()
+    assert row is not None
+    return Path(row[0]).parent
+
+
+def _temporary_dir(connection: duckdb.DuckDBPyConnection) -> Path:
     """Where the connection spills: copies of deliveries belong there too."""
     row = connection.execute("select current_setting('temp_directory')").fetchone()
     assert row is not None
-    return str(row[0])
+    return Path(row[0])
 
 
 def _hash_files(delivery: Delivery, landing_dir: Path) -> list[FileCounts]:
@@ -135,7 +177,9 @@ def _hash_files(delivery: Delivery, landing_dir: Path) -> list[FileCounts]:
 
 
 def _failed(delivery: Delivery, file: Path, error: Exception | str) -> DeliveryFailedError:
-    return DeliveryFailedError(f"{delivery.table}/{delivery.day}/{readable(file.name)} {error}")
+    # A folder that is a link stands for its files.
+    name = "" if file.name == str(delivery.day) else readable(file.name)
+    return DeliveryFailedError(f"{delivery.table}/{delivery.day}/{name} {error}")
 
 
 def _contents(files: Iterable[FileCounts]) -> list[tuple[str, str]]:
@@ -203,13 +247,15 @@ def _judge_files(
     macros = reading_macros(rules)
     reason = _reason(table, macros, rules, delivery.day)
     judged: list[_JudgedFile] = []
+    limits = Limits(rules.max_columns, Settings.read().unpacked_limit)
     for number, (path, facts) in enumerate(zip(delivery.files, files, strict=True)):
-        reading = Reading(table, macros, reason, rules.max_columns, into=f"judged_{number}")
-        try:
-            read_file(connection, reading, path, scratch)
-        except UnreadableFileError as error:
-            raise _failed(delivery, path, error) from None
-        delivered_count, reasons, unreadable = _count_rows(connection, reading)
+        reading = Reading(table, macros, reason, limits, into=f"judged_{number}")
+        with _exhausting(connection, f"{delivery.table}/{delivery.day}/{readable(path.name)}"):
+            try:
+                read_file(connection, reading, path, scratch)
+            except UnreadableFileError as error:
+                raise _failed(delivery, path, error) from None
+            delivered_count, reasons, unreadable = _count_rows(connection, reading)
         rejected_count = sum(reasons.values())
         _check_share(delivery, path, delivered_count, rejected_count, reasons, rules)
         if file_signature(path) != (facts.file_name, facts.size_bytes, facts.modified_ns):
@@ -241,6 +287,7 @@ def _keep_files(
             files=tuple(file.counts for file in judged),
             rejected_by_reason=_added(file.rejected_by_reason for file in judged),
             unreadable_values=_added(file.unreadable_values for file in judged),
+            warnings=_doubled_files(connection, table, delivery, judged),
         )
         records_before = RECORDS_PER_LOAD * (load.load_id or 0)
         for file in judged:
@@ -251,6 +298,46 @@ def _keep_files(
     for file in judged:
         connection.execute(f"drop table {file.rows}")
     return load
+
+
+def _doubled_files(
+    connection: duckdb.DuckDBPyConnection, table: Table, delivery: Delivery, judged: list[_JudgedFile]
+) -> tuple[str, ...]:
+    """Says which files hold the same good rows, in whatever order, where each would count: as delivered, so counted (R25)."""
+    filled = [file for file in judged if file.counts.loaded_count]
+    if not table.has_no_key or len(filled) < 2:
+        return ()
+    row = f"hash({', '.join(table.column_names)}, cast(attributes as varchar))"
+    contents = " union all by name ".join(
+        f"select {number} as number, count(*) as row_count, sum({row}::hugeint) as digest, bit_xor({row}) as other_digest "
+        f"from {file.rows} where reason is null"
+        for number, file in enumerate(filled)
+    )
+    same = connection.execute(
+        f"""
+        select list(number order by number), any_value(row_count) from ({contents})
+        group by row_count, digest, other_digest having count(*) > 1 order by 1
+        """
+    ).fetchall()
+    return tuple(
+        f"{delivery.table}/{delivery.day}: {' and '.join(readable(filled[number].counts.file_name) for number in numbers)} "
+        f"hold the same {row_count:,} row{'s' if row_count > 1 else ''}, and each counts: if that isn't meant, take one "
+        "away and load the day again"
+        for numbers, row_count in same
+    )
+
+
+def nothing_to_publish(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """What every delivery failed by, if no delivery has ever been loaded; nothing if one has, or if there are none."""
+    rows = connection.execute(
+        """
+        select message, outcome from raw.loads
+        where superseded_by is null
+        qualify row_number() over (partition by table_name, load_day, outcome order by load_id desc) = 1
+        order by load_day, table_name
+        """
+    ).fetchall()
+    return [] if any(outcome == "loaded" for _, outcome in rows) else [message for message, _ in rows]
 
 
 def _added(counts: Iterable[dict[str, int]]) -> dict[str, int]:

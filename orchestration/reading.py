@@ -10,11 +10,10 @@ import codecs
 import csv
 import gzip
 import hashlib
-import itertools
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -42,7 +41,8 @@ def hash_file(file: Path, landing_dir: Path) -> str:
     try:
         target = file.resolve(strict=True)
         if not target.is_relative_to(landing_dir.resolve()):
-            raise UnreadableFileError("is a link out of the landing folder; put the file itself there")
+            what = "folder" if target.is_dir() else "file"
+            raise UnreadableFileError(f"is a link out of the landing folder; put the {what} itself there")
         if not target.is_file():
             raise UnreadableFileError(
                 "is not a regular file; put a file there, or begin its name with _ to leave it out"
@@ -60,6 +60,14 @@ def hash_file(file: Path, landing_dir: Path) -> str:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What a file may have; more fails it (R26)."""
+
+    columns: int
+    unpacked_bytes: int
+
+
+@dataclass(frozen=True)
 class Reading:
     """How rows of a table are read and judged, in one pass: passes over all the text are what loading costs.
 
@@ -69,7 +77,7 @@ class Reading:
     table: Table
     macros: ReadingMacros
     reason: str
-    max_columns: int
+    limits: Limits
     into: str
 
 
@@ -132,13 +140,13 @@ def _text(value: str) -> str:
 
 def _too_many(counted: str, reading: Reading) -> UnreadableFileError:
     return UnreadableFileError(
-        f"{counted}, more than max_columns {reading.max_columns:,}; leave out those that nobody needs, or raise the setting"
+        f"{counted}, more than max_columns {reading.limits.columns:,}; leave out those that nobody needs, or raise the setting"
     )
 
 
 def _check_columns(reading: Reading, names: Sequence[str]) -> None:
     table = reading.table
-    if len(names) > reading.max_columns:
+    if len(names) > reading.limits.columns:
         raise _too_many(f"has {len(names):,} columns", reading)
     doubled = sorted(name for name, count in Counter(names).items() if count > 1)
     if doubled:
@@ -201,16 +209,27 @@ _NO_TEXT = {
 }
 
 
-def _check_text(file: Path, copy: Path | None = None) -> None:
+def _too_large(reading: Reading) -> UnreadableFileError:
+    return UnreadableFileError(
+        f"unpacks to more than UNPACKED_LIMIT, {reading.limits.unpacked_bytes:,} bytes: "
+        "deliver it in smaller files, or raise the setting"
+    )
+
+
+def _check_text(reading: Reading, file: Path, copy: Path | None = None) -> None:
     """Streams a text file: is all of it there, UTF-8 and without NUL bytes? Optionally copies it, unpacked."""
     decoder = codecs.getincrementaldecoder("utf-8")("strict")
     line_number = 1
     beginning = b""
+    unpacked_bytes = 0
     target = open(copy, "wb") if copy else None  # noqa: SIM115
     try:
         with _open_bytes(file) as content:
             while chunk := content.read(CHUNK_BYTES):
                 beginning = beginning or chunk[:4]
+                unpacked_bytes += len(chunk)
+                if copy and unpacked_bytes > reading.limits.unpacked_bytes:
+                    raise _too_large(reading)
                 if b"\0" in chunk:
                     line_number += chunk[: chunk.index(b"\0")].count(b"\n")
                     raise _no_text(
@@ -254,13 +273,13 @@ def _no_text(beginning: bytes, otherwise: str) -> UnreadableFileError:
     return UnreadableFileError(next(hints, otherwise))
 
 
-def _plain_file(file: Path, scratch: Path) -> Path:
+def _plain_file(reading: Reading, file: Path, scratch: Path) -> Path:
     """A checked, unpacked file under a name without meaning to DuckDB: delivered names may hold any character."""
     plain = scratch / "delivered.txt"
     if file.name.lower().endswith(".gz"):
-        _check_text(file, copy=plain)
+        _check_text(reading, file, copy=plain)
     else:
-        _check_text(file)
+        _check_text(reading, file)
         plain.symlink_to(file.resolve())
     return _with_line_feeds(plain, scratch) if _ends_lines_in_carriage_returns(plain) else plain
 
@@ -285,35 +304,28 @@ def _with_line_feeds(plain: Path, scratch: Path) -> Path:
 
 
 def _create_lines(connection: duckdb.DuckDBPyConnection, plain: Path, scratch: Path) -> None:
-    """Creates the temporary view `lines` (line_number, line) of a text file, split at line feeds and nowhere else.
+    """Creates the temporary table `lines` (line_number, line) of a text file, split at line feeds and nowhere else.
 
     DuckDB's CSV reader can't do that: it loses text where line ends are mixed. So the file is cut, at line feeds,
-    into chunks that fit into memory, and DuckDB splits these.
+    into chunks that fit into memory, and DuckDB splits these, one after the other.
     """
+    connection.execute("create or replace temporary table lines (line_number bigint, line varchar)")
+    copy = scratch / "chunk.txt"
+    line_count = 0
     with open(plain, "rb") as content:
         if content.read(3) != codecs.BOM_UTF8:
             content.seek(0)
-        for number in itertools.count():
-            chunk = content.read(CHUNK_BYTES)
-            if not chunk:
-                break
-            chunk += content.readline(LONGEST_LINE_BYTES + 1)
-            (scratch / f"chunk-{number:06}.txt").write_bytes(chunk.removesuffix(b"\n"))
-    chunks = ", ".join(_text(str(chunk)) for chunk in sorted(scratch.glob("chunk-*.txt")))
-    connection.execute(
-        f"""
-        create or replace temporary table lines as
-        with chunk_lines as (
-            select filename, unnest(string_split(content, chr(10))) as line,
-                generate_subscripts(string_split(content, chr(10)), 1) as line_in_chunk
-            from read_text([{chunks}])
-        )
-        select row_number() over (order by filename, line_in_chunk) as line_number, line
-        from chunk_lines
-        """
-        if chunks
-        else "create or replace temporary table lines as select 1::bigint as line_number, ''::varchar as line where false"
-    )
+        while chunk := content.read(CHUNK_BYTES):
+            chunk = (chunk + content.readline(LONGEST_LINE_BYTES + 1)).removesuffix(b"\n")
+            copy.write_bytes(chunk)
+            connection.execute(
+                f"""
+                insert into lines
+                select {line_count} + generate_subscripts(chunk_lines, 1), unnest(chunk_lines)
+                from (select string_split(content, chr(10)) as chunk_lines from read_text({_text(str(copy))}))
+                """
+            )
+            line_count += chunk.count(b"\n") + 1
     longest = connection.execute(
         f"select min(line_number) from lines where strlen(line) > {LONGEST_LINE_BYTES}"
     ).fetchone()
@@ -387,7 +399,7 @@ COMMAS = Dialect()
 
 
 def _read_csv(connection: duckdb.DuckDBPyConnection, reading: Reading, file: Path, scratch: Path) -> None:
-    plain = _plain_file(file, scratch)
+    plain = _plain_file(reading, file, scratch)
     header, header_lines = csv_header(plain)
     _check_columns(reading, header)
     try:
@@ -403,7 +415,7 @@ def csv_header(plain: Path, dialect: Dialect = COMMAS) -> tuple[list[str], int]:
     """The names of the columns, and how many lines they and blank lines before them take. Raises UnreadableFileError."""
     quoting: dict[str, Any] = {"quotechar": dialect.quote} if dialect.quote else {"quoting": csv.QUOTE_NONE}
     with open(plain, encoding="utf-8-sig", newline="\n") as content:
-        reader = csv.reader(itertools.islice(content, 1000), strict=True, delimiter=dialect.delimiter, **quoting)
+        reader = csv.reader(_first_lines(content), strict=True, delimiter=dialect.delimiter, **quoting)
         try:
             for names in reader:
                 if any(name.strip() for name in names):
@@ -415,6 +427,19 @@ def csv_header(plain: Path, dialect: Dialect = COMMAS) -> tuple[list[str], int]:
                 ) from None
             raise UnreadableFileError(f"has a header that can't be read ({error}); are its quotes right?") from None
     raise UnreadableFileError("has no header: its first line must name its columns")
+
+
+def _first_lines(content: IO[str]) -> Iterator[str]:
+    """The lines among which the header is, and no more of a file than a row may have: it may be one line of a gigabyte."""
+    left = LONGEST_LINE_BYTES
+    for _ in range(1000):
+        line = content.readline(left)
+        left -= len(line)
+        if left <= 0:
+            raise UnreadableFileError(f"has a header longer than {LONGEST_LINE_BYTES:,} bytes; does it have line ends?")
+        if not line:
+            return
+        yield line
 
 
 def _csv_records(reading: Reading, values: dict[str, str], unknown: str, rest: str, source: str) -> str:
@@ -664,7 +689,7 @@ def faulty_csv_records(
 
 def _read_json_lines(connection: duckdb.DuckDBPyConnection, reading: Reading, file: Path, scratch: Path) -> None:
     table, macros = reading.table, reading.macros
-    _create_lines(connection, _plain_file(file, scratch), scratch)
+    _create_lines(connection, _plain_file(reading, file, scratch), scratch)
     _check_keys(connection, reading)
     nested_kinds = {
         column.name: "('OBJECT')" if column.type == "text_list" else "('OBJECT', 'ARRAY')" for column in table.columns
@@ -731,9 +756,9 @@ def _check_keys(connection: duckdb.DuckDBPyConnection, reading: Reading) -> None
         with counted as (
             select line_number, case when json_valid(line) then len(json_keys(line)) end as key_count
             from lines
-            where strlen(line) > 5 * {reading.max_columns}
+            where strlen(line) > 5 * {reading.limits.columns}
         )
-        select line_number, key_count from counted where key_count > {reading.max_columns} order by line_number limit 1
+        select line_number, key_count from counted where key_count > {reading.limits.columns} order by line_number limit 1
         """
     ).fetchone()
     if widest:
@@ -769,6 +794,7 @@ def _read_parquet(connection: duckdb.DuckDBPyConnection, reading: Reading, file:
         )
         if seconds:
             source = f"(select * replace ({seconds}) from {source})"
+        _check_unpacked(connection, reading, plain)
         described = connection.execute(f"describe select {', '.join(fields)} from {source}").fetchall()
         types = {name: data_type for name, (_, data_type, *_) in zip(names, described, strict=True)}
         field_of = dict(zip(names, fields, strict=True))
@@ -827,6 +853,36 @@ def _read_parquet(connection: duckdb.DuckDBPyConnection, reading: Reading, file:
         raise UnreadableFileError(
             f"is not a whole Parquet file: truncated or damaged ({cause}); deliver it again"
         ) from None
+
+
+def _check_unpacked(connection: duckdb.DuckDBPyConnection, reading: Reading, plain: Path) -> None:
+    """Parquet writes a text that many rows have once, so that a small file may hold far more than memory and disk."""
+    packed = _text(str(plain))
+    encoded, at_most = connection.execute(
+        f"""
+        select sum(total_uncompressed_size), sum(num_values::hugeint * greatest(total_uncompressed_size, 8))
+        from parquet_metadata({packed})
+        """
+    ).fetchone() or (0, 0)
+    limit = reading.limits.unpacked_bytes
+    if (encoded or 0) > limit:
+        raise _too_large(reading)
+    if (at_most or 0) <= limit:
+        return
+    sizes = []
+    for name, data_type, *_ in connection.execute(f"describe from read_parquet({packed})").fetchall():
+        column = '"' + name.replace('"', '""') + '"'
+        if data_type == "VARCHAR":
+            sizes.append(f"sum(strlen({column}))")
+        elif data_type == "BLOB":
+            sizes.append(f"sum(octet_length({column}))")
+        elif _is_nested(data_type):
+            sizes.append(f"sum(strlen(cast(to_json({column}) as varchar)))")
+        else:
+            sizes.append("count(*) * 8")
+    row = connection.execute(f"select list_sum({_list(sizes)}) from read_parquet({packed})").fetchone()
+    if row and (row[0] or 0) > limit:
+        raise _too_large(reading)
 
 
 def _is_nested(data_type: str) -> bool:

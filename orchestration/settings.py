@@ -216,6 +216,7 @@ MEMORY_UNITS = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 SMALLEST_MEMORY = 200 * 10**6
 LARGEST_MEMORY = 1000 * 10**12
 SMALLEST_SHARE = 0.1
+DEFAULT_UNPACKED_LIMIT = "10GB"
 MOST_THREADS = 1024
 
 
@@ -226,6 +227,7 @@ class Settings:
     memory_limit: str
     threads: int
     temporary_dir: Path | None  # none: inside the warehouse's folder
+    unpacked_limit: int  # bytes that one delivered file may unpack to
 
     @classmethod
     def read(cls) -> Self:
@@ -241,6 +243,7 @@ class Settings:
             memory_limit=_memory_limit(os.environ.get("MEMORY_LIMIT") or DEFAULT_MEMORY_LIMIT),
             threads=_threads(os.environ.get("THREADS") or str(len(os.sched_getaffinity(0)))),
             temporary_dir=PROJECT_DIR / temporary_dir if temporary_dir else None,
+            unpacked_limit=_unpacked_limit(os.environ.get("UNPACKED_LIMIT") or DEFAULT_UNPACKED_LIMIT),
         )
 
 
@@ -263,6 +266,13 @@ def _memory_limit(text: str, name: str = "MEMORY_LIMIT") -> str:
             f"{name} = {_shown(text)}: no machine has so much; give at most {LARGEST_MEMORY // 10**12}TB."
         )
     return number + unit
+
+
+def _unpacked_limit(text: str) -> int:
+    read = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT])i?B?", text.strip(), re.ASCII | re.IGNORECASE)
+    if read is None or not 0 < float(read[1]) < 10**6:
+        raise SettingsError(f"UNPACKED_LIMIT = {text!r}: it is no size of a file; write it like 500MB or 20GB.")
+    return int(float(read[1]) * MEMORY_UNITS[read[2].upper()])
 
 
 def _threads(text: str) -> int:

@@ -32,8 +32,13 @@ class ResourcesError(Exception):
 
 
 def check_load(warehouse: Warehouse, deliveries: Iterable[Delivery]) -> None:
-    """Raises ResourcesError if the deliveries may not fit."""
-    sizes = [sum(map(_unpacked_size, delivery.signature())) for delivery in deliveries]
+    """Raises ResourcesError if the deliveries may not fit.
+
+    Those that are too large by themselves fail their own days (`check_delivery`) and stop no other that is there.
+    """
+    deliveries = list(deliveries)
+    fitting = [each for each in deliveries if _too_large(each, warehouse.folder, warehouse.temporary_dir) is None]
+    sizes = [_size_of(delivery) for delivery in fitting or deliveries]
     if sizes:
         needs = {
             warehouse.folder: RESERVE_BYTES + WAREHOUSE_FACTOR * sum(sizes),
@@ -41,6 +46,25 @@ def check_load(warehouse: Warehouse, deliveries: Iterable[Delivery]) -> None:
             warehouse.temporary_dir: TEMPORARY_FACTOR * max(sizes),
         }
         _check(needs, f"to load {len(sizes):,} deliveries of {_readable(sum(sizes))} unpacked", "Nothing was loaded.")
+
+
+def check_delivery(delivery: Delivery, folder: Path, temporary_dir: Path) -> None:
+    """Raises ResourcesError if a delivery may not fit even if no other is loaded."""
+    if message := _too_large(delivery, folder, temporary_dir):
+        raise ResourcesError(message)
+
+
+def _too_large(delivery: Delivery, folder: Path, temporary_dir: Path) -> str | None:
+    size = _size_of(delivery)
+    needs = {folder: RESERVE_BYTES + WAREHOUSE_FACTOR * size, temporary_dir: TEMPORARY_FACTOR * size}
+    # Where there is no room for any delivery, this one isn't at fault.
+    if free_bytes(folder) < RESERVE_BYTES:
+        return None
+    return _lack(needs, f"for {_readable(size)} unpacked")
+
+
+def _size_of(delivery: Delivery) -> int:
+    return sum(map(_unpacked_size, delivery.signature()))
 
 
 def _unpacked_size(file: tuple[str, int, int]) -> int:
@@ -86,6 +110,12 @@ def _size_of_marts(connection: duckdb.DuckDBPyConnection) -> int:
 
 
 def _check(needs: Mapping[Path, int], purpose: str, outcome: str) -> None:
+    if message := _lack(needs, purpose):
+        raise ResourcesError(f"{message} {outcome}")
+
+
+def _lack(needs: Mapping[Path, int], purpose: str) -> str | None:
+    """Which disk has too little space, and what to do; null if none has."""
     by_disk: dict[int, list[Path]] = {}
     for folder in needs:
         by_disk.setdefault(_existing(folder).stat().st_dev, []).append(folder)
@@ -93,11 +123,12 @@ def _check(needs: Mapping[Path, int], purpose: str, outcome: str) -> None:
         needed = sum(needs[folder] for folder in folders)
         free = free_bytes(folders[0])
         if free < needed:
-            raise ResourcesError(
+            return (
                 f"There is too little disk space {purpose}: {' and '.join(map(str, folders))} "
                 f"{'share' if len(folders) > 1 else 'has'} {_readable(free)} free, and up to {_readable(needed)} may be "
-                f"needed. Free some, or set WAREHOUSE_DIR or TEMPORARY_DIR to a folder on a larger disk. {outcome}"
+                "needed. Free some, or set WAREHOUSE_DIR or TEMPORARY_DIR to a folder on a larger disk."
             )
+    return None
 
 
 def free_bytes(folder: Path) -> int:
@@ -120,7 +151,30 @@ def is_full_disk(error: BaseException | str) -> bool:
 
 
 def is_out_of_memory(error: BaseException | str) -> bool:
-    return isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory Error" in str(error)
+    if isinstance(error, duckdb.OutOfMemoryException | MemoryError):
+        return True
+    return any(words in str(error) for words in ("Out of Memory Error", "bad allocation", "bad_alloc"))
+
+
+def is_full_spill(error: BaseException | str) -> bool:
+    """Whether it says that rows that don't fit into memory don't fit onto the disk either: DuckDB calls it a lack of memory."""
+    return "max_temp_directory_size" in str(error)
+
+
+def exhaustion(error: BaseException, temporary_dir: Path) -> str | None:
+    """What a delivery takes more of than there is, and what to do; null if an error says nothing of the kind."""
+    if is_full_disk(error) or is_full_spill(error):
+        return (
+            f"needs more disk space than there is: make room for {temporary_dir}, "
+            "set TEMPORARY_DIR to a folder on a larger disk, or deliver smaller files"
+        )
+    if is_out_of_memory(error):
+        settings = Settings.read()
+        return (
+            f"needs more memory than MEMORY_LIMIT = {settings.memory_limit} gives {settings.threads} threads: "
+            "raise MEMORY_LIMIT, lower THREADS, or deliver smaller files"
+        )
+    return None
 
 
 def explanation(error: BaseException | str, warehouse: Warehouse) -> str | None:
@@ -129,8 +183,7 @@ def explanation(error: BaseException | str, warehouse: Warehouse) -> str | None:
     places = " and ".join(
         f"{folder} ({_readable(free_bytes(folder))} free)" for folder in (warehouse.folder, warehouse.temporary_dir)
     )
-    # A spill that doesn't fit is called a lack of memory.
-    if is_full_disk(error) or "max_temp_directory_size" in str(error):
+    if is_full_disk(error) or is_full_spill(error):
         return f"The disk is full: make room for {places}, or move WAREHOUSE_DIR or TEMPORARY_DIR. {next_time}"
     if is_out_of_memory(error):
         settings = Settings.read()
@@ -146,7 +199,7 @@ def explained(warehouse: Warehouse) -> Iterator[None]:
     """Raises ResourcesError instead of what DuckDB or the operating system say when they have no more to give."""
     try:
         yield
-    except (duckdb.Error, OSError) as error:
+    except (duckdb.Error, OSError, MemoryError) as error:
         if message := explanation(error, warehouse):
             raise ResourcesError(message) from error
         raise

@@ -5,6 +5,7 @@ import hashlib
 import logging
 import os
 import shutil
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -91,15 +92,14 @@ class Warehouse:
             self._release()
 
     def _acquire(self, purpose: str, wait_seconds: float) -> None:
-        key = self.lock_file.resolve()
+        key = self.folder.resolve() / self.lock_file.name
         with self._held_guard:
             if key in self._held:
                 self._held[key].depth += 1
                 return
         temporary_dir = self.temporary_dir
         self.folder.mkdir(parents=True, exist_ok=True)
-        handle = open(self.lock_file, "a+", encoding="utf-8")  # noqa: SIM115
-        os.chmod(self.lock_file, 0o600)
+        handle = _open_lock(self.lock_file)
         began = time.monotonic()
         has_said = False
         while True:
@@ -130,7 +130,7 @@ class Warehouse:
         shutil.rmtree(temporary_dir, ignore_errors=True)
 
     def _release(self) -> None:
-        key = self.lock_file.resolve()
+        key = self.folder.resolve() / self.lock_file.name
         with self._held_guard:
             hold = self._held[key]
             hold.depth -= 1
@@ -158,13 +158,30 @@ class Warehouse:
             connection.close()
 
 
+def _open_lock(file: Path) -> IO[str]:
+    """Without following a link: what it leads to would be emptied and written over. Raises SettingsError."""
+    try:
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        if file.is_symlink():
+            raise SettingsError(f"{file} is a link, and is not followed: remove it, and load again.") from None
+        raise SettingsError(
+            f"{file} can't be opened ({error.strerror}): let this user write to it, or set WAREHOUSE_DIR to another folder."
+        ) from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise SettingsError(f"{file} is no regular file: remove it, and load again.")
+    os.fchmod(handle, 0o600)
+    return os.fdopen(handle, "r+", encoding="utf-8")
+
+
 def is_in_use(folder: Path) -> bool | None:
     """Whether somebody holds the warehouse; none, if this user may not look at its lock.
 
     It is shared for an instant and never waited for, so whoever waits gets it all the same.
     """
     try:
-        handle = os.open(folder / "warehouse.lock", os.O_RDONLY)
+        handle = os.open(folder / "warehouse.lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return False
     except OSError:

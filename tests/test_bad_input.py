@@ -36,7 +36,7 @@ from orchestration.contracts import ReadingMacros, delivered_tables
 from orchestration.landing import Delivery, Landing, scan
 from orchestration.loading import Load, known_signatures, load_delivery, pending
 from orchestration.reading import CHUNK_BYTES, LONGEST_LINE_BYTES
-from orchestration.settings import PROJECT_DIR, Rules
+from orchestration.settings import PROJECT_DIR, Rules, SettingsError
 from orchestration.warehouse import Warehouse
 
 DAY = date(2025, 11, 20)
@@ -1100,6 +1100,48 @@ def test_link_out_of_the_landing_folder_fails(waiting: Desk) -> None:
         link.unlink()
 
 
+def test_link_in_place_of_a_day_out_of_the_landing_folder_fails(waiting: Desk) -> None:
+    with tempfile.TemporaryDirectory() as elsewhere:
+        (Path(elsewhere) / "secret.csv").write_text(as_csv([contact(2)]))
+        folder = waiting.day_folder()
+        shutil.rmtree(folder)
+        folder.symlink_to(elsewhere)
+        failed = waiting.refused(f"contacts/{DAY}/ is a link out of the landing folder; put the folder itself there")
+        assert "secret" not in str(failed.load)
+
+
+def test_link_in_place_of_a_table_out_of_the_landing_folder_is_said(desk: Desk) -> None:
+    with tempfile.TemporaryDirectory() as elsewhere:
+        (Path(elsewhere) / str(DAY)).mkdir()
+        (Path(elsewhere) / str(DAY) / "secret.csv").write_text(as_csv([cost()]))
+        (desk.landing / "costs").rmdir()
+        (desk.landing / "costs").symlink_to(elsewhere)
+        landing = desk.scan()
+    assert not [each for each in landing.deliveries if each.table == "costs"]
+    assert [warning for warning in landing.warnings if "costs" in warning] == [
+        f"{desk.landing / 'costs'} is a link out of the landing folder: no costs are read; put the folder itself there"
+    ]
+
+
+@pytest.mark.parametrize("kind", ["link", "link to nothing", "pipe"])
+def test_lock_that_is_no_file_is_left_alone(tmp_path: Path, kind: str) -> None:
+    precious = tmp_path / "precious.txt"
+    if kind == "link":
+        precious.write_text("all of it")
+        precious.chmod(0o644)
+    warehouse = Warehouse(tmp_path / "warehouse")
+    warehouse.folder.mkdir()
+    if kind == "pipe":
+        os.mkfifo(warehouse.lock_file)
+    else:
+        warehouse.lock_file.symlink_to(precious)
+    with pytest.raises(SettingsError, match=f"{warehouse.lock_file} is .*: remove it"), warehouse.locked("test"):
+        pass
+    if kind == "link":
+        assert precious.read_text() == "all of it" and precious.stat().st_mode & 0o777 == 0o644
+    assert precious.exists() == (kind == "link")
+
+
 def test_link_inside_the_landing_folder_is_fine(desk: Desk) -> None:
     desk.write(as_csv([contact(1)]))
     (desk.day_folder() / "b.csv").symlink_to("a.csv")
@@ -1634,6 +1676,183 @@ def test_line_over_the_limit_fails(desk: Desk) -> None:
     quoted = as_csv([named(1), named(2, name[::2] + "\n" + name[::2])])
     desk.refuse(quoted, f"has a row longer than {LONGEST_LINE_BYTES:,} bytes; is a quote missing?")
     desk.refuse("x" * 200_000 + "," + HEADER + line(1), "has a header that can't be read")
+
+
+def test_header_over_the_limit_fails(desk: Desk) -> None:
+    phrase = f"has a header longer than {LONGEST_LINE_BYTES:,} bytes; does it have line ends?"
+    desk.refuse({"a.csv.gz": gzip.compress(b"x" * (LONGEST_LINE_BYTES + 1))}, phrase)
+
+
+# More than there may be
+
+
+def wide_rows(columns: int, count: int = 3) -> list[Row]:
+    more = {f"column_{number}": f"value {number}" for number in range(columns - len(contact()))}
+    return [contact(number) | more for number in range(1, count + 1)]
+
+
+def in_all_forms(rows: list[Row]) -> dict[str, dict[str, Content]]:
+    return {
+        "csv": {"a.csv": as_csv(rows)},
+        "csv with a faulty row": {"a.csv": as_csv(rows) + "c9,w1\n"},
+        "jsonl": {"a.jsonl": as_json_lines(*rows)},
+        "parquet": {"a.parquet": as_parquet(rows)},
+    }
+
+
+@pytest.mark.parametrize("form", ["csv", "csv with a faulty row", "jsonl", "parquet"])
+@pytest.mark.parametrize("most", [10, 57])
+def test_as_many_columns_as_there_may_be(desk: Desk, form: str, most: int) -> None:
+    loaded = desk.take(in_all_forms(wide_rows(most))[form], max_columns=most)
+    assert [row["attributes"] for row in loaded.rows] == [
+        {f"column_{number}": f"value {number}" for number in range(most - len(contact()))}
+    ] * 3
+    counted = f"has {most + 1} keys in line 1" if form == "jsonl" else f"has {most + 1} columns"
+    desk.refuse(
+        in_all_forms(wide_rows(most + 1))[form],
+        f"{counted}, more than max_columns {most}; leave out those that nobody needs, or raise the setting",
+        max_columns=most,
+    )
+
+
+@pytest.mark.parametrize("form", ["csv", "csv with a faulty row", "jsonl", "parquet"])
+def test_very_many_columns_take_little_memory(desk: Desk, form: str) -> None:
+    """An expression for each column, or a look through the whole line for each key, took gigabytes."""
+    desk.connection.execute("set memory_limit = '500MB'")
+    loaded = desk.take(in_all_forms(wide_rows(1_500))[form], max_columns=1_500)
+    assert len(loaded.rows) == 3 and len(loaded.rows[2]["attributes"]) == 1_500 - len(contact())
+
+
+def test_key_twice_among_very_many_sets_the_line_aside(desk: Desk) -> None:
+    (row,) = wide_rows(900, count=1)
+    text = json.dumps(row)[:-1] + ', "column_7": "again"}'
+    loaded = desk.take({"a.jsonl": as_json_lines(contact(1), text)})
+    assert loaded.set_aside == [(2, "unparsable_row", text)]
+
+
+@pytest.mark.parametrize("form", ["csv.gz", "jsonl.gz", "parquet", "nested parquet"])
+def test_file_that_unpacks_to_more_than_it_may_fails(desk: Desk, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    rows = [named(number, "x" * 1_000) for number in range(1, 2_001)]
+    arrays = {name: pyarrow.array([row[name] for row in rows]).dictionary_encode() for name in rows[0]}
+    if form == "nested parquet":
+        arrays["client_name"] = pyarrow.array([["x" * 1_000]] * len(rows))
+    content: Content = {
+        "csv.gz": gzip.compress(as_csv(rows).encode()),
+        "jsonl.gz": gzip.compress(as_json_lines(*rows).encode()),
+    }.get(form) or as_parquet(pyarrow.table(arrays))
+    assert len(content) < 100_000
+    monkeypatch.setenv("UNPACKED_LIMIT", "2MB")
+    phrase = "unpacks to more than UNPACKED_LIMIT, 2,000,000 bytes: deliver it in smaller files, or raise the setting"
+    desk.refuse({f"a.{form.split()[-1]}": content}, f"a.{form.split()[-1]} {phrase}")
+    monkeypatch.setenv("UNPACKED_LIMIT", "3MB")
+    assert desk.load().load.delivered_count == 2_000
+
+
+@pytest.mark.parametrize("form", ["csv", "csv with a faulty row", "jsonl.gz", "parquet"])
+def test_file_that_takes_more_than_there_is_fails(desk: Desk, form: str) -> None:
+    rows = [named(number, f"{number}" * 600) for number in range(10_001, 25_001)]
+    files: dict[str, dict[str, Content]] = {
+        "jsonl.gz": {"a.jsonl.gz": gzip.compress(as_json_lines(*rows).encode(), 1)},
+    }
+    folder = desk.connection.execute("select current_setting('temp_directory')").fetchone()
+    assert folder is not None
+    desk.connection.execute("set memory_limit = '60MB'")
+    desk.connection.execute("set max_temp_directory_size = '5MB'")
+    name = next(iter(files.get(form) or in_all_forms(rows[:1])[form]))
+    desk.refuse(
+        files.get(form) or in_all_forms(rows)[form],
+        f"contacts/{DAY}/{name} needs more disk space than there is: make room for {folder[0]}",
+    )
+    assert desk.connection.execute("select count(*) from duckdb_tables() where temporary").fetchone() == (0,)
+    assert list(Path(folder[0]).glob("delivery-*")) == []
+
+
+# Files of many parts
+
+
+@pytest.mark.parametrize("form", ["csv with a faulty row", "jsonl"])
+def test_rows_of_a_file_of_many_chunks_keep_their_order(desk: Desk, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    """Of an id that is there twice the later row wins (R3): beyond the tenth chunk, and the hundredth, too."""
+    monkeypatch.setattr("orchestration.reading.CHUNK_BYTES", 64)
+    rows = [named(number % 7, f"Анна\n{number}" if number % 5 == 0 else f"{number}") for number in range(150)]
+    loaded = desk.take(in_all_forms(rows)[form])
+    assert loaded.rows == rows
+    numbers = desk.connection.execute("select record_number from raw.contacts order by row_number").fetchall()
+    first = numbers[0][0]
+    assert numbers == [(first + number,) for number in range(150)]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("count", [2, 12])
+def test_record_numbers_go_on_over_rejected_rows_and_files(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, form: str, count: int
+) -> None:
+    """The later row of the later file wins (R3), whatever was rejected before it: numbers rise and none is there twice."""
+    monkeypatch.setattr("orchestration.reading.CHUNK_BYTES", 100)
+    write: dict[str, Callable[[list[Row]], Content]] = {
+        "csv": as_csv,
+        "jsonl": lambda rows: as_json_lines(*rows),
+        "parquet": as_parquet,
+    }
+    files = {
+        f"{file:02}.{form}": write[form](
+            [named(row, f"{file} {row}") | ({"widget_id": ""} if (file + row) % 3 == 0 else {}) for row in range(9)]
+        )
+        for file in range(count)
+    }
+    loaded = desk.take(files)
+    numbers = desk.connection.execute(
+        "select file_name, row_number, record_number % 4294967296 from raw.contacts order by record_number"
+    ).fetchall()
+    assert numbers == [
+        (f"{file:02}.{form}", row + 1, file * 9 + row + 1)
+        for file in range(count)
+        for row in range(9)
+        if (file + row) % 3 != 0
+    ]
+    assert loaded.load.rejected_count == 3 * count
+
+
+# The same rows twice
+
+SPENT = [cost(1), cost(2), cost(2), cost(3, impressions="7", place="top")]
+
+
+@pytest.mark.parametrize("second", ["csv", "jsonl", "parquet"])
+def test_files_of_the_same_costs_are_said(desk: Desk, second: str) -> None:
+    again = list(reversed(SPENT))
+    other: dict[str, Content] = {
+        "csv": as_csv(again, "\r\n"),
+        "jsonl": as_json_lines(*again),
+        "parquet": as_parquet(again),
+    }
+    loaded = desk.take({"a.csv": as_csv(SPENT), f"b.{second}": other[second], "c.csv": as_csv([cost(4)])}, "costs")
+    assert len(loaded.rows) == 9
+    assert loaded.load.warnings == (
+        f"costs/{DAY}: a.csv and b.{second} hold the same 4 rows, and each counts: if that isn't meant, take one away "
+        "and load the day again",
+    )
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        [*SPENT[:3], cost(3)],
+        [cost(1), cost(1), *SPENT[2:]],
+        SPENT[:3],
+        [*SPENT, cost(2)],
+        [row | {"medium": row["source"], "source": row["medium"]} for row in SPENT],
+    ],
+)
+def test_files_of_other_costs_are_not_said(desk: Desk, second: list[Row]) -> None:
+    files: dict[str, Content] = {"a.csv": as_csv(SPENT), "b.jsonl": as_json_lines(*second)}
+    assert desk.take(files, "costs").load.warnings == ()
+
+
+def test_same_rows_with_ids_and_files_without_rows_are_not_said(desk: Desk) -> None:
+    assert desk.take({"a.csv": as_csv([contact()]), "b.csv": as_csv([contact()])}).load.warnings == ()
+    nothing = as_csv([cost()]).split("\n")[0] + "\n"
+    assert desk.take({"a.csv": nothing, "b.csv": nothing}, "costs").load.warnings == ()
 
 
 # Hostile text

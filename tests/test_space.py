@@ -178,7 +178,6 @@ def test_a_publication_that_may_not_fit_publishes_nothing(site: Site, monkeypatc
 @pytest.mark.parametrize(
     ("owner", "name", "error"),
     [
-        (loading, "_count_rows", duckdb.IOException(f"IO Error: Could not write file: {FULL.strerror}")),
         (loading, "_write_ledger", duckdb.TransactionException(f"Failed to commit: {FULL.strerror}")),
         (publishing, "_write", duckdb.IOException(f"IO Error: Could not write file: {FULL.strerror}")),
         (publishing, "sync", FULL),
@@ -250,7 +249,7 @@ def test_a_join_that_does_not_fit_into_memory_loses_nothing(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("file_format", ["csv.gz", "parquet"])
-def test_a_full_disk_is_no_fault_of_a_file(
+def test_a_file_that_fills_the_disk_fails_its_day_alone(
     site: Site, monkeypatch: pytest.MonkeyPatch, file_format: str, tmp_path: Path
 ) -> None:
     folder = site.landing / "touches" / DAYS[0]
@@ -262,16 +261,24 @@ def test_a_full_disk_is_no_fault_of_a_file(
         connection.execute(
             f"copy (from read_csv('{source}', all_varchar=true)) to '{folder}/a.{file_format}' ({options})"
         )
+    former = reading._read_csv if file_format == "csv.gz" else reading._read_parquet
 
-    def full(*_: Any) -> None:
-        raise FULL
+    def full(*arguments: Any) -> None:
+        if arguments[2].name == f"a.{file_format}":
+            raise FULL
+        former(*arguments)
 
-    if file_format == "parquet":
-        monkeypatch.setattr(reading, "_create_rows", full)
-    else:
-        monkeypatch.setattr(reading, "_open_bytes", full)
+    monkeypatch.setattr(reading, former.__name__, full)
 
-    _, message = the_failure(run_days())
+    result = run_days()
 
-    assert message.startswith("The disk is full")
-    assert site.private("select count(*) from raw.loads where outcome = 'failed'") == [(0,)]
+    failures = [event for event in result.all_events if event.is_step_failure]
+    assert [failure.step_key for failure in failures] == ["published__all_days_loaded"]
+    assert site.publications.current() == 2
+    assert site.private("select load_day::varchar, message from raw.loads where outcome = 'failed'") == [
+        (
+            DAYS[0],
+            f"touches/{DAYS[0]}/a.{file_format} needs more disk space than there is: make room for "
+            f"{site.warehouse.temporary_dir}, set TEMPORARY_DIR to a folder on a larger disk, or deliver smaller files",
+        )
+    ]
