@@ -203,6 +203,9 @@ def _fetch(names: list[str], first_day: date | None, last_day: date | None, verb
                     told[fetched.dataset] = fetched.counts
                     left = ", ".join(f"{count:,} {name}" for name, count in fetched.counts.items())
                     log.info("%s, %s: not delivered: %s", fetched.source, fetched.dataset, left)
+                if fetched.notes and fetched.notes not in [before.notes for before in results]:
+                    noted = ", ".join(f"{count:,} {name}" for name, count in fetched.notes.items())
+                    log.info("%s, %s: delivered: %s", fetched.source, fetched.dataset, noted)
                 results.append(fetched)
     console.print(shown)
     return "\n".join([*problems, *explained_problems(results)]) or None

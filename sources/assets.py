@@ -118,6 +118,7 @@ def _metadata(of_day: list[Fetched]) -> dict[str, Any]:
             f"{name}_rows_before": fetched.former_row_count,
             f"{name}_totals": fetched.totals,
             f"{name}_not_delivered": fetched.counts,
+            f"{name}_notes": fetched.notes,
             f"{name}_unknown_fields": list(fetched.unknown_fields),
             f"{name}_absent_fields": list(fetched.absent_fields),
         }

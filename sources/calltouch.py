@@ -1,20 +1,21 @@
 """Calltouch: calls with the visits that led to them, and forms."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Hashable, Iterator
 from datetime import date
-from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from functools import partial
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from sources.http_client import HttpClient
 from sources.http_source import HttpSource
 from sources.mapping import Mapping
+from sources.paging import Page, Reading, read_pages
 from sources.records import json_records, read_json_array, text
-from sources.source import Answer, Days, Part, SourceError, Workshop
+from sources.source import Answer, Days, Part, SourceError, TooLargeError, Workshop
 
 CALLS, VISITS, FORMS = "calls", "visits", "forms"
-MOST_PAGES = 100_000
 
 
 class Calltouch(HttpSource):
@@ -41,9 +42,10 @@ class Calltouch(HttpSource):
         connection = workshop.connection
         with self.client(parameters=lambda token: {"clientApiId": token}) as client:
             for day in days:
-                calls, total, received = self._calls(client, day, workshop)
+                calls, reading = self._calls(client, day, workshop)
                 records = json_records(connection, calls)
-                yield Answer(CALLS, Mapping.shipped("calltouch_calls"), records, (day,), total, received)
+                total, received, doubt = reading.total, reading.received, reading.doubt
+                yield Answer(CALLS, Mapping.shipped("calltouch_calls"), records, (day,), total, received, doubt=doubt)
                 forms = self._forms(client, day, workshop)
                 # Forms tell their instant: where the site's zone is another than `time_zone` says, some would be of neither day.
                 records = json_records(connection, forms)
@@ -58,6 +60,7 @@ class Calltouch(HttpSource):
                     total,
                     received,
                     unit="calls",
+                    doubt=doubt,
                     is_of_its_day=True,
                 )
                 workshop.clear(calls, forms, visits)
@@ -122,55 +125,69 @@ class Calltouch(HttpSource):
         workshop.connection.execute(f"delete from {relation} where record ->> '$.siteId' <> {text(self.site_id)}")
         return relation
 
-    def _calls(self, client: HttpClient, day: date, workshop: Workshop) -> tuple[str, int | None, int]:
-        """A relation of a day's calls, how many it says there are, if it does, and how many came.
+    def _calls(self, client: HttpClient, day: date, workshop: Workshop) -> tuple[str, Reading]:
+        """A relation of a day's calls, and whether they are all.
 
         Calls that arrive while pages are read shift them, so pages that don't hold all are read again.
         """
-        relation = workshop.new_name("records")
-        total, received = None, 0
-        for _ in range(self.readings):
-            files, total = self._pages(client, day, workshop)
-            read_json_array(workshop.connection, files, relation, "$.records")
-            workshop.clear(*files)
-            row = workshop.connection.execute(
-                f"""
-                select count(distinct record ->> '$.callId') + count(*) filter (record ->> '$.callId' is null)
-                from {relation}
-                """
-            ).fetchone()
-            received = int(row[0]) if row else 0
-            if total is None or received == total:
+        for left in reversed(range(self.readings)):
+            relation, reading = self._pages(client, day, workshop)
+            if reading.is_whole or not left:
                 break
-        return relation, total, received
+            workshop.clear(relation)
+        return relation, reading
 
-    def _pages(self, client: HttpClient, day: date, workshop: Workshop) -> tuple[list[Path], int | None]:
-        files: list[Path] = []
-        total = None
-        for number in range(1, MOST_PAGES):
-            files.append(workshop.new_file("page"))
-            page = client.json_file(
-                f"/calls-service/RestAPI/{self.site_id}/calls-diary/calls",
-                {
-                    "dateFrom": day.strftime("%d/%m/%Y"),
-                    "dateTo": day.strftime("%d/%m/%Y"),
-                    "page": str(number),
-                    "limit": str(self.page_size),
-                    "withMapVisits": "true",
-                },
-                files[-1],
-                kinds=[dict],
-            )
-            if not isinstance(page.get("records"), list):
-                # As if there were none, the day would become empty.
-                said = client.beginning(files[-1].read_bytes())
-                raise SourceError(f"Calltouch answered something else than a page of calls: {said}")
-            told_total, last = _count(page.get("recordsTotal")), _count(page.get("pageTotal"))
-            total = total if told_total is None else told_total
-            # Where it doesn't say which page is the last, the one after it is empty.
-            if not page["records"] or (last is not None and number >= last):
-                break
-        return files, total
+    def _pages(self, client: HttpClient, day: date, workshop: Workshop) -> tuple[str, Reading]:
+        """Pages that are too large are asked for with fewer calls each."""
+        size = self.page_size
+        while True:
+            relation = workshop.new_name("records")
+            workshop.connection.execute(f"create temporary table {relation} (position bigint, record json)")
+            try:
+                page_of = partial(self._page, client, day, workshop, relation, size)
+                return relation, read_pages(page_of, size)
+            except TooLargeError:
+                workshop.clear(relation)
+                if size == 1:
+                    raise
+                size = max(1, size // 8)
+
+    def _page(self, client: HttpClient, day: date, workshop: Workshop, relation: str, size: int, number: int) -> Page:
+        """Adds a page's calls to a relation: all at once they might be more than memory holds."""
+        file = workshop.new_file("page")
+        page = client.json_file(
+            f"/calls-service/RestAPI/{self.site_id}/calls-diary/calls",
+            {
+                "dateFrom": day.strftime("%d/%m/%Y"),
+                "dateTo": day.strftime("%d/%m/%Y"),
+                "page": str(number),
+                "limit": str(size),
+                "withMapVisits": "true",
+            },
+            file,
+            kinds=[dict],
+        )
+        calls = page.get("records")
+        if not isinstance(calls, list):
+            # As if there were none, the day would become empty.
+            shown = client.beginning(file.read_bytes())
+            raise SourceError(f"Calltouch answered something else than a page of calls: {shown}")
+        read_json_array(workshop.connection, [file], f"{relation}_of_page", "$.records")
+        workshop.connection.execute(
+            f"""
+            insert into {relation}
+            select position + (select coalesce(max(position), 0) from {relation}), record from {relation}_of_page
+            """
+        )
+        workshop.clear(file, f"{relation}_of_page")
+        keys = frozenset(map(_key, calls))
+        return Page(keys, len(calls), _count(page.get("recordsTotal")), _count(page.get("pageTotal")))
+
+
+def _key(call: Any) -> Hashable:
+    """What tells a call apart: its id or, without one, all of it."""
+    number = call.get("callId") if isinstance(call, dict) else None
+    return json.dumps(call, sort_keys=True) if number is None else str(number)
 
 
 def _count(told: object) -> int | None:

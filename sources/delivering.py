@@ -40,8 +40,12 @@ class Fetched:
     file: Path | None = None
     totals: str = "none told"
     totals_agree: bool = True
+    doubt: str | None = None
+    """Why some may be missing, though no total says so."""
     counts: dict[str, int] = field(default_factory=dict)
     """Of the whole answer that the day is a part of: records by what became of those that are in no delivery."""
+    notes: dict[str, int] = field(default_factory=dict)
+    """Of the whole answer, too: records by what is worth knowing of them, though they are delivered."""
     unknown_fields: tuple[str, ...] = ()
     absent_fields: tuple[str, ...] = ()
 
@@ -56,6 +60,8 @@ class Fetched:
         """What a user must act on, if anything."""
         if self.outcome == "failed":
             return self.message
+        if self.doubt:
+            return f"is delivered, but some may be missing: {self.doubt}"
         return None if self.totals_agree else f"is delivered, but {self.totals} came"
 
 
@@ -99,6 +105,7 @@ def deliver(source: Source, answer: Answer, workshop: Workshop, landing_dir: Pat
         log.warning("%s: %s", source.name, problem)
     columns = [*selection.columns, *selection.unknown_columns]
     disagree = answer.total is not None and answer.total != answer.received
+    doubt = answer.doubt if answer.total is None else None
     totals = (
         "none told"
         if answer.total is None
@@ -114,16 +121,19 @@ def deliver(source: Source, answer: Answer, workshop: Workshop, landing_dir: Pat
             day,
             "delivered",
             totals=totals,
-            totals_agree=not disagree,
+            totals_agree=not disagree and doubt is None,
+            doubt=doubt,
             counts=counts,
+            notes=dict(answer.notes),
             unknown_fields=tuple(selection.unknown_columns),
             absent_fields=tuple(selection.absent_fields),
         )
-        if disagree and answer.total_is_sure and not source.deliver_despite_difference:
+        if (doubt or (disagree and answer.total_is_sure)) and not source.deliver_despite_difference:
+            missing = doubt or f"{answer.received:,} {answer.unit} came of the {answer.total:,} that it says there are"
             yield replace(
                 fetched,
                 outcome="failed",
-                message=f"{answer.received:,} {answer.unit} came of the {answer.total:,} that it says there are: nothing of it "
+                message=f"{missing}: nothing of it "
                 "is delivered, what was delivered before stays. Fetch again later; if it goes on, ask who runs the service, or "
                 "set `deliver_despite_difference: true` for this source",
             )

@@ -107,7 +107,7 @@ def _workshop(rules: Rules, warehouse: Warehouse) -> Iterator[Workshop]:
     ):
         connection.execute("set TimeZone = 'UTC'")
         connection.execute("set preserve_insertion_order = true")
-        yield Workshop(Path(folder), connection, rules)
+        yield Workshop(Path(folder), connection, rules, warehouse.folder / "sources")
 
 
 def due_days(source: Source, rules: Rules, landing_dir: Path) -> Days:

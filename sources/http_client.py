@@ -6,7 +6,8 @@ import json
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from urllib.parse import quote, quote_plus
 import httpx
 import stamina
 
-from sources.source import RefusedError, SourceError
+from sources.source import RefusedError, SourceError, TooLargeError, UnreachableError
 
 LONGEST_WAIT_SECONDS = 900.0
 LONGEST_BACKOFF_SECONDS = 60.0
@@ -25,8 +26,16 @@ TIMEOUTS_PER_ATTEMPT = 20
 SHOWN_CHARACTERS = 200
 # Of an answer, what is looked at to show its beginning: more than is shown, as white space is left out.
 LOOKED_AT_BYTES = 2**16
-# How much of an answer that is asked for as a whole is read.
-MOST_BYTES_IN_MEMORY = 256 * 2**20
+# The largest answer that is read whole, unpacked. Parsed, it takes a multiple of that.
+MOST_BYTES_IN_MEMORY = 128 * 2**20
+# The largest answer that only says what to do next.
+MOST_BYTES_OF_A_SHORT_ANSWER = 8 * 2**20
+# However much a packed piece holds, so much of it is in memory at once.
+PIECE_BYTES = 2**18
+# How `zlib` calls what is packed like this. Other encodings aren't asked for, and can't be read.
+WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+BARE_DEFLATE = -15
+MOST_ENCODINGS = 3
 
 # They say each address they ask for, with all its parameters; an address may hold a credential.
 for name in ("httpx", "httpcore"):
@@ -83,7 +92,7 @@ class HttpClient:
             if not credential.isprintable():  # which a message about it would spell in a way of its own
                 raise UnicodeEncodeError("ascii", credential, 0, 1, "not printable")
             self._client = httpx.Client(
-                headers={"User-Agent": "multichannel", **(headers or {})},
+                headers={"User-Agent": "multichannel", "Accept-Encoding": "gzip, deflate", **(headers or {})},
                 timeout=timeout_seconds,
                 follow_redirects=False,
                 trust_env=True,
@@ -128,11 +137,11 @@ class HttpClient:
 
     def json(self, path: str, parameters: Mapping[str, str] | None = None, method: str = "GET") -> Any:
         """A short answer. Raises SourceError."""
+        most_bytes = min(MOST_BYTES_OF_A_SHORT_ANSWER, MOST_BYTES_IN_MEMORY)
 
         def ask() -> Any:
             with self._answer(method, path, parameters) as answer:
-                answer.read()
-                return self._parsed(answer.content)
+                return self._parsed(b"".join(self._pieces(answer, path, most_bytes)))
 
         return self._patiently(ask, path)
 
@@ -140,11 +149,7 @@ class HttpClient:
         """Writes an answer that is JSON to a file, and returns it. `kinds` are what it may be. Raises SourceError."""
 
         def ask() -> Any:
-            self._download(path, parameters, target, never_changes=False)
-            if target.stat().st_size > MOST_BYTES_IN_MEMORY:
-                raise SourceError(
-                    f"{path} answered more than {MOST_BYTES_IN_MEMORY:,} bytes; ask for fewer days at once"
-                )
+            self._download(path, parameters, target, MOST_BYTES_IN_MEMORY, never_changes=False)
             content = target.read_bytes()
             parsed = self._parsed(content)
             if json.detect_encoding(content) != "utf-8":
@@ -160,9 +165,9 @@ class HttpClient:
 
         return self._patiently(ask, path)
 
-    def file(self, path: str, target: Path) -> None:
+    def file(self, path: str, target: Path, most_bytes: int) -> None:
         """Writes an answer that is always the same to a file; what broke off goes on where it ended. Raises SourceError."""
-        self._patiently(lambda: self._download(path, {}, target, never_changes=True), path)
+        self._patiently(lambda: self._download(path, {}, target, most_bytes, never_changes=True), path)
 
     def _patiently(self, ask: Callable[[], T], path: str) -> T:
         def again(error: Exception) -> bool | float:
@@ -187,7 +192,7 @@ class HttpClient:
                         log.info("%s%s %s (attempt %s of %s)", self.url, path, problem, attempt.num, self.attempts)
                         raise problem from None
         except _AgainError as error:
-            raise SourceError(self.hidden(f"{self.url}{path} {error} ({self.attempts} attempts)")) from None
+            raise UnreachableError(self.hidden(f"{self.url}{path} {error} ({self.attempts} attempts)")) from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise SourceError(self.hidden(f"{self.url}{path} can't be asked: {error}")) from None
         raise AssertionError("an attempt either returns or raises")
@@ -214,8 +219,7 @@ class HttpClient:
             raise RefusedError(
                 f"{self.url}{path} sends to {self.hidden(host)}: the credential isn't sent there; if that is right, set `url` in sources.yml"
             )
-        answer.read()
-        said = self.beginning(answer.content)
+        said = self._beginning_of(answer, path)
         if answer.status_code in (401, 403):
             raise RefusedError(
                 f"{self.url}{path} refuses the credential in {self.credential_of} ({answer.status_code}: {said}): "
@@ -232,6 +236,56 @@ class HttpClient:
             raise _OtherPartError("has no rest of what it began to answer")
         raise SourceError(self.hidden(f"{self.url}{path} answered {answer.status_code}: {said}"))
 
+    def _beginning_of(self, answer: httpx.Response, path: str) -> str:
+        """How a refusal begins. What can't be read of it doesn't hide that it is one."""
+        content = b""
+        try:
+            for piece in self._pieces(answer, path, MOST_BYTES_IN_MEMORY):
+                content += piece
+                if len(content) >= LOOKED_AT_BYTES:
+                    break
+        except (SourceError, _AgainError, httpx.TransportError):
+            pass
+        return self.beginning(content)
+
+    def _pieces(self, answer: httpx.Response, path: str, most_bytes: int, begun: int = 0) -> Iterator[bytes]:
+        """An answer's body, unpacked, as it comes. No step of unpacking gives more than `most_bytes`, nor takes for ever."""
+        deadline = time.monotonic() + TIMEOUTS_PER_ATTEMPT * self.timeout_seconds
+
+        def limited(pieces: Iterable[bytes]) -> Iterator[bytes]:
+            received = begun
+            for piece in pieces:
+                received += len(piece)
+                if received > most_bytes:
+                    raise TooLargeError(
+                        self.hidden(
+                            f"{self.url}{path} answered more than {_size(most_bytes)}, unpacked, and was not read to its end: "
+                            "fetch again, and if it goes on, ask who runs the service why"
+                        )
+                    )
+                yield piece
+                if time.monotonic() > deadline:
+                    raise _AgainError(
+                        f"took longer than {TIMEOUTS_PER_ATTEMPT * self.timeout_seconds:,.0f} seconds to answer"
+                    )
+
+        pieces = limited(answer.iter_raw())
+        for encoding in reversed(self._encodings(answer, path)):
+            pieces = limited(_unpacked(pieces, encoding))
+        return pieces
+
+    def _encodings(self, answer: httpx.Response, path: str) -> list[str]:
+        """How an answer is packed: once, as a rule, but each may be packed again."""
+        named = [name.strip().lower() for name in answer.headers.get_list("content-encoding", split_commas=True)]
+        encodings = [name for name in named if name not in ("", "identity")]
+        if len(encodings) > MOST_ENCODINGS or set(encodings) - set(WINDOW_BITS):
+            shown = self.hidden(", ".join(encodings))[:SHOWN_CHARACTERS]
+            raise SourceError(
+                f"{self.url}{path} answered packed as {shown!r}, which nobody asked for and can't be read: if a proxy does it, "
+                "let it pass on gzip or what isn't packed"
+            )
+        return encodings
+
     def _parsed(self, content: bytes) -> Any:
         try:
             return json.loads(content, parse_constant=_no_number)
@@ -239,26 +293,34 @@ class HttpClient:
             what = "HTML" if content.lstrip()[:1] == b"<" else "nothing" if not content.strip() else "something else"
             raise _AgainError(f"answered {what}, where JSON is expected: {self.beginning(content)}") from None
 
-    def _download(self, path: str, parameters: Mapping[str, str], target: Path, never_changes: bool) -> None:
+    def _download(
+        self, path: str, parameters: Mapping[str, str], target: Path, most_bytes: int, never_changes: bool
+    ) -> None:
         """One attempt. What an attempt before has left is continued, if the vendor can and it is the same thing."""
         part, facts_file = target.with_name(target.name + ".part"), target.with_name(target.name + ".facts")
         try:
-            self._continue(path, parameters, part, facts_file, never_changes)
-        except _OtherPartError:
+            self._continue(path, parameters, part, facts_file, most_bytes, never_changes)
+        except (_OtherPartError, TooLargeError):
             part.unlink(missing_ok=True)
+            facts_file.unlink(missing_ok=True)
             raise
         part.replace(target)
         facts_file.unlink(missing_ok=True)
 
     def _continue(
-        self, path: str, parameters: Mapping[str, str], part: Path, facts_file: Path, never_changes: bool
+        self,
+        path: str,
+        parameters: Mapping[str, str],
+        part: Path,
+        facts_file: Path,
+        most_bytes: int,
+        never_changes: bool,
     ) -> None:
         tag, size = json.loads(facts_file.read_text()) if facts_file.exists() and part.exists() else ("", None)
         begun = part.stat().st_size if tag or (never_changes and size) else 0
         headers = {"Range": f"bytes={begun}-", "Accept-Encoding": "identity"} if begun else {}
         if begun and tag:
             headers["If-Range"] = tag
-        deadline = time.monotonic() + TIMEOUTS_PER_ATTEMPT * self.timeout_seconds
         with self._answer("GET", path, parameters, headers) as answer:
             continues = answer.status_code == 206
             if continues:
@@ -268,12 +330,45 @@ class HttpClient:
                 facts_file.write_text(json.dumps(_facts(answer)))
             with open(part, "ab" if continues else "wb") as content:
                 # As it comes: what waited to become a larger piece would be lost when the connection is.
-                for chunk in answer.iter_bytes():
-                    content.write(chunk)
-                    if time.monotonic() > deadline:
-                        raise _AgainError(
-                            f"took longer than {TIMEOUTS_PER_ATTEMPT * self.timeout_seconds:,.0f} seconds to answer"
-                        )
+                for piece in self._pieces(answer, path, most_bytes, begun if continues else 0):
+                    content.write(piece)
+
+
+def _unpacked(pieces: Iterable[bytes], encoding: str) -> Iterator[bytes]:
+    """Unpacks piece by piece, in pieces of bounded size: a byte may stand for a thousand."""
+    unpacker, packed, has_ended = None, b"", False
+    try:
+        for piece in pieces:
+            packed += piece
+            while True:
+                if has_ended and unpacker is None and encoding != "deflate":
+                    packed = packed.lstrip(b"\0")  # which fill up a block
+                # Two bytes say whether what is called deflate has its header, or is bare.
+                if len(packed) < (1 if unpacker else 2):
+                    break
+                unpacker = unpacker or zlib.decompressobj(_window_bits(encoding, packed))
+                unpacked = unpacker.decompress(packed, PIECE_BYTES)
+                packed = unpacker.unconsumed_tail
+                yield unpacked
+                while len(unpacked) == PIECE_BYTES and not packed and not unpacker.eof:
+                    unpacked = unpacker.decompress(b"", PIECE_BYTES)
+                    yield unpacked
+                if unpacker.eof:
+                    # Another one may follow.
+                    packed, unpacker, has_ended = unpacker.unused_data, None, True
+    except zlib.error:
+        raise _AgainError(f"answered {encoding} that can't be unpacked") from None
+    if unpacker or packed:
+        raise _AgainError(f"broke off within what is packed as {encoding}")
+
+
+def _window_bits(encoding: str, packed: bytes) -> int:
+    has_header = packed[0] & 15 == 8 and int.from_bytes(packed[:2]) % 31 == 0
+    return BARE_DEFLATE if encoding == "deflate" and not has_header else WINDOW_BITS[encoding]
+
+
+def _size(count: int) -> str:
+    return f"{count // 2**20:,} MB" if count >= 2**20 else f"{count:,} bytes"
 
 
 def _facts(answer: httpx.Response) -> tuple[str, int | None]:

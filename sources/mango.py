@@ -7,10 +7,11 @@ from typing import ClassVar, Literal
 from zoneinfo import ZoneInfo
 
 from orchestration.settings import PROJECT_DIR, Rules
+from sources.http_client import HttpClient
 from sources.http_source import HttpSource
 from sources.mapping import Mapping
 from sources.records import Records, json_records, read_json_array, text
-from sources.source import Answer, Days, Part, Workshop, windows
+from sources.source import Answer, Days, Part, TooLargeError, Workshop, windows
 
 CALLS, CALL_VISITS = "calls", "call_visits"
 
@@ -49,23 +50,33 @@ class Mango(HttpSource):
             parameters=None if in_header else (lambda token: {"access_token": token}),
         ) as client:
             for window in windows(days, self.days_per_request):
-                file, relation = workshop.new_file("calls"), workshop.new_name("records")
-                client.json_file(
-                    f"/v1/calltracking/{self.widget_id}/calls",
-                    {
-                        "dateStart": _minute(datetime.combine(window[0], time(), zone)),
-                        # Whether the end belongs to what is asked for isn't known: what does not belong to the days is left.
-                        "dateEnd": _minute(datetime.combine(window[-1] + timedelta(days=1), time(), zone)),
-                    },
-                    file,
-                    kinds=[list],
-                )
-                read_json_array(workshop.connection, [file], relation)
-                workshop.clear(file)
-                records = json_records(workshop.connection, relation)
-                yield Answer(CALLS, Mapping.shipped("mango_calls"), records, window)
-                yield Answer(CALL_VISITS, Mapping.shipped("mango_call_visits"), _with_entry_tag(records), window)
-                workshop.clear(relation)
+                yield from self._calls(client, window, zone, workshop)
+
+    def _calls(self, client: HttpClient, days: Days, zone: ZoneInfo, workshop: Workshop) -> Iterator[Answer]:
+        file, relation = workshop.new_file("calls"), workshop.new_name("records")
+        try:
+            client.json_file(
+                f"/v1/calltracking/{self.widget_id}/calls",
+                {
+                    "dateStart": _minute(datetime.combine(days[0], time(), zone)),
+                    # Whether the end belongs to what is asked for isn't known: what does not belong to the days is left.
+                    "dateEnd": _minute(datetime.combine(days[-1] + timedelta(days=1), time(), zone)),
+                },
+                file,
+                kinds=[list],
+            )
+        except TooLargeError:
+            if len(days) == 1:
+                raise
+            for part in windows(days, (len(days) + 1) // 2):
+                yield from self._calls(client, part, zone, workshop)
+            return
+        read_json_array(workshop.connection, [file], relation)
+        workshop.clear(file)
+        records = json_records(workshop.connection, relation)
+        yield Answer(CALLS, Mapping.shipped("mango_calls"), records, days)
+        yield Answer(CALL_VISITS, Mapping.shipped("mango_call_visits"), _with_entry_tag(records), days)
+        workshop.clear(relation)
 
 
 def _minute(moment: datetime) -> str:

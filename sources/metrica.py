@@ -10,12 +10,15 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from sources.http_client import HttpClient
+from sources.http_client import MOST_BYTES_IN_MEMORY, HttpClient
 from sources.http_source import HttpSource
 from sources.mapping import UNPARSABLE, Mapping
 from sources.records import Records, table_records, text
-from sources.source import Answer, Days, SourceError, Workshop, windows
+from sources.source import Answer, Days, RefusedError, SourceError, TooLargeError, UnreachableError, Workshop, windows
 
+TAGS = ("Source", "Medium", "Campaign", "Content", "Term")
+# Without an attribution, tags are another visit's where this one has none: the last significant one's, across devices.
+OWN_TAGS = tuple(f"lastUTM{tag}" for tag in TAGS)
 FIELDS = (
     *(
         "visitID",
@@ -28,15 +31,29 @@ FIELDS = (
         "visitDuration",
         "isNewUser",
     ),
-    *("referer", "UTMSource", "UTMMedium", "UTMCampaign", "UTMContent", "UTMTerm", "regionCity", "deviceCategory"),
-    *("goalsID", "watchIDs"),
+    *("referer", *OWN_TAGS, "regionCity", "deviceCategory", "goalsID", "watchIDs"),
 )
 PREFIX = "ym:s:"
 MOST_FIELD_CHARACTERS = 3000
 WAITED_FOR = ("created", "awaiting_retry", "")
 CHUNK_BYTES = 2**20
+# A part goes to disk, so it may be larger than what is held in memory: by so much more than its size says, if that is packed.
+MOST_PACKED = 20
+OTHER_TAGS = "visits whose landing page has other tags than Metrica says"
 # NUL is in no text, and what stands between fields where there is nothing is in no line.
 UNREADABLE = re.compile(r"[\0\1]")
+
+
+ESCAPES = {
+    "\\t": "chr(9)",
+    "\\n": "chr(10)",
+    "\\r": "chr(13)",
+    "\\b": "chr(8)",
+    "\\f": "chr(12)",
+    "\\0": "chr(65533)",
+    "\\'": "''''",
+    '\\"': "'\"'",
+}
 
 
 class _NotPreparedError(SourceError):
@@ -80,65 +97,87 @@ class Metrica(HttpSource):
                 f"more_fields are too many: all names together may have {MOST_FIELD_CHARACTERS:,} characters"
             )
         with self.client(headers=lambda token: {"Authorization": f"OAuth {token}"}) as client:
+            self._release_what_was_left(client, workshop)
             for window in windows(days, self.days_per_request):
                 yield from self._visits(client, window, workshop)
 
     def _visits(self, client: HttpClient, days: Days, workshop: Workshop) -> Iterator[Answer]:
-        base = f"/management/v1/counter/{self.counter_id}"
         asked = {"date1": str(days[0]), "date2": str(days[-1]), "source": "visits", "fields": self.fields}
-        most_days = self._most_days(client.json(f"{base}/logrequests/evaluate", asked), len(days))
+        most_days = self._most_days(client.json(f"{self._base}/logrequests/evaluate", asked), len(days))
         if most_days < len(days):
             for part in windows(days, most_days):
                 yield from self._visits(client, part, workshop)
             return
-        ordered = _log_request(client, client.json(f"{base}/logrequests", asked, method="POST"))
-        number = ordered.get("request_id")
-        if not isinstance(number, int | str) or not str(number).isdigit():
-            raise SourceError(f"Metrica took the order and gave no number to fetch it by: {_shown(client, ordered)}")
-        request = f"{base}/logrequest/{number}"
+        number = self._order(client, asked, workshop)
         try:
-            try:
-                ready = self._wait(client, request)
-            except _NotPreparedError:
-                if len(days) == 1:
-                    raise
-                # One day may be why: it keeps no other from being prepared.
-                for part in windows(days, (len(days) + 1) // 2):
-                    yield from self._visits(client, part, workshop)
-                return
-            parts = ready.get("parts") or []
-            if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
-                raise SourceError(f"Metrica said something else than which parts there are: {_shown(client, parts)}")
-            numbers = [str(part.get("part_number", place)) for place, part in enumerate(parts)]
-            if not all(number.isdecimal() for number in numbers):
-                raise SourceError(f"Metrica numbers parts by something else than numbers: {_shown(client, numbers)}")
-            files, received = [], 0
-            for part_number in numbers:
-                files.append(workshop.new_file("part"))
-                client.file(f"{request}/part/{part_number}/download", files[-1])
-                received += files[-1].stat().st_size
-                _make_readable(files[-1])
-                header = _header(files[-1])
-                if header != _header(files[0]) or not set(header) & set(self.fields.split(",")):
-                    raise SourceError(f"a part doesn't begin with the names of its fields: {_shown(client, header)}")
-            sizes = [part.get("size") for part in parts]
-            # Sizes are told by part, if at all.
-            is_told = bool(sizes) and all(isinstance(size, int) and size > 0 for size in sizes)
-            records = read_tab_separated(workshop, files, self.fields.split(","))
-            workshop.clear(*files)
-            yield Answer(
-                "visits",
-                Mapping.shipped("metrica_visits"),
-                records,
-                days,
-                total=sum(sizes) if is_told else None,
-                received=received,
-                unit="bytes",
-                total_is_sure=False,  # of packed or of unpacked parts: no documentation says it
-            )
-            workshop.clear(records.relation)
+            answer = self._prepared(client, number, days, workshop)
+        except (_NotPreparedError, TooLargeError):
+            if len(days) == 1:
+                raise
+            answer = None
         finally:
-            self._clean(client, request)
+            self._release(client, number, workshop)
+        if answer is None:
+            # One day may be why: it keeps no other from being prepared.
+            for part in windows(days, (len(days) + 1) // 2):
+                yield from self._visits(client, part, workshop)
+            return
+        yield answer
+        workshop.clear(answer.records.relation)
+
+    @property
+    def _base(self) -> str:
+        return f"/management/v1/counter/{self.counter_id}"
+
+    def _request(self, number: str) -> str:
+        return f"{self._base}/logrequest/{number}"
+
+    def _order(self, client: HttpClient, asked: dict[str, str], workshop: Workshop) -> str:
+        """An order's number, noted: an order whose fetch is killed would keep its share of the quota."""
+        ordered = _log_request(client, client.json(f"{self._base}/logrequests", asked, method="POST"))
+        number = str(ordered.get("request_id"))
+        if not re.fullmatch(r"\d+", number, re.ASCII):
+            raise SourceError(f"Metrica took the order and gave no number to fetch it by: {_shown(client, ordered)}")
+        workshop.note(self._note(number))
+        return number
+
+    def _note(self, number: str) -> str:
+        return f"metrica-{self.counter_id}-order-{number}"
+
+    def _prepared(self, client: HttpClient, number: str, days: Days, workshop: Workshop) -> Answer:
+        ready = self._wait(client, self._request(number))
+        parts = ready.get("parts") or []
+        if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+            raise SourceError(f"Metrica said something else than which parts there are: {_shown(client, parts)}")
+        numbers = [str(part.get("part_number", place)) for place, part in enumerate(parts)]
+        if not all(number.isdecimal() for number in numbers):
+            raise SourceError(f"Metrica numbers parts by something else than numbers: {_shown(client, numbers)}")
+        sizes = [part.get("size") for part in parts]
+        # Sizes are told by part, if at all.
+        is_told = bool(sizes) and all(isinstance(size, int) and size > 0 for size in sizes)
+        files, received = [], 0
+        for part_number, size in zip(numbers, sizes, strict=True):
+            files.append(workshop.new_file("part"))
+            most_bytes = max(MOST_BYTES_IN_MEMORY, MOST_PACKED * size if is_told else 0)
+            client.file(f"{self._request(number)}/part/{part_number}/download", files[-1], most_bytes)
+            received += files[-1].stat().st_size
+            _make_readable(files[-1])
+            header = _header(files[-1])
+            if header != _header(files[0]) or not set(header) & set(self.fields.split(",")):
+                raise SourceError(f"a part doesn't begin with the names of its fields: {_shown(client, header)}")
+        records = read_tab_separated(workshop, files, self.fields.split(","))
+        workshop.clear(*files)
+        return Answer(
+            "visits",
+            Mapping.shipped("metrica_visits"),
+            records,
+            days,
+            total=sum(sizes) if is_told else None,
+            received=received,
+            unit="bytes",
+            total_is_sure=False,  # of packed or of unpacked parts: no documentation says it
+            notes=_count_other_tags(workshop, records),
+        )
 
     def _most_days(self, answer: Any, asked: int) -> int:
         """How many of the days can be ordered at once. Metrica has answered nonsense here, which is no reason not to ask."""
@@ -163,12 +202,22 @@ class Metrica(HttpSource):
                 )
             time.sleep(self.poll_seconds)
 
-    def _clean(self, client: HttpClient, request: str) -> None:
-        """Gives the quota back. What was fetched is fetched, whether it works or not."""
-        try:
-            client.json(f"{request}/clean", method="POST")
-        except SourceError:
-            return
+    def _release(self, client: HttpClient, number: str, workshop: Workshop) -> None:
+        """Gives the quota back: what is prepared is cleaned, what isn't yet is cancelled. What was fetched is fetched, if neither works."""
+        for step in ("clean", "cancel"):
+            try:
+                client.json(f"{self._request(number)}/{step}", method="POST")
+            except (UnreachableError, RefusedError):
+                return
+            except SourceError:
+                continue
+            break
+        workshop.forget(self._note(number))
+
+    def _release_what_was_left(self, client: HttpClient, workshop: Workshop) -> None:
+        """Orders of fetches that were killed."""
+        for note in workshop.notes(self._note("")):
+            self._release(client, note.removeprefix(self._note("")), workshop)
 
 
 def _shown(client: HttpClient, answer: Any) -> str:
@@ -194,9 +243,13 @@ def _make_readable(file: Path) -> None:
     os.replace(readable, file)
 
 
-def _header(file: Path) -> list[str]:
+def _first_line(file: Path) -> str:
     with open(file, encoding="utf-8-sig") as content:
-        return content.readline(CHUNK_BYTES).rstrip("\r\n").split("\t")
+        return content.readline(CHUNK_BYTES).rstrip("\r\n")
+
+
+def _header(file: Path) -> list[str]:
+    return [name.strip('"') for name in _first_line(file).split("\t")]
 
 
 def read_tab_separated(workshop: Workshop, files: list[Path], names: list[str]) -> Records:
@@ -208,19 +261,19 @@ def read_tab_separated(workshop: Workshop, files: list[Path], names: list[str]) 
     connection = workshop.connection
     header = _header(files[0]) if files else list(names)
     listed = ", ".join(text(str(file)) for file in files)
+    first_lines = ", ".join(sorted({text(_first_line(file)) for file in files}))
     width = len(header)
     fields = ", ".join(
-        f"case when is_parsable then {_unescaped(f'cells[{number + 1}]')} end as field_{number}"
-        for number in range(width)
+        f"case when is_parsable then {_meant(f'cells[{number + 1}]')} end as field_{number}" for number in range(width)
     )
     source = (
         f"""(
-            select content as line, row_number() over () as position, filename
+            select content as line, row_number() over () as position
             from read_csv([{listed}], columns = {{'content': 'varchar'}}, delim = chr(1), quote = '', escape = '',
-                header = false, auto_detect = false, filename = true, max_line_size = {8 * 2**20}, null_padding = true, new_line = '\\n')
+                header = false, auto_detect = false, max_line_size = {8 * 2**20}, null_padding = true, new_line = '\\n')
         )"""
         if files
-        else "(select ''::varchar as line, 0::bigint as position, ''::varchar as filename where false)"
+        else "(select ''::varchar as line, 0::bigint as position where false)"
     )
     connection.execute(
         f"""
@@ -230,7 +283,7 @@ def read_tab_separated(workshop: Workshop, files: list[Path], names: list[str]) 
         ),
         records as (
             select *, len(cells) = {width} as is_parsable from lines
-            where line <> '' and line <> {text(chr(9).join(header))}
+            where line not in ('', {first_lines or "''"})
         )
         select position, {fields}, case when not is_parsable then line end as field_{width}
         from records
@@ -245,8 +298,43 @@ def read_tab_separated(workshop: Workshop, files: list[Path], names: list[str]) 
     return records
 
 
+def _meant(cell: str) -> str:
+    """What a field says. If it holds quotes it comes in quotes, its own doubled; and backslashes are before what isn't meant so.
+
+    Quotes round all of what is left are nobody's: a tag that was written in quotes.
+    """
+    quoted = f"replace({cell}[2:-2], '\"\"', '\"')"
+    plain = _unescaped(f'case when regexp_full_match({cell}, \'"([^"]|"")*"\') then {quoted} else {cell} end')
+    return (
+        f"case when not contains({cell}, '\"') then {_unescaped(cell)}"
+        f' when regexp_full_match({plain}, \'(?s)"[^"]*"\') then ({plain})[2:-2] else {plain} end'
+    )
+
+
 def _unescaped(cell: str) -> str:
     plain = f"replace({cell}, '\\\\', chr(1))"
-    for escaped, meant in (("\\t", "chr(9)"), ("\\n", "chr(10)"), ("\\r", "chr(13)"), ("\\'", "''''"), ('\\"', "'\"'")):
+    for escaped, meant in ESCAPES.items():
         plain = f"replace({plain}, {text(escaped)}, {meant})"
     return f"case when contains({cell}, '\\') then replace({plain}, chr(1), '\\') else {cell} end"
+
+
+def _count_other_tags(workshop: Workshop, records: Records) -> dict[str, int]:
+    """Where Metrica says other tags than stand in the landing page, a redirect may have lost them, or Metrica took them from elsewhere."""
+    fields = records.fields
+    if not {"startURL", *OWN_TAGS} <= set(fields):
+        return {}
+    differs = " or ".join(
+        f"{_compared(_tag(fields['startURL'], f'utm_{tag.lower()}'))} <> {_compared(fields[own])}"
+        for tag, own in zip(TAGS, OWN_TAGS, strict=True)
+    )
+    row = workshop.connection.execute(f"select count(*) from {records.relation} where {differs}").fetchone()
+    return {OTHER_TAGS: int(row[0])} if row and row[0] else {}
+
+
+def _tag(url: str, name: str) -> str:
+    written = f"replace(regexp_extract({url}, '(?i)^[^#]*?[?&;]{name}=([^&;#]*)', 1), '+', ' ')"
+    return f"coalesce(try(url_decode({written})), {written})"
+
+
+def _compared(tag: str) -> str:
+    return f"lower(trim(coalesce({tag}, ''), ' \"'))"

@@ -54,6 +54,14 @@ class RefusedError(SourceError):
     """Whatever else the source is asked, the answer will be the same."""
 
 
+class UnreachableError(SourceError):
+    """No answer that means anything, however often it was asked for."""
+
+
+class TooLargeError(SourceError):
+    """An answer that nothing sound could be as large as. What is asked for in smaller pieces may come."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a source answered for some days about one dataset.
@@ -70,6 +78,10 @@ class Answer:
     received: int = 0
     unit: str = "records"
     total_is_sure: bool = True
+    doubt: str | None = None
+    """Why some may be missing, though no total says so."""
+    notes: Mapping[str, int] = field(default_factory=dict)
+    """Records by what is worth knowing of them, though they are delivered."""
     is_of_its_day: bool = False
     """Whether all is of the one day, whenever it says that it was."""
     mapping_name: str | None = None
@@ -83,6 +95,8 @@ class Workshop:
     folder: Path
     connection: duckdb.DuckDBPyConnection
     rules: Rules
+    notes_folder: Path | None = None
+    """Where a source notes what it must not forget, should the fetch be killed."""
     numbers: dict[str, int] = field(default_factory=dict)
 
     def new_name(self, kind: str) -> str:
@@ -92,6 +106,20 @@ class Workshop:
 
     def new_file(self, kind: str) -> Path:
         return self.folder / self.new_name(kind)
+
+    def note(self, name: str) -> None:
+        if self.notes_folder:
+            self.notes_folder.mkdir(parents=True, exist_ok=True)
+            (self.notes_folder / name).touch()
+
+    def forget(self, name: str) -> None:
+        if self.notes_folder:
+            (self.notes_folder / name).unlink(missing_ok=True)
+
+    def notes(self, beginning: str) -> list[str]:
+        """The names of notes that begin like this."""
+        found = self.notes_folder.glob(f"{beginning}*") if self.notes_folder else ()
+        return sorted(note.name for note in found)
 
     def clear(self, *done: str | Path) -> None:
         """Drops tables and files that nothing more is read from: of many days they would fill memory and disk."""

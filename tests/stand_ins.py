@@ -12,8 +12,9 @@ from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+from metrica_fields import ATTRIBUTIONS, attribution_and_field
 from misbehaving_servers import Answer, Asked, Refusal, StandIn
-from vendor_records import MOSCOW, Record, metrica_visit
+from vendor_records import MOSCOW, Record
 
 TSV_ESCAPES = {ord(character): f"\\{letter}" for character, letter in zip("\\\t\n\r\b\f\0'", "\\tnrbf0'", strict=True)}
 
@@ -63,7 +64,15 @@ class MangoStandIn(StandIn):
 
 
 class CalltouchStandIn(StandIn):
-    """Calls and forms of Calltouch; days are Moscow's, and a record may say whose it is by `siteId`."""
+    """Calls and forms of Calltouch; days are Moscow's, and a record may say whose it is by `siteId`.
+
+    `most_per_page` is how many calls a page has, whatever is asked for; `tells_totals` says whether pages tell how many calls
+    and pages there are; `takes_pages` whether it looks at the page's number.
+    """
+
+    most_per_page = 1000
+    tells_totals = True
+    takes_pages = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,9 +96,10 @@ class CalltouchStandIn(StandIn):
         page, limit = asked.query.get("page", "1"), asked.query.get("limit", "1000")
         if not all(re.fullmatch(r"[1-9]\d{0,5}", number, re.ASCII) for number in (page, limit)) or int(limit) > 1000:
             raise Refusal(400, "Wrong page or limit")
-        end = int(page) * int(limit)
-        counts = {"page": int(page), "pageTotal": math.ceil(len(calls) / int(limit)), "recordsTotal": len(calls)}
-        return Answer.of_json({**counts, "records": calls[end - int(limit) : end]})
+        size = min(int(limit), self.most_per_page)
+        end = (int(page) if self.takes_pages else 1) * size
+        counts = {"page": int(page), "pageTotal": math.ceil(len(calls) / size), "recordsTotal": len(calls)}
+        return Answer.of_json({**(counts if self.tells_totals else {}), "records": calls[end - size : end]})
 
     def _records(self, records: list[Record], asked: Asked, form: str, site: str | None) -> list[Record]:
         first, last = (moment.date() for moment in period(asked, "dateFrom", "dateTo", r"\d\d/\d\d/\d{4}", form))
@@ -122,7 +132,8 @@ class MetricaStandIn(StandIn):
     """Visits from Yandex Metrica's Logs API.
 
     A request is `created` for `polls_until_processed` polls, and gets `final_status` then. Its rows are cut into
-    `part_count` parts; `raw_lines` are added to a part, by its number, as they are.
+    `part_count` parts; `raw_lines` are added to a part, by its number, as they are. What a visit itself holds, such as its
+    tags, is what it tells by the attribution `last`; by others it tells what an earlier visit of the client holds.
     `today` is the real day in Moscow unless it is set.
     """
 
@@ -161,19 +172,20 @@ class MetricaStandIn(StandIn):
                 evaluation = {"possible": self.possible, "max_possible_day_quantity": self.max_possible_day_quantity}
                 return Answer.of_json({"log_request_evaluation": evaluation})
             case "POST", "logrequests":
+                self._check_quota()
                 return Answer.of_json({"log_request": self._create(int(counter), asked).told})
-        step = (
-            r"(GET) .+/logrequest/(\d+)|(GET) .+/logrequest/(\d+)/part/(\d+)/download|(POST) .+/logrequest/(\d+)/clean"
-        )
-        _, polled, _, downloaded, part, _, cleaned = matched(step, asked).groups()
-        request = self.log_requests.get(int(polled or downloaded or cleaned))
+        step = r"(GET) .+/logrequest/(\d+)|(GET) .+/logrequest/(\d+)/part/(\d+)/download|(POST) .+/logrequest/(\d+)/(clean|cancel)"
+        _, polled, _, downloaded, part, _, ended, how = matched(step, asked).groups()
+        request = self.log_requests.get(int(polled or downloaded or ended))
         if request is None or request.told["counter_id"] != int(counter):
             raise Refusal(404, "No such log request")
         if polled:
             self._poll(request)
-        elif request.told["status"] != "processed":
+        elif how == "cancel" and request.told["status"] == "created":
+            request.told["status"] = "canceled"
+        elif how == "cancel" or request.told["status"] != "processed":
             raise Refusal(400, f"The log request is {request.told['status']}")
-        elif cleaned:
+        elif how == "clean":
             request.told["status"] = "cleaned_by_user"
             del request.told["parts"]
         elif int(part) >= len(request.parts):
@@ -193,22 +205,53 @@ class MetricaStandIn(StandIn):
         if len(asked.query.get("fields", "")) > 3000:
             raise Refusal(400, "Fields are 3,000 characters at most")
         fields = asked.query.get("fields", "").split(",")
-        known = set().union(metrica_visit(), *self.visits)
-        if unknown := [name for name in fields if name not in known]:
+        if unknown := [name for name in fields if attribution_and_field(name) is None]:
             raise Refusal(400, f"Unknown fields: {', '.join(unknown)}")
+        if asked.query.get("attribution", "last").lower() not in ATTRIBUTIONS:
+            raise Refusal(400, "Unknown attribution")
         return first, last, fields
+
+    def _value(self, visit: Record, name: str, default_attribution: str) -> Any:
+        attribution, field = attribution_and_field(name) or (None, "")
+        if attribution == "<attribution>":
+            attribution = default_attribution
+        if attribution is None or attribution in ("last", "cross_device_last"):
+            return visit.get(f"ym:s:{field}", "")
+        # The client's visits up to this one; all but the first and the last sources are the last of those that say something.
+        earlier = [
+            other
+            for other in self.visits
+            if other.get("ym:s:clientID") == visit.get("ym:s:clientID")
+            and str(other.get("ym:s:dateTime")) <= str(visit.get("ym:s:dateTime"))
+        ]
+        earlier.sort(key=lambda other: str(other.get("ym:s:dateTime")))
+        if "first" in attribution:
+            return earlier[0].get(f"ym:s:{field}", "")
+        significant = [other for other in earlier if other.get("ym:s:UTMSource")]
+        return (significant[-1] if significant else visit).get(f"ym:s:{field}", "")
+
+    @property
+    def used_bytes(self) -> int:
+        """How much of the quota is taken."""
+        kept = [each for each in self.log_requests.values() if each.told["status"] in ("created", "processed")]
+        return sum(len(part) for each in kept for part in each.parts)
+
+    def _check_quota(self) -> None:
+        if not self.possible or self.used_bytes >= self.quota_bytes:
+            raise Refusal(400, "The quota of logs is used up")
 
     def _create(self, counter: int, asked: Asked) -> LogRequest:
         first, last, fields = self._days_and_fields(asked)
-        kept = [each for each in self.log_requests.values() if each.told["status"] in ("created", "processed")]
-        if not self.possible or sum(len(part) for each in kept for part in each.parts) >= self.quota_bytes:
-            raise Refusal(400, "The quota of logs is used up")
+        attribution = asked.query.get("attribution", "lastsign").lower()
 
         def is_asked(visit: Record) -> bool:
             moment = moment_of(visit.get("ym:s:dateTime"), "%Y-%m-%d %H:%M:%S")
             return moment is None or first <= moment.date() <= last
 
-        rows = [tab_separated(visit.get(name, "") for name in fields) for visit in filter(is_asked, self.visits)]
+        rows = [
+            tab_separated(self._value(visit, name, attribution) for name in fields)
+            for visit in filter(is_asked, self.visits)
+        ]
         ends = [len(rows) * number // self.part_count for number in range(self.part_count + 1)]
         parts = [
             [tab_separated(fields), *rows[start:end], *self.raw_lines.get(number, [])]
@@ -269,11 +312,15 @@ def moment_of(text: Any, *forms: str) -> datetime | None:
 
 
 def tab_separated(values: Iterable[Any]) -> str:
-    """A line as ClickHouse writes it, in which quotes are escaped too, even those around texts of a list."""
+    """A line as ClickHouse writes it, in which apostrophes are escaped too, even those around texts of a list.
+
+    What holds a double quote comes in such, its own doubled.
+    """
 
     def written(value: Any) -> str:
         if isinstance(value, list):
             value = "[" + ",".join(f"'{each}'" if isinstance(each, str) else str(each) for each in value) + "]"
-        return str(value).translate(TSV_ESCAPES)
+        escaped = str(value).translate(TSV_ESCAPES)
+        return '"' + escaped.replace('"', '""') + '"' if '"' in escaped else escaped
 
     return "\t".join(map(written, values))

@@ -1,0 +1,71 @@
+"""Answers that come in pages: when the last one has come, and whether they are all."""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+from sources.source import SourceError
+
+MOST_PAGES = 10_000
+
+
+@dataclass(frozen=True)
+class Page:
+    """What tells the records of a page apart, and what the page says of all of them, if it does."""
+
+    keys: frozenset[Hashable]
+    record_count: int
+    total: int | None = None
+    page_count: int | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How many different records came, how many there are if the service says so, and why some may be missing, if they may."""
+
+    received: int
+    total: int | None
+    doubt: str | None
+
+    @property
+    def is_whole(self) -> bool:
+        return self.received == self.total if self.total is not None else self.doubt is None
+
+
+def read_pages(page_of: Callable[[int], Page], page_size: int) -> Reading:
+    """Reads pages from the first on.
+
+    A service may give fewer records a page than it is asked for, so a short page isn't the last one. The last one is the one
+    that the service says is, unless its own total says otherwise, or the one before a page that brings nothing new: an empty
+    one, or one that came before, as from a service that takes no page numbers. Raises SourceError.
+    """
+    seen: set[Hashable] = set()
+    total = page_count = None
+    repeats = 0
+    for number in range(1, MOST_PAGES + 1):
+        page = page_of(number)
+        total = total if page.total is None else page.total
+        page_count = page_count if page.page_count is None else page.page_count
+        brings_something = bool(page.keys - seen)
+        seen |= page.keys
+        is_last = page_count is not None and number >= page_count
+        if is_last and (total is None or len(seen) >= total):
+            return Reading(len(seen), total, None)
+        # A call that came in between shifts pages: where the service says that more follow, one repetition isn't the end.
+        repeats = 0 if brings_something else repeats + 1
+        says_more = page_count is not None or total is not None
+        if page.record_count == 0 or repeats > (1 if says_more else 0):
+            return Reading(len(seen), total, _doubt(number, page, page_count, page_size))
+    raise SourceError(f"it answered {MOST_PAGES:,} pages, and there are still more: ask who runs the service why")
+
+
+def _doubt(number: int, page: Page, page_count: int | None, page_size: int) -> str | None:
+    if page_count is not None and number <= page_count:
+        return (
+            f"of the {page_count:,} pages that it says there are, page {number:,} brings no records that others didn't"
+        )
+    if number == 2 and page.record_count >= page_size:
+        return (
+            f"its second page is its first one again, and both are full with {page.record_count:,} records: "
+            "it seems to take no page numbers, so what else there is can't be asked for"
+        )
+    return None
