@@ -69,6 +69,17 @@ WORDS, READING, CHANGES = "macros/words.sql", "macros/reading.sql", "macros/chan
 ATTRIBUTION = "macros/attribution.sql"
 CLIENT, MAPPINGS = "sources/http_client.py", "sources/mappings/"
 
+# Files of many parts, what a file may have, files of the same rows, links.
+PARTS, LIMITS, DOUBLED, LINKS = (
+    (("tests/test_bad_input.py", "-k", words),)
+    for words in (
+        "many_chunks or record_numbers",
+        "as_many or unpacks or header_over or takes_more",
+        "costs_are or same_rows",
+        "link_in_place or lock_that",
+    )
+)
+
 MUTANTS = (
     Mutant("R2", INTERMEDIATE + "int_contact_touch_ranges.sql", "order by happened_at, client_touch_count, bound, event_id\n            rows between unbounded preceding and current row\n        ) as touches_before,",
            "order by happened_at, client_touch_count desc, bound, event_id\n            rows between unbounded preceding and current row\n        ) as touches_before,"),
@@ -416,6 +427,37 @@ MUTANTS = (
     Mutant("Exports", "sources/excel.py", "and position in (select position from {sheet} where {field} is not null)\n                order", "order", exports("lost_digits")),
     Mutant("Exports", "sources/excel.py", "> MOST_UNPACKED_BYTES:", "> 10**12:", exports("unpacks_to_too_much")),
     Mutant("Exports", MAPPINGS + "yandex_direct_api_costs.yml", ", divide_by: 1000000}", "}", exports("micros_are")),
+    # Files of many parts; what a file may have; the same rows twice; links.
+    Mutant("R3", "orchestration/reading.py", "select {line_count} + generate_subscripts(chunk_lines, 1)", "select {line_count} + len(chunk_lines) - generate_subscripts(chunk_lines, 1)", PARTS),
+    Mutant("R3", "orchestration/reading.py", "line_count += chunk.count(b\"\\n\") + 1", "line_count += chunk.count(b\"\\n\")", PARTS),
+    Mutant("R3", "orchestration/reading.py", "line_count += chunk.count(b\"\\n\") + 1", "line_count = chunk.count(b\"\\n\") + 1", PARTS),
+    Mutant("R25", "orchestration/reading.py", "chunk = (chunk + content.readline(LONGEST_LINE_BYTES + 1)).removesuffix(b\"\\n\")", "chunk = (chunk + content.readline(LONGEST_LINE_BYTES + 1))", PARTS),
+    Mutant("R3", "orchestration/reading.py", "select row_number() over (order by line_number) as row_number, line\n            from lines", "select row_number() over (order by line_number % 10, line_number) as row_number, line\n            from lines", PARTS),
+    Mutant("R3", "orchestration/reading.py", "select row_number() over (order by line_number) as row_number, line\n            from lines", "select row_number() over (order by cast(line_number as varchar)) as row_number, line\n            from lines", PARTS),
+    Mutant("R3", "orchestration/reading.py", "select row_number() over (order by record_number) as row_number, line, is_unclosed", "select row_number() over (order by cast(record_number as varchar)) as row_number, line, is_unclosed", PARTS),
+    Mutant("R25", "orchestration/reading.py", "string_agg(line, chr(10) order by line_number)", "string_agg(line, chr(10) order by cast(line_number as varchar))", PARTS),
+    Mutant("R3", "orchestration/loading.py", "records_before += file.counts.delivered_count", "records_before += file.counts.loaded_count", PARTS),
+    Mutant("R3", "orchestration/loading.py", "records_before += file.counts.delivered_count", "records_before += 1", PARTS),
+    Mutant("R3", "orchestration/loading.py", "select ?, ?, row_number, ? + row_number,", "select ?, ?, row_number, ? + row_number() over (order by row_number),", PARTS),
+    Mutant("R3", "orchestration/loading.py", "for file in judged:\n            _keep_rows", "for file in reversed(judged):\n            _keep_rows", PARTS),
+    Mutant("R26", "orchestration/reading.py", "if len(names) > reading.limits.columns:", "if len(names) >= reading.limits.columns:", LIMITS),
+    Mutant("R26", "orchestration/reading.py", "key_count > {reading.limits.columns} order", "key_count >= {reading.limits.columns} order", LIMITS),
+    Mutant("R26", "orchestration/reading.py", "strlen(line) > 5 * {reading.limits.columns}", "strlen(line) > 50 * {reading.limits.columns}", LIMITS),
+    Mutant("R26", "orchestration/reading.py", "if copy and unpacked_bytes > reading.limits.unpacked_bytes:", "if copy and len(chunk) < 0:", LIMITS),
+    Mutant("R26", "orchestration/reading.py", "if (at_most or 0) <= limit:", "if (encoded or 0) <= limit:", LIMITS),
+    Mutant("R26", "orchestration/reading.py", "sizes.append(f\"sum(strlen(cast(to_json({column}) as varchar)))\")", "sizes.append(\"count(*) * 8\")", LIMITS),
+    Mutant("R26", "orchestration/reading.py", "if left <= 0:", "if left < -10**9:", LIMITS),
+    Mutant("R26", "orchestration/loading.py", "for (name,) in connection.execute(\"select table_name from duckdb_tables() where temporary\").fetchall():", "for (name,) in ():", LIMITS),
+    Mutant("R26", "orchestration/space.py", "if is_full_disk(error) or is_full_spill(error):\n        return (\n            f\"needs", "if is_full_disk(error):\n        return (\n            f\"needs", LIMITS),
+    Mutant("R26", "orchestration/loading.py", "if not table.has_no_key or len(filled) < 2:", "if len(filled) < 2:", DOUBLED),
+    Mutant("R26", "orchestration/loading.py", "filled = [file for file in judged if file.counts.loaded_count]", "filled = judged", DOUBLED),
+    Mutant("R26", "orchestration/loading.py", "group by row_count, digest, other_digest having", "group by row_count having", DOUBLED),
+    Mutant("R26", "orchestration/loading.py", "sum({row}::hugeint) as digest", "any_value(1) as digest", DOUBLED),
+    Mutant("R26", "orchestration/loading.py", "cast(attributes as varchar))\"", "1)\"", DOUBLED),
+    Mutant("R26", "orchestration/landing.py", "is_outside = (folder / name).is_symlink() and _is_outside(folder / name, landing_dir)", "is_outside = False", LINKS),
+    Mutant("R26", "orchestration/landing.py", "if folder.is_symlink() and _is_outside(folder, landing_dir):", "if False:", LINKS),
+    Mutant("R26", "orchestration/warehouse.py", "os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK", "os.O_RDWR | os.O_CREAT | os.O_NONBLOCK", LINKS),
+    Mutant("R26", "orchestration/warehouse.py", "if not stat.S_ISREG(os.fstat(handle).st_mode):", "if False:", LINKS),
 )  # fmt: skip
 
 
