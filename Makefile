@@ -52,12 +52,12 @@ report: install  ## The report in a browser, read from the published file (DEMO_
 
 # What is in .env counts here too. `mf` leaves a pickle in the temporary folder and reads it again: not one that all share.
 WITH_SETTINGS = $(if $(DEMO_DATA),$(DEMO)) DBT_TARGET=published TMPDIR="$$PWD/target" \
-	$(if $(wildcard .env),$(RUN) dotenv -f .env run --no-override) $(RUN)
+	$(if $(wildcard .env),$(RUN) dotenv -f .env run --no-override --) $(BIN)/python
 
 metrics: install  ## Ask for metrics (QUERY="--metrics contacts --group-by metric_time__week"; without: list them; DEMO_DATA=1: the demo's)
 	@mkdir -p target
-	@$(WITH_SETTINGS) dbt.cli.main --quiet parse
-	@$(WITH_SETTINGS) dbt_metricflow.cli.main $(if $(QUERY),query $(QUERY),list metrics)
+	@$(WITH_SETTINGS) -c 'from dbt.cli.main import cli; cli()' --quiet parse
+	@$(WITH_SETTINGS) -m dbt_metricflow.cli.main $(if $(QUERY),query $(QUERY),list metrics)
 
 test: install  ## All tests
 	$(RUN) pytest $(PYTEST_ARGS)
