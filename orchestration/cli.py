@@ -1,6 +1,7 @@
 """`python -m orchestration`: the same assets without the web page, for cron and for people."""
 
 import csv
+import glob
 import io
 import json
 import logging
@@ -80,8 +81,9 @@ def load(
     rules = Rules.read(overrides)
     settings = Settings.read()
     warehouse = Warehouse(settings.warehouse_dir)
-    if not Path(os.environ.get("DAGSTER_HOME") or "/").is_absolute():
-        raise SettingsError(f"DAGSTER_HOME = {os.environ['DAGSTER_HOME']!r}: give the whole path, from / on.")
+    home = os.environ.get("DAGSTER_HOME")
+    if home and not Path(home).is_absolute():
+        raise SettingsError(f"DAGSTER_HOME = {home!r}: give the whole path, from / on.")
     if not settings.landing_dir.is_dir() and not full_refresh:
         raise SettingsError(
             f"There is no folder {settings.landing_dir}: set LANDING_DIR to where deliveries land, "
@@ -274,11 +276,7 @@ def _execute(
         tags = {RANGE_START: str(days[0]), RANGE_END: str(days[-1])}
         run_config["ops"] = {f"load_{table}": {"config": {"reload": reload}} for table in delivered_tables()}
     job = defs.resolve_job_def("daily_update" if waiting else "rebuild")
-    home = os.environ.get("DAGSTER_HOME")
-    if home:
-        Path(home).mkdir(parents=True, exist_ok=True)
-        if not (Path(home) / DAGSTER_SETTINGS).exists():
-            shutil.copy(PROJECT_DIR / DAGSTER_SETTINGS, home)
+    home = _dagster_home()
     instance = dg.DagsterInstance.get() if home else dg.DagsterInstance.ephemeral()
     with instance:
         free_pools(instance)
@@ -287,6 +285,23 @@ def _execute(
             [] if result.success else [step_problem(event) for event in result.all_events if event.is_step_failure]
         )
     return result.run_id, None if result.success else "\n".join(dict.fromkeys(problems)) or "the run failed"
+
+
+def _dagster_home() -> Path | None:
+    """Where Dagster keeps the history of runs, made with our settings; none if there is to be no history."""
+    home = Path(os.environ.get("DAGSTER_HOME") or "")
+    if home == Path():
+        return None
+    if glob.escape(str(home)) != str(home):
+        warn(
+            f"DAGSTER_HOME = {str(home)!r}: Dagster can't read its settings below a name with *, ? or [ in it, so this load "
+            "is not in its history; set another folder."
+        )
+        return None
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / DAGSTER_SETTINGS).exists():
+        shutil.copy(PROJECT_DIR / DAGSTER_SETTINGS, home)
+    return home
 
 
 def _leave_out_unusable_sources() -> None:

@@ -239,12 +239,22 @@ class Settings:
         temporary_dir = os.environ.get("TEMPORARY_DIR")
         return cls(
             landing_dir=PROJECT_DIR / (os.environ.get("LANDING_DIR") or "data/landing"),
-            warehouse_dir=PROJECT_DIR / (os.environ.get("WAREHOUSE_DIR") or "data/warehouse"),
+            warehouse_dir=_warehouse_dir(os.environ.get("WAREHOUSE_DIR") or "data/warehouse"),
             memory_limit=_memory_limit(os.environ.get("MEMORY_LIMIT") or DEFAULT_MEMORY_LIMIT),
             threads=_threads(os.environ.get("THREADS") or str(len(os.sched_getaffinity(0)))),
             temporary_dir=PROJECT_DIR / temporary_dir if temporary_dir else None,
             unpacked_limit=_unpacked_limit(os.environ.get("UNPACKED_LIMIT") or DEFAULT_UNPACKED_LIMIT),
         )
+
+
+def _warehouse_dir(text: str) -> Path:
+    folder = PROJECT_DIR / text
+    if any(character in str(folder) for character in "#?"):
+        # dbt takes the file's path for an address, and what follows these for no part of it.
+        raise SettingsError(
+            f"WAREHOUSE_DIR = {str(folder)!r}: dbt finds no database below a name with # or ? in it; set another folder."
+        )
+    return folder
 
 
 def _memory_limit(text: str, name: str = "MEMORY_LIMIT") -> str:
