@@ -294,7 +294,7 @@ def _dagster_home() -> Path | None:
         return None
     if glob.escape(str(home)) != str(home):
         warn(
-            f"DAGSTER_HOME = {str(home)!r}: Dagster can't read its settings below a name with *, ? or [ in it, so this load "
+            f"DAGSTER_HOME = {home}: Dagster can't read its settings below a name with *, ? or [ in it, so this load "
             "is not in its history; set another folder."
         )
         return None

@@ -252,7 +252,7 @@ def _warehouse_dir(text: str) -> Path:
     if any(character in str(folder) for character in "#?"):
         # dbt takes the file's path for an address, and what follows these for no part of it.
         raise SettingsError(
-            f"WAREHOUSE_DIR = {str(folder)!r}: dbt finds no database below a name with # or ? in it; set another folder."
+            f"WAREHOUSE_DIR = {folder}: dbt finds no database below a name with # or ? in it; set another folder."
         )
     return folder
 
