@@ -63,6 +63,9 @@ def exports(about: str) -> tuple[tuple[str, ...], ...]:
     return (("tests/test_exports.py", "-k", about),)
 
 
+# Where answers of sources end, and what of them is kept within bounds.
+ENDS = (("tests/test_sources_ends.py",), ("tests/test_sources_http.py",))
+
 STAGING, INTERMEDIATE, MARTS = "models/staging/", "models/intermediate/", "models/marts/"
 SAME_EVENTS = INTERMEDIATE + "int_new_same_events.sql"
 WORDS, READING, CHANGES = "macros/words.sql", "macros/reading.sql", "macros/changes.sql"
@@ -343,7 +346,6 @@ MUTANTS = (
     Mutant("Sources", CLIENT, "return True if error.wait_seconds is None else error.wait_seconds", "return True", HTTP),
     Mutant("Sources", CLIENT, 'headers["If-Range"] = tag', "pass", HTTP),
     Mutant("Sources", CLIENT, "(never_changes and size)", "never_changes", HTTP),
-    Mutant("Sources", CLIENT, "answer.iter_bytes():", "answer.iter_bytes(2**20):", HTTP),
     Mutant("Sources", CLIENT, "if answer.status_code == 416:", "if False:", HTTP),
     Mutant("Sources", CLIENT, "int(found[1]) == begun and ", "", HTTP),
     Mutant("Sources", CLIENT, "if SUSPICIOUS_ESCAPE.search(content):", "if False:", HTTP),
@@ -353,18 +355,13 @@ MUTANTS = (
     Mutant("Sources", "sources/http_source.py", 'parts.hostname in ("127.0.0.1", "localhost")', 'url.startswith(("http://127.0.0.1", "http://localhost"))', HTTP),
     Mutant("Sources", "sources/http_source.py", 'if "@" in parts.netloc or parts.query or parts.fragment:', "if False:", HTTP),
     Mutant("Sources", "sources/mango.py", "days_per_request: ClassVar = 30", "days_per_request: ClassVar = 31", HTTP),
-    Mutant("Sources", "sources/mango.py", "window[-1] + timedelta(days=1)", "window[-1]", HTTP),
     Mutant("Sources", "sources/mango.py", 'in_header = self.authorization == "header"', "in_header = True", HTTP),
     Mutant("Sources", "sources/calltouch.py", "readings: ClassVar = 3", "readings: ClassVar = 1", HTTP),
     Mutant("Sources", "sources/calltouch.py", "        workshop.connection.execute(f\"delete from {relation} where record ->> '$.siteId' <> {text(self.site_id)}\")\n", "", HTTP),
-    Mutant("Sources", "sources/calltouch.py", 'if not isinstance(page.get("records"), list):', "if False:", HTTP),
-    Mutant("Sources", "sources/calltouch.py", "count(distinct record ->> '$.callId')", "count(record ->> '$.callId')", HTTP),
-    Mutant("Sources", "sources/calltouch.py", "total = total if told_total is None else told_total", "total = told_total or 0", HTTP),
     Mutant("Sources", "sources/metrica.py", "header != _header(files[0]) or ", "", HTTP),
     Mutant("Sources", "sources/metrica.py", "isinstance(told, int) and told > 0 else asked", "isinstance(told, int) else asked", HTTP),
     Mutant("Sources", "sources/metrica.py", 'UNREADABLE = re.compile(r"[\\0\\1]")', 'UNREADABLE = re.compile(r"[\\0]")', HTTP),
     Mutant("Sources", "sources/metrica.py", "case when trim({records.fields['visitID']}) <> ''", "case when true", HTTP),
-    Mutant("Sources", "sources/metrica.py", "        finally:\n            self._clean(client, request)", "        finally:\n            pass", HTTP),
     Mutant("Sources", "sources/metrica.py", "total_is_sure=False", "total_is_sure=True", HTTP),
     Mutant("Sources", "sources/records.py", "record ->> {text(pointer(key))}", "record ->> {text('$.' + key)}", HTTP),
     Mutant("Sources", "sources/delivering.py", " and not source.deliver_despite_difference", "", HTTP),
@@ -458,6 +455,51 @@ MUTANTS = (
     Mutant("R26", "orchestration/landing.py", "if folder.is_symlink() and _is_outside(folder, landing_dir):", "if False:", LINKS),
     Mutant("R26", "orchestration/warehouse.py", "os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK", "os.O_RDWR | os.O_CREAT | os.O_NONBLOCK", LINKS),
     Mutant("R26", "orchestration/warehouse.py", "if not stat.S_ISREG(os.fstat(handle).st_mode):", "if False:", LINKS),
+    # Where an answer ends.
+    Mutant("Sources", "sources/calltouch.py", "if not isinstance(calls, list):", "if False:", HTTP),
+    Mutant("Sources", "sources/paging.py", "is_last and (total is None or len(seen) >= total)", "is_last", ENDS),
+    Mutant("Sources", "sources/paging.py", "is_last and (total is None or len(seen) >= total)", "is_last and (total is None or len(seen) > total)", ENDS),
+    Mutant("Sources", "sources/paging.py", "number >= page_count\n", "number > page_count\n", ENDS),
+    Mutant("Sources", "sources/paging.py", "page.record_count == 0 or repeats > (1 if says_more else 0)", "page.record_count < page_size or repeats > (1 if says_more else 0)", ENDS),
+    Mutant("Sources", "sources/paging.py", "page.record_count == 0 or repeats > (1 if says_more else 0)", "page.record_count == 0", ENDS),
+    Mutant("Sources", "sources/paging.py", "repeats > (1 if says_more else 0)", "repeats > 0", ENDS),
+    Mutant("Sources", "sources/paging.py", "repeats = 0 if brings_something else repeats + 1", "repeats += not brings_something", ENDS),
+    Mutant("Sources", "sources/paging.py", "page.record_count >= page_size:", "page.record_count > page_size:", ENDS),
+    Mutant("Sources", "sources/paging.py", "if number == 2 and page", "if page", ENDS),
+    Mutant("Sources", "sources/paging.py", "page_count is not None and number <= page_count", "page_count is not None and number < page_count", ENDS),
+    Mutant("Sources", "sources/paging.py", "return self.received == self.total if self.total is not None else self.doubt is None", "return self.total is None or self.received == self.total", ENDS),
+    Mutant("Sources", "sources/calltouch.py", "                if size == 1:\n                    raise\n", "                raise\n", ENDS),
+    Mutant("Sources", "sources/calltouch.py", "json.dumps(call, sort_keys=True) if number is None else str(number)", "str(number)", ENDS),
+    Mutant("Sources", "sources/calltouch.py", "(select coalesce(max(position), 0) from {relation})", "0", ENDS),
+    Mutant("Sources", "sources/calltouch.py", "if reading.is_whole or not left:", "if not left:", ENDS),
+    Mutant("Sources", "sources/http_client.py", "received > most_bytes", "received > most_bytes + 10**9", ENDS),
+    Mutant("Sources", "sources/http_client.py", "pieces = limited(_unpacked(pieces, encoding))", "pieces = _unpacked(pieces, encoding)", ENDS),
+    Mutant("Sources", "sources/http_client.py", "unpacker.decompress(packed, PIECE_BYTES)", "unpacker.decompress(packed)", ENDS),
+    Mutant("Sources", "sources/http_client.py", "    if unpacker or packed:\n", "    if False:\n", ENDS),
+    Mutant("Sources", "sources/http_client.py", "packed, unpacker, has_ended = unpacker.unused_data, None, True", "break", ENDS),
+    Mutant("Sources", "sources/http_client.py", "reversed(self._encodings(answer, path))", "self._encodings(answer, path)", ENDS),
+    Mutant("Sources", "sources/http_client.py", "if len(content) >= LOOKED_AT_BYTES:", "if False:", ENDS),
+    Mutant("Sources", "sources/http_client.py", "self._pieces(answer, path, most_bytes, begun if continues else 0)", "self._pieces(answer, path, most_bytes)", ENDS),
+    Mutant("Sources", "sources/http_client.py", "            facts_file.unlink(missing_ok=True)\n            raise", "            raise", ENDS),
+    Mutant("Sources", "sources/http_client.py", '"Accept-Encoding": "gzip, deflate", ', "", ENDS),
+    Mutant("Sources", "sources/http_client.py", "if time.monotonic() > deadline:", "if False:", ENDS),
+    Mutant("Sources", "sources/metrica.py", 'f"lastUTM{tag}"', 'f"UTM{tag}"', ENDS),
+    Mutant("Sources", "sources/metrica.py", "max(MOST_BYTES_IN_MEMORY, MOST_PACKED * size if is_told else 0)", "MOST_BYTES_IN_MEMORY", ENDS),
+    Mutant("Sources", "sources/metrica.py", "max(MOST_BYTES_IN_MEMORY, MOST_PACKED * size if is_told else 0)", "10**12", ENDS),
+    Mutant("Sources", "sources/metrica.py", "        finally:\n            self._release(client, number, workshop)", "        finally:\n            pass", ENDS),
+    Mutant("Sources", "sources/metrica.py", 'for step in ("clean", "cancel"):', 'for step in ("clean",):', ENDS),
+    Mutant("Sources", "sources/metrica.py", "except (UnreachableError, RefusedError):", "except UnreachableError:", ENDS),
+    Mutant("Sources", "sources/metrica.py", "            self._release_what_was_left(client, workshop)\n", "", ENDS),
+    Mutant("Sources", "sources/metrica.py", "        workshop.note(self._note(number))\n", "", ENDS),
+    Mutant("Sources", "sources/metrica.py", "        workshop.forget(self._note(number))\n", "", ENDS),
+    Mutant("Sources", "sources/metrica.py", "len(self.fields) > MOST_FIELD_CHARACTERS", "len(self.fields) >= MOST_FIELD_CHARACTERS", ENDS),
+    Mutant("Sources", "sources/metrica.py", "isinstance(size, int) and size > 0 for size", "True for size", ENDS),
+    Mutant("Sources", "sources/metrica.py", "except (_NotPreparedError, TooLargeError):", "except _NotPreparedError:", ENDS),
+    Mutant("Sources", "sources/mango.py", "if len(days) == 1:", "if True:", ENDS),
+    Mutant("Sources", "sources/mango.py", "days[-1] + timedelta(days=1)", "days[-1]", ENDS),
+    Mutant("Sources", "sources/fetching.py", "if not is_missing(fetched.day):\n", "if True:\n", ENDS),
+    Mutant("Sources", "sources/fetching.py", "(asked[-1] - day).days < source.reload_days", "(asked[-1] - day).days <= source.reload_days", ENDS),
+    Mutant("Sources", "sources/delivering.py", "doubt = answer.doubt if answer.total is None else None", "doubt = None", ENDS),
 )  # fmt: skip
 
 
