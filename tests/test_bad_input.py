@@ -1774,7 +1774,7 @@ def test_file_that_takes_more_than_there_is_fails(desk: Desk, form: str) -> None
 def test_rows_of_a_file_of_many_chunks_keep_their_order(desk: Desk, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
     """Of an id that is there twice the later row wins (R3): beyond the tenth chunk, and the hundredth, too."""
     monkeypatch.setattr("orchestration.reading.CHUNK_BYTES", 64)
-    rows = [named(number % 7, f"Анна\n{number}" if number % 5 == 0 else f"{number}") for number in range(150)]
+    rows = [named(number % 7, f"Анна\n{number}\nконец" if number % 5 else f"{number}") for number in range(150)]
     loaded = desk.take(in_all_forms(rows)[form])
     assert loaded.rows == rows
     numbers = desk.connection.execute("select record_number from raw.contacts order by row_number").fetchall()
