@@ -22,7 +22,7 @@ from orchestration.notices import collected_warnings, details, generation_warnin
 from orchestration.publishing import MARTS, VIEWS, PublicationError, Publications, freshness, recorded_failure
 from orchestration.settings import Rules, Settings, SettingsError
 from orchestration.space import ResourcesError, check_load, explained, explanation
-from orchestration.warehouse import Warehouse
+from orchestration.warehouse import DamageError, Warehouse
 from orchestration.wording import counted
 from sources.configuration import read_sources
 from sources.delivering import shortened
@@ -78,7 +78,7 @@ def plain_failures(warehouse: Warehouse) -> Iterator[None]:
     try:
         with explained(warehouse):
             yield
-    except (PublicationError, ResourcesError, SettingsError) as error:
+    except (DamageError, PublicationError, ResourcesError, SettingsError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
 
 
@@ -394,7 +394,11 @@ def published_marts(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg
     pool=POOL,
 )
 def all_days_loaded(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
-    with plain_failures(pipeline.warehouse), pipeline.warehouse.connected() as connection:
+    with (
+        plain_failures(pipeline.warehouse),
+        recorded_failure(pipeline.warehouse),
+        pipeline.warehouse.connected() as connection,
+    ):
         failed = connection.execute(
             """
             select table_name, load_day, message from raw.loads

@@ -27,7 +27,7 @@ from orchestration.publishing import Publications, record_update, recorded_failu
 from orchestration.seeds import check_seeds
 from orchestration.settings import PROJECT_DIR, Rules, SettingsError
 from orchestration.space import explanation, is_full_disk, is_out_of_memory
-from orchestration.warehouse import Warehouse, sync
+from orchestration.warehouse import Warehouse, repair, sync
 from orchestration.wording import counted
 
 log = logging.getLogger("orchestration")
@@ -197,6 +197,10 @@ def build(warehouse: Warehouse, rules: Rules, select: Sequence[str] = (), full_r
 def _build_due(warehouse: Warehouse, rules: Rules, select: Sequence[str], full_refresh: bool) -> Build:
     check_seeds()
     current = fingerprint(rules)
+    if full_refresh:
+        repair(warehouse)
+    else:
+        Publications(warehouse).check()
     Publications(warehouse).acknowledge()
     with warehouse.connected() as connection:
         reason = "asked for" if full_refresh else reason_for_full_build(connection, rules, current)

@@ -8,7 +8,8 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,6 +34,7 @@ from orchestration.publishing import (
     freshness,
     last_settings,
     read_ledger,
+    record_update,
     recorded_failure,
 )
 from orchestration.seeds import check_seeds
@@ -47,7 +49,7 @@ from orchestration.summary import (
     describe_period,
     describe_reasons,
 )
-from orchestration.warehouse import Warehouse, WarehouseBusyError
+from orchestration.warehouse import DamageError, Warehouse, WarehouseBusyError, repair
 from orchestration.wording import counted, one_line
 from sources.delivering import shortened
 
@@ -99,9 +101,15 @@ def load(
         landing = scan(settings.landing_dir, list(delivered_tables()), rules.first_load_day, last_day, first_day)
         for warning in landing.warnings:
             warn(warning)
-        waiting = _waiting(warehouse, landing, rules, overrides, reload, full_refresh)
+        with _recorded_damage(warehouse):
+            if full_refresh:
+                repair(warehouse)
+            else:
+                Publications(warehouse).check()
+            waiting = _waiting(warehouse, landing, rules, overrides, reload, full_refresh)
+            if waiting is None:
+                Publications(warehouse).finish()
         if waiting is None:
-            Publications(warehouse).finish()
             console.print(describe_nothing_to_do(len(landing.deliveries)))
             _print_generation(warehouse, rules, verbose)
             return
@@ -211,6 +219,17 @@ def _fetch(names: list[str], first_day: date | None, last_day: date | None, verb
                 results.append(fetched)
     console.print(shown)
     return "\n".join([*problems, *explained_problems(results)]) or None
+
+
+@contextmanager
+def _recorded_damage(warehouse: Warehouse) -> Iterator[None]:
+    """Of what goes wrong before a run, readers are told what isn't a mistake in how it was called."""
+    try:
+        with explained(warehouse):
+            yield
+    except (DamageError, ResourcesError, duckdb.Error, OSError) as error:
+        record_update(warehouse.folder, "failed", message=str(error))
+        raise
 
 
 def _read_variables(text: str) -> dict[str, Any]:
@@ -411,8 +430,14 @@ def status(verbose: Verbose = False) -> None:
     rules = Rules.read()
     warehouse = Warehouse(settings.warehouse_dir)
     landing = scan(settings.landing_dir, list(delivered_tables()), rules.first_load_day, rules.yesterday())
-    known = read_ledger(warehouse)
-    waiting = pending(landing.deliveries, known)
+    problems: list[str] = []
+    try:
+        known = read_ledger(warehouse)
+    except (DamageError, SettingsError) as error:
+        problems.append(str(error))
+        known = {}
+    # Without the ledger, all would look new.
+    waiting = [] if problems else pending(landing.deliveries, known)
     console.print(
         f"landing folder   {escape(str(settings.landing_dir))}: {counted(len(landing.deliveries), 'delivery')}"
     )
@@ -423,10 +448,13 @@ def status(verbose: Verbose = False) -> None:
         console.print(f"  pending: {delivery.table}/{delivery.day} ({reason})")
     if len(waiting) > MOST_PENDING and not verbose:
         console.print(f"  pending: {len(waiting) - MOST_PENDING:,} more, to {waiting[-1].day}; `status -v` lists them")
-    problem = _print_sources(settings, rules)
-    _print_warehouse(warehouse, rules, verbose)
-    if problem:
-        raise _Problem(problem)
+    problems += filter(None, [_print_sources(settings, rules)])
+    try:
+        _print_warehouse(warehouse, rules, verbose)
+    except DamageError as error:
+        problems.append(str(error))
+    if problems:
+        raise _Problem("\n".join(problems))
 
 
 def _print_warehouse(warehouse: Warehouse, rules: Rules, verbose: bool) -> None:
@@ -436,7 +464,7 @@ def _print_warehouse(warehouse: Warehouse, rules: Rules, verbose: bool) -> None:
     if current is None:
         console.print("  nothing is published yet")
         return
-    with duckdb.connect(str(publications.file(current)), read_only=True) as connection:
+    with publications.opened(current) as connection:
         tables = connection.execute(
             """
             select table_name, count(*), min(load_day), max(load_day), sum(delivered_count), sum(loaded_count),
@@ -505,6 +533,8 @@ def rejected(
         where outcome = 'loaded' and superseded_by is null
         order by load_day desc, table_name, file_name, row_number
     """
+    if not os.path.lexists(warehouse.file):
+        raise PublicationError("Nothing is loaded yet: run a load first.")
     _say_progress()
     with explained(warehouse), warehouse.locked("rejected"), warehouse.connected() as connection:
         if out is None:
@@ -524,7 +554,7 @@ def verify() -> None:
 
     warehouse = Warehouse(Settings.read().warehouse_dir)
     _say_progress()
-    with warehouse.locked("verify"):
+    with explained(warehouse), warehouse.locked("verify"):
         differences = compare(warehouse, Rules.read())
     if differences:
         raise _Problem(
@@ -565,8 +595,9 @@ def export(
     current = publications.current()
     if current is None:
         raise PublicationError("Nothing is published yet: run a load first.")
+    publications.meta(current)
     out.mkdir(parents=True, exist_ok=True)
-    with duckdb.connect(str(publications.file(current)), read_only=True) as connection:
+    with publications.opened(current) as connection:
         connection.execute("set TimeZone = 'UTC'")
         for mart in (*MARTS, *VIEWS):
             unfinished = out / f".{mart}.parquet.part"
@@ -610,7 +641,7 @@ def look(
     if current is None:
         raise PublicationError("Nothing is published yet: run a load first.")
     zone = Rules.read().report_timezone
-    with duckdb.connect(str(publications.file(current)), read_only=True) as connection:
+    with publications.opened(current) as connection:
         connection.execute("set TimeZone = ?", [zone])
         excerpt = _Excerpt(connection, verbose)
         excerpt.show(
@@ -731,7 +762,7 @@ class _Problem(Exception):
 
 # What its message alone explains. Anything else is a mistake of this project's, which needs the traceback.
 EXPECTED = (
-    SettingsError, ResourcesError, PublicationError, WarehouseBusyError, _Problem, ValueError, duckdb.Error, OSError
+    SettingsError, ResourcesError, PublicationError, DamageError, WarehouseBusyError, _Problem, ValueError, duckdb.Error, OSError
 )  # fmt: skip
 
 
@@ -775,6 +806,10 @@ def _say_progress(verbose: bool = False) -> None:
 
 
 def main() -> None:
+    # A terminal that can't show a letter shows its number.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(standalone_mode=True)
     except Exception as problem:

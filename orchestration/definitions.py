@@ -26,10 +26,10 @@ from orchestration.contracts import delivered_tables
 from orchestration.landing import scan
 from orchestration.loading import pending
 from orchestration.publishing import PublicationError, read_ledger
-from orchestration.settings import DAILY_HOUR, Settings
-from orchestration.space import ResourcesError
+from orchestration.settings import DAILY_HOUR, Settings, SettingsError
+from orchestration.space import ResourcesError, explained
 from orchestration.verifying import verify
-from orchestration.warehouse import Warehouse, WarehouseBusyError
+from orchestration.warehouse import DamageError, Warehouse, WarehouseBusyError
 from orchestration.wording import counted
 from sources.assets import source_asset
 from sources.fetching import due_days_of_run
@@ -67,8 +67,9 @@ rebuild = dg.define_asset_job(
 @dg.op(description="Builds everything anew beside the warehouse, and fails if any row of the marts differs.", pool=POOL)
 def compare_with_a_full_rebuild(context: dg.OpExecutionContext, pipeline: Pipeline) -> None:
     try:
-        differences = verify(pipeline.warehouse, pipeline.resolved_rules)
-    except (PublicationError, ResourcesError) as error:
+        with explained(pipeline.warehouse):
+            differences = verify(pipeline.warehouse, pipeline.resolved_rules)
+    except (DamageError, PublicationError, ResourcesError, SettingsError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     if differences:
         raise dg.Failure("\n".join(map(str, differences)), allow_retries=False)

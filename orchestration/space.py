@@ -11,7 +11,7 @@ import duckdb
 
 from orchestration.landing import Delivery
 from orchestration.settings import Settings
-from orchestration.warehouse import Warehouse
+from orchestration.warehouse import DamageError, Warehouse, is_damage, is_of_another_file
 
 # How much a delivered byte may need. In the demo it takes 1.0 in the private file, models included; more where contacts
 # have long histories. Unpacked, cut up and spilled, it is needed some three times more while its delivery is read.
@@ -178,7 +178,9 @@ def exhaustion(error: BaseException, temporary_dir: Path) -> str | None:
 
 
 def explanation(error: BaseException | str, warehouse: Warehouse) -> str | None:
-    """In one line, why an error is the machine's and what to do; null if it isn't."""
+    """In one line, why an error is the machine's, or its private file's, and what to do; null if it isn't."""
+    if is_damage(error) and not is_of_another_file(error, warehouse.file):
+        return str(warehouse.damaged(next(line for line in str(error).splitlines() if is_damage(line))))
     next_time = "The next load takes up where this one stopped; readers keep what is published."
     places = " and ".join(
         f"{folder} ({_readable(free_bytes(folder))} free)" for folder in (warehouse.folder, warehouse.temporary_dir)
@@ -196,10 +198,10 @@ def explanation(error: BaseException | str, warehouse: Warehouse) -> str | None:
 
 @contextmanager
 def explained(warehouse: Warehouse) -> Iterator[None]:
-    """Raises ResourcesError instead of what DuckDB or the operating system say when they have no more to give."""
+    """Raises ResourcesError, or DamageError, instead of what DuckDB or the operating system say of them."""
     try:
         yield
     except (duckdb.Error, OSError, MemoryError) as error:
         if message := explanation(error, warehouse):
-            raise ResourcesError(message) from error
+            raise (DamageError if is_damage(error) else ResourcesError)(message) from error
         raise

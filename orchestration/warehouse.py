@@ -1,9 +1,11 @@
 """The private database file: one user at a time, under one lock, with the ledger of loads."""
 
+import errno
 import fcntl
 import hashlib
 import logging
 import os
+import re
 import shutil
 import stat
 import threading
@@ -29,6 +31,34 @@ NAMELESS_SECONDS = 10  # how long a lock's holder may take to say who it is
 
 class WarehouseBusyError(Exception):
     """Somebody else holds the warehouse and did not let go in time."""
+
+
+class DamageError(Exception):
+    """A file of the warehouse can't be read; the message says which and what to do."""
+
+
+# What DuckDB says of a file of its own that isn't as it was written.
+DAMAGE = (
+    "Corrupt database file", "Corrupt WAL file", "Failure while replaying WAL", "database has been invalidated",
+    "is not a valid DuckDB database file", "Could not read enough bytes from file", "Serialization Error",
+)  # fmt: skip
+# It can't be opened, and is whole all the same.
+NO_DAMAGE = (
+    "Could not set lock on file",
+    "Out of Memory Error",
+    "version number",
+    *map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EROFS)),
+)
+
+
+def is_damage(error: BaseException | str) -> bool:
+    """Whether it says that a file of DuckDB's is damaged: DuckDB and dbt have only words for it."""
+    return any(words in str(error) for words in DAMAGE)
+
+
+def first_line(error: BaseException | str) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".:!") if lines else type(error).__name__
 
 
 @dataclass
@@ -143,17 +173,77 @@ class Warehouse:
                     hold.handle.truncate(0)
                 hold.handle.close()
 
+    def damaged(self, error: BaseException | str) -> DamageError:
+        """What to say of the private file if an error tells of its damage."""
+        return DamageError(
+            f"{self.file} is damaged or can't be opened ({first_line(error)}). Readers keep what is published. "
+            "`load --full-refresh` rebuilds everything from what of it can be read, and else from LANDING_DIR."
+        )
+
+    @contextmanager
+    def looked_into(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
+        """A connection that only reads, for a moment, and writes nothing anywhere; none if nothing was loaded yet.
+
+        Raises WarehouseBusyError at once, and DamageError.
+        """
+        if self.lock_file.resolve() in self._held:
+            with self.connected() as connection:
+                yield connection
+            return
+        try:
+            handle = os.open(self.lock_file, os.O_RDONLY | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            yield None
+            return
+        except OSError as error:
+            raise WarehouseBusyError(f"{self.lock_file} can't be read ({error.strerror})") from None
+        try:
+            if _is_held(handle):
+                raise WarehouseBusyError(f"{self.folder} is in use")
+            if not self.file.exists():
+                yield None
+                return
+            settings = Settings.read()
+            limits: Resources = {
+                "memory_limit": settings.memory_limit,
+                "threads": settings.threads,
+                "temp_directory": "",
+            }
+            with self._opened(read_only=True, config=limits) as connection:
+                yield connection
+        finally:
+            os.close(handle)
+
     @contextmanager
     def connected(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection to the private file, with all its schemas and raw tables. Needs the lock."""
+        """A connection to the private file, with all its schemas and raw tables. Needs the lock. Raises DamageError."""
         is_new = not self.file.exists()
-        connection = duckdb.connect(str(self.file), config=self.resources())
-        try:
+        with self._opened(read_only=False, config=self.resources()) as connection:
             connection.execute("set TimeZone = 'UTC'")
             if is_new:
                 os.chmod(self.file, 0o600)
             _create_raw_tables(connection)
             yield connection
+
+    @contextmanager
+    def _opened(self, read_only: bool, config: Resources) -> Iterator[duckdb.DuckDBPyConnection]:
+        try:
+            connection = duckdb.connect(str(self.file), read_only=read_only, config=config)
+        except duckdb.Error as error:
+            if os.strerror(errno.EACCES) in str(error):
+                raise SettingsError(
+                    f"{self.file} can't be opened ({os.strerror(errno.EACCES)}): run this as the user who owns it, "
+                    "or set WAREHOUSE_DIR to another folder."
+                ) from None
+            if any(words in str(error) for words in NO_DAMAGE):
+                raise
+            raise self.damaged(error) from error
+        try:
+            yield connection
+        except duckdb.Error as error:
+            if is_damage(error) and not is_of_another_file(error, self.file):
+                raise self.damaged(error) from error
+            raise
         finally:
             connection.close()
 
@@ -175,6 +265,55 @@ def _open_lock(file: Path) -> IO[str]:
     return os.fdopen(handle, "r+", encoding="utf-8")
 
 
+def set_aside(path: Path) -> Path:
+    """Gives a file or folder another name beside its own, which it returns."""
+    aside = path.with_name(f"{path.name}.aside-{datetime.now():%Y%m%d-%H%M%S-%f}")
+    os.rename(path, aside)
+    return aside
+
+
+def repair(warehouse: Warehouse) -> None:
+    """Puts aside what of the private file can't be read, so that it can be built from anew. Needs the lock.
+
+    What is lost so is loaded again from deliveries; and publication stops if these aren't there any more.
+    """
+    if not os.path.lexists(warehouse.file):
+        return
+    write_ahead_log = warehouse.file.with_name(f"{warehouse.file.name}.wal")
+    trouble = _trouble(warehouse)
+    if trouble and write_ahead_log.exists():
+        log.warning("%s The write-ahead log was put aside, as %s.", trouble, set_aside(write_ahead_log))
+        trouble = _trouble(warehouse)
+    if trouble:
+        log.warning("%s It was put aside, as %s, and a new one is begun.", trouble, set_aside(warehouse.file))
+
+
+def _trouble(warehouse: Warehouse) -> DamageError | None:
+    """Why raw tables can't be read to their last row. All else is built from them."""
+    try:
+        with warehouse.connected() as connection:
+            for table in raw_columns():
+                connection.execute(f"select max(hash({table})) from raw.{table}").fetchall()
+    except DamageError as error:
+        return error
+    return None
+
+
+def is_of_another_file(error: BaseException | str, file: Path) -> bool:
+    """Whether an error names a file, and not this one."""
+    named = re.search(r'file "([^"]+)"', str(error))
+    return named is not None and Path(named[1]).name.removesuffix(".wal") != file.name
+
+
+def _is_held(handle: int) -> bool:
+    """Whether somebody holds the lock; else it is shared until the handle is closed, so that nobody takes it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
+
+
 def is_in_use(folder: Path) -> bool | None:
     """Whether somebody holds the warehouse; none, if this user may not look at its lock.
 
@@ -187,12 +326,9 @@ def is_in_use(folder: Path) -> bool | None:
     except OSError:
         return None
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return _is_held(handle)
     finally:
         os.close(handle)
-    return False
 
 
 @contextmanager

@@ -1,12 +1,15 @@
 """`python -m report`: serves the report on the published file."""
 
+import io
 import os
 import sys
 from typing import Annotated
 
 import typer
 
+from orchestration.publishing import Publications
 from orchestration.settings import PROJECT_DIR, THIS_MACHINE, ReportSettings, Settings, SettingsError
+from orchestration.warehouse import DamageError, Warehouse
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -21,10 +24,18 @@ def serve(
         os.environ["REPORT_HOST"] = host
     if port is not None:
         os.environ["REPORT_PORT"] = str(port)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         settings, report = Settings.read(), ReportSettings.read()
     except SettingsError as error:
         raise SystemExit(str(error)) from None
+    try:
+        Publications(Warehouse(settings.warehouse_dir)).readable()
+    except DamageError as error:
+        # It is served all the same: the next load may put it right.
+        print(error, file=sys.stderr, flush=True)
     address = f"http://{f'[{report.host}]' if ':' in report.host else report.host}:{report.port}"
     print(f"The report on {settings.warehouse_dir / 'marts.duckdb'}: {address} (Ctrl+C stops it)", flush=True)
     if report.host not in THIS_MACHINE:

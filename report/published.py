@@ -99,11 +99,12 @@ class Published:
         self._open: OrderedDict[tuple[str, int], Generation] = OrderedDict()
 
     def current(self) -> Generation:
-        """The generation that readers get now. Raises NothingPublishedError.
+        """The generation that readers get now. Raises NothingPublishedError, and what opening one does.
 
         It stays readable for who has it, even once its file is gone.
         """
         with self._lock:
+            trouble: Exception | None = None
             for _ in range(MOVED_MEANWHILE):
                 file = Path(os.path.realpath(self._link))
                 try:
@@ -114,6 +115,8 @@ class Published:
                             self._open.popitem(last=False)
                     self._open.move_to_end(key)
                     return self._open[key]
-                except (FileNotFoundError, duckdb.IOException):
-                    continue
+                except (FileNotFoundError, duckdb.IOException) as error:
+                    trouble = error
+        if trouble is not None and os.path.lexists(self._link):
+            raise trouble  # there is something, and it can't be read
         raise NothingPublishedError(str(self._link))
