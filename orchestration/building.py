@@ -82,8 +82,10 @@ class Build:
         return [node for node in self.nodes if not node.is_passed]
 
     def explain(self) -> str:
-        """What failed, a line each."""
-        lines = [f"{node.resource_type} {node.name}: {node.message}" for node in self.failed_nodes()]
+        """What failed, a line each; not what was skipped because of it."""
+        nodes = self.failed_nodes()
+        failed = [node for node in nodes if not node.is_skipped] or nodes
+        lines = [f"{node.resource_type} {node.name}: {node.message}" for node in failed]
         return "\n".join(([self.error] if self.error else []) + lines)
 
 

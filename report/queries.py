@@ -273,7 +273,7 @@ def large_clients(showing: Showing) -> str:
 
 FAILED_LOADS = f"""
     select table_name, load_day, message from _loads
-    where outcome = 'failed' and (table_name, load_day, load_id) in (
+    where outcome = 'failed' and superseded_by is null and (table_name, load_day, load_id) in (
         select (table_name, load_day, max(load_id)) from _loads group by table_name, load_day
     )
     order by load_day desc, table_name limit {LISTED}

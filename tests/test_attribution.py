@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
+import signal
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import date
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import attribution_oracle as oracle
+import duckdb
 import pytest
 from pipeline import MARTS, Place, build_marts, load_landing, rows_of
-from processes import made_once
+from processes import PATIENCE_SECONDS, made_once, python
 from reference import Row
 
+from orchestration import building
 from orchestration.demo import write_demo
-from orchestration.settings import Rules
+from orchestration.settings import PROJECT_DIR, Rules
 from orchestration.verifying import verify
 from orchestration.warehouse import Warehouse
 
@@ -208,11 +213,15 @@ def test_what_came_and_went_leaves_nothing(days: Mapping[str, Place]) -> None:
     assert everything(days["without anything"]) == everything(days["at first"])
 
 
+# What a killed build leaves of itself in the ledger: that it is running, for ever.
+KILLED = "update raw.builds set outcome = 'running', finished_at = null where started_at = (select max(started_at) from raw.builds)"
+
+
 def test_counts_of_a_build_that_was_cut_short_are_not_gone_by(published_day: Path, tmp_path: Path) -> None:
     place = copied(published_day, tmp_path)
     place.private(
-        """
-        update raw.builds set outcome = 'failed' where started_at = (select max(started_at) from raw.builds);
+        f"""
+        {KILLED};
         update intermediate.int_chain_steps set contact_count = contact_count + 100;
         delete from intermediate.int_channel_sets where contact_count > 0
         """
@@ -222,6 +231,102 @@ def test_counts_of_a_build_that_was_cut_short_are_not_gone_by(published_day: Pat
 
     assert_counts_are_those_of_chains(place)
     assert_as_built_in_full(place)
+
+
+# Dies as soon as a model is made.
+DIE_AFTER = """
+import os, signal, sys
+from pathlib import Path
+from orchestration import building
+from orchestration.settings import Rules
+from orchestration.warehouse import Warehouse
+
+def die(event, last=sys.argv[2]):
+    if event.info.name == "LogModelResult" and event.data.node_info.node_name == last:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+building._log_progress = die
+warehouse = Warehouse(Path(sys.argv[1]))
+with warehouse.locked("test"):
+    building.build(warehouse, Rules.read())
+"""
+
+
+def test_a_build_killed_between_chains_and_their_counts(published_day: Path, tmp_path: Path) -> None:
+    """Chains are changed and steps counted, sets not yet: the next build counts them all."""
+    place = copied(published_day, tmp_path)
+    place.deliver("touches", SECOND, [touch("t-late", "08:30", "c", "anna")])
+    before = place.private("from intermediate.int_channel_sets order by all")
+
+    process = python(DIE_AFTER, str(place.warehouse.folder), "int_chain_steps")
+    assert process.wait(PATIENCE_SECONDS) == -signal.SIGKILL
+
+    last = place.last_build()
+    assert (last["outcome"], last["finished_at"]) == ("running", None)
+    assert place.private("from intermediate.int_channel_sets order by all") == before
+    assert ("c-anna", [A, C, B]) in chains(place), "the kill came too early"
+    assert failures(place, "steps_are_those_of_all_chains_int_chain_steps_") == 0
+    assert failures(place, "sets_are_those_of_all_chains_int_channel_sets_") == 1
+    place.update()
+    assert_counts_are_those_of_chains(place)
+    assert_as_built_in_full(place)
+
+
+@pytest.mark.parametrize(
+    ("table", "statement", "test"),
+    [
+        # As many chains as there are, of other channels.
+        ("int_channel_sets", "update {} set channels = ['x'] where len(channels) = 1", "sets_are_those_of_all_chains"),
+        ("int_channel_sets", "update {} set contact_count = other_count, other_count = contact_count", "sets_are_those_of_all_chains"),
+        ("int_channel_sets", "update {} set brand_id = 'another'", "sets_are_those_of_all_chains"),
+        ("int_chain_steps", "update {} set from_channel = 'x' where from_channel is not null", "steps_are_those_of_all_chains"),
+        ("int_chain_steps", "update {} set contact_count = contact_count + 1 where to_channel is not null", "steps_are_those_of_all_chains"),
+    ],
+)  # fmt: skip
+def test_counts_that_are_not_those_of_the_chains_fail_their_own_test(
+    published_day: Path, tmp_path: Path, table: str, statement: str, test: str
+) -> None:
+    place = copied(published_day, tmp_path)
+    name = f"{test}_{table}_"
+    assert failures(place, name) == 0
+    place.private(statement.format(f"intermediate.{table}"))
+    assert failures(place, name) == 1
+
+
+def failures(place: Place, name: str) -> int:
+    with place.warehouse.locked("test"):
+        outcome = building.run_dbt(place.warehouse.folder, ["test", "--select", name], RULES)
+    (result,) = outcome.result.results
+    assert str(result.status) in ("pass", "fail"), result.message
+    return int(result.failures)
+
+
+def markov_worths(steps: str) -> list[tuple[str, str, int]]:
+    """What the model makes of steps of chains."""
+    path = PROJECT_DIR / "models" / "intermediate" / "int_markov_worths.py"
+    spec = importlib.util.spec_from_file_location("int_markov_worths", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with duckdb.connect() as connection:
+        relation = connection.sql(
+            f"select * from (values {steps}) as steps (brand_id, from_channel, to_channel, contact_count, other_count)"
+        )
+        worths = module.model(SimpleNamespace(ref=lambda name: relation), connection)
+    return sorted(tuple(row.values()) for row in worths.to_pylist())
+
+
+def test_removal_effects_are_rounded_to_the_twelfth_decimal() -> None:
+    """Two of three contacts came by a, one by b, so that one is rounded up, and one down; brands apart."""
+    steps = """
+        ('okna', null, 'a', 2, 0), ('okna', 'a', null, 2, 0), ('okna', null, 'b', 1, 0), ('okna', 'b', null, 1, 0),
+        ('dveri', null, 'a', 1, 0), ('dveri', 'a', null, 1, 0)
+    """
+    assert markov_worths(steps) == [
+        ("dveri", "a", 10**12),
+        ("okna", "a", 666_666_666_667),
+        ("okna", "b", 333_333_333_333),
+    ]
 
 
 # The demo, contact by contact

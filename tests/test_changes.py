@@ -637,9 +637,9 @@ def rebuilt(published_day: Path, tmp_path_factory: pytest.TempPathFactory) -> Re
         assert build(warehouse, RULES, full_refresh=True).is_passed
     seen["costs"] = place.private("from staging.stg_costs")
     # As it is left when its process is killed.
-    place.private("update raw.builds set outcome = 'running' where reason = 'asked for'")
+    place.private("update raw.builds set outcome = 'running', finished_at = null where reason = 'asked for'")
     seen["reason_after_a_killed_build"] = reason_for_everything(place)
-    place.private("update raw.builds set outcome = 'passed' where reason = 'asked for'")
+    place.private("update raw.builds set outcome = 'passed', finished_at = started_at where reason = 'asked for'")
 
     place.private(
         """

@@ -5,6 +5,7 @@ import gzip
 import json
 import re
 import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import duckdb
 import golden_marts
 import pytest
 from pipeline import sorted_rows
-from processes import Finished, Site, golden_site
+from processes import ENVIRONMENT, Finished, Site, copied_project, golden_site
 from random_deliveries import read_deliveries
 
 from orchestration.publishing import MARTS, VIEWS, last_update
@@ -393,3 +394,48 @@ def test_without_a_command_there_is_help(tmp_path: Path) -> None:
     assert all(
         command in outcome.said + outcome.progress for command in ("load", "status", "rollback", "resume", "export")
     )
+
+
+def everything_in(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """All that lies in a folder, when it was changed and what it holds."""
+    return {
+        path.relative_to(folder).as_posix(): (path.lstat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
+        for path in sorted(folder.rglob("*"))
+        if "__pycache__" not in path.parts
+    }
+
+
+def test_status_makes_nothing_where_nothing_is(tmp_path: Path) -> None:
+    """With a project of its own, as some of what commands make is the project's."""
+    project = copied_project(tmp_path / "project")
+    before = everything_in(project)
+    environment = {name: value for name, value in ENVIRONMENT.items() if name not in ("LANDING_DIR", "WAREHOUSE_DIR")}
+    process = subprocess.run(
+        [sys.executable, "-m", "orchestration", "status"], cwd=project, env=environment, capture_output=True, text=True
+    )
+    assert process.returncode == 0, process.stderr
+    assert "nothing is published yet" in process.stdout
+    assert everything_in(project) == before
+
+
+def test_status_changes_nothing_where_something_is(site: Site) -> None:
+    before = everything_in(site.folder)
+    assert site.run("status").exit_code == 0
+    assert everything_in(site.folder) == before
+
+
+def test_rejected_makes_nothing_where_nothing_is(tmp_path: Path) -> None:
+    site = Site(tmp_path / "site")
+    outcome = site.run("rejected")
+    assert outcome.failure.strip() == "Nothing is loaded yet: run a load first."
+    assert not site.folder.exists()
+
+
+def test_a_terminal_without_cyrillic_letters_is_shown_their_numbers(loaded: Site) -> None:
+    environment = loaded.environment() | {"LANG": "C", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
+    outcome = subprocess.run(
+        [sys.executable, "-m", "orchestration", "look"], cwd=PROJECT_DIR, env=environment, capture_output=True
+    )
+    assert (outcome.returncode, outcome.stderr) == (0, b"")
+    assert outcome.stdout.isascii()
+    assert "Журнал".encode("ascii", "backslashreplace") in outcome.stdout

@@ -7,14 +7,16 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import duckdb
 import golden_marts
 import pytest
+from pipeline import load_landing
 from processes import Reader, Site, golden_site
 
-from orchestration.building import build, fingerprint
+from orchestration.building import Build, NodeResult, build, fingerprint
 from orchestration.publishing import (
     KEPT_GENERATIONS,
     MARTS,
@@ -27,6 +29,7 @@ from orchestration.publishing import (
 )
 from orchestration.settings import Rules
 from orchestration.warehouse import Warehouse, is_in_use
+from report.queries import FAILED_LOADS
 
 RULES = Rules.read()
 
@@ -652,3 +655,46 @@ def test_a_warehouse_from_before_records_were_numbered_is_brought_up_to_date(loa
     order = "select list(record_number order by load_id, file_name, row_number) from raw.touches"
     ((numbers,),) = site.private(order)
     assert numbers == sorted(set(numbers))
+
+
+def test_a_delivery_that_failed_and_was_put_right_is_told_as_failed_no_more(site: Site) -> None:
+    file = site.landing / "touches" / "2026-03-02" / "part-1.csv"
+    content = file.read_bytes()
+    file.write_bytes(b"\0" * 100)
+    assert "failed" in [load.outcome for load in load_landing(site.warehouse, site.landing, RULES)]
+    site.publications.publish(RULES)
+    ((table, day, message),) = site.published(FAILED_LOADS)
+    assert (table, day) == ("touches", date(2026, 3, 2)) and file.name in message
+
+    # The same bytes as are loaded, so that nothing is loaded.
+    file.write_bytes(content)
+    assert [load.outcome for load in load_landing(site.warehouse, site.landing, RULES)] == ["unchanged"]
+    site.publications.publish(RULES)
+
+    assert site.published(FAILED_LOADS) == []
+    # It was tried all the same.
+    assert site.published("select count(*) from _loads where outcome = 'failed' and message like '%part-1.csv%'") == [
+        (1,)
+    ]
+
+
+def test_a_delivery_that_fails_twice_is_told_once_by_its_latest_failure(site: Site) -> None:
+    file = site.landing / "touches" / "2026-03-02" / "part-1.csv"
+    for content in (b"\0" * 100, b"not,a,column\n1,2,3\n"):
+        file.write_bytes(content)
+        load_landing(site.warehouse, site.landing, RULES)
+    site.publications.publish(RULES)
+    ((_, _, message),) = site.published(FAILED_LOADS)
+    ((latest,),) = site.published("select arg_max(message, load_id) from _loads where outcome = 'failed'")
+    assert message == latest
+
+
+def test_what_failed_is_told_and_not_what_was_skipped_because_of_it() -> None:
+    def node(name: str, is_passed: bool = False, is_skipped: bool = False) -> NodeResult:
+        message = "Skipping due to fail" if is_skipped else "division by zero"
+        return NodeResult(name, "model", "marts", name, is_passed, is_skipped, message, 0, 0.1)
+
+    failed, skipped = node("journal"), node("client_card", is_skipped=True)
+    assert Build(False, (node("good", is_passed=True), failed, skipped)).explain() == "model journal: division by zero"
+    assert Build(False, (skipped,)).explain() == "model client_card: Skipping due to fail"
+    assert Build(False, (failed,), error="It broke.").explain() == "It broke.\nmodel journal: division by zero"
