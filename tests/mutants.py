@@ -66,6 +66,17 @@ def exports(about: str) -> tuple[tuple[str, ...], ...]:
 # Where answers of sources end, and what of them is kept within bounds.
 ENDS = (("tests/test_sources_ends.py",), ("tests/test_sources_http.py",))
 
+
+SETTINGS = "orchestration/settings.py"
+OF_SETTINGS = (("tests/test_settings.py", "-k", "(used_or or told or an_env_file or amounts or set_to_nothing) and not commands and not command_line"),)  # fmt: skip
+DAMAGE, PUBLICATIONS, CRASHES = (
+    (("tests/test_damage.py",),),
+    (("tests/test_publishing.py",),),
+    (("tests/test_crashes.py",),),
+)
+CUT_SHORT = (("tests/test_attribution.py", "-k", "killed or cut_short or fail_their_own"),)
+COMMANDS = (("tests/test_command_line.py", "-k", "makes_nothing or changes_nothing"),)
+
 STAGING, INTERMEDIATE, MARTS = "models/staging/", "models/intermediate/", "models/marts/"
 SAME_EVENTS = INTERMEDIATE + "int_new_same_events.sql"
 WORDS, READING, CHANGES = "macros/words.sql", "macros/reading.sql", "macros/changes.sql"
@@ -500,6 +511,80 @@ MUTANTS = (
     Mutant("Sources", "sources/fetching.py", "if not is_missing(fetched.day):\n", "if True:\n", ENDS),
     Mutant("Sources", "sources/fetching.py", "(asked[-1] - day).days < source.reload_days", "(asked[-1] - day).days <= source.reload_days", ENDS),
     Mutant("Sources", "sources/delivering.py", "doubt = answer.doubt if answer.total is None else None", "doubt = None", ENDS),
+
+
+
+
+    # Boundaries of settings.
+    Mutant("Settings", SETTINGS, "Seconds = Annotated[Number, Field(ge=0, le=1_000_000_000)]", "Seconds = Annotated[Number, Field(gt=0, le=1_000_000_000)]", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, "Seconds = Annotated[Number, Field(ge=0, le=1_000_000_000)]", "Seconds = Annotated[Number, Field(ge=0, lt=1_000_000_000)]", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, "Seconds = Annotated[Number, Field(ge=0, le=1_000_000_000)]", "Seconds = Annotated[Number, Field(ge=0)]", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, "Share = Annotated[Number, Field(ge=0, le=1)]", "Share = Annotated[Number, Field(ge=0, lt=1)]", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, "Share = Annotated[Number, Field(ge=0, le=1)]", "Share = Annotated[Number, Field(gt=0, le=1)]", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, "Share = Annotated[Number, Field(ge=0, le=1)]", "Share = Annotated[Number, Field(ge=0, le=100)]", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, "Count = Annotated[int, BeforeValidator(_is_number), Field(le=1_000_000_000)]", "Count = Annotated[int, BeforeValidator(_is_number)]", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, "Count = Annotated[int, BeforeValidator(_is_number), Field(le=1_000_000_000)]", "Count = Annotated[int, Field(le=1_000_000_000)]", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, "Number = Annotated[float, BeforeValidator(_is_number)]", "Number = Annotated[float, Field()]", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, "Field(ge=date(1970, 1, 1))", "Field(gt=date(1970, 1, 1))", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, "Field(ge=date(1970, 1, 1))", "Field(ge=date(1900, 1, 1))", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, "        if day > datetime.now(UTC).date() + timedelta(days=1):\n", "        if False:\n", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, 'not re.fullmatch(r"\\d{4}-\\d\\d-\\d\\d", day, re.ASCII)', "False", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, "not isinstance(day, date | str) or", "False or", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, "lookback_days: Annotated[Number, Field(ge=0, le=100_000)]", "lookback_days: Annotated[Number, Field(gt=0, le=100_000)]", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, "lookback_days: Annotated[Number, Field(ge=0, le=100_000)]", "lookback_days: Annotated[Number, Field(ge=0, lt=100_000)]", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, "is_known = name in _time_zones_of_duckdb()", "is_known = True", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, "        try:\n            ZoneInfo(name)\n        except (OSError, ValueError, LookupError):\n            is_known = False\n        else:\n            is_known = name in", "        if True:\n            is_known = name.lower() in map(str.lower, _time_zones_of_duckdb()) or name in", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, "        if code not in phonenumbers.SUPPORTED_REGIONS:\n", "        if False:\n", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, "history_touch_limit: Annotated[Count, Field(ge=1)]", "history_touch_limit: Annotated[Count, Field(ge=0)]", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, "time_decay_half_life_days: Annotated[Number, Field(gt=0, le=100_000)]", "time_decay_half_life_days: Annotated[Number, Field(ge=0, le=100_000)]", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, "large_client_size: Annotated[Count, Field(ge=2)]", "large_client_size: Annotated[Count, Field(ge=3)]", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, "large_client_size: Annotated[Count, Field(ge=2)]", "large_client_size: Annotated[Count, Field(ge=1)]", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, "min_length=1, max_length=100)], ...], Field(max_length=100)]", "min_length=1, max_length=100)], ...], Field(max_length=99)]", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, "min_length=1, max_length=100)], ...], Field(max_length=100)]", "min_length=1)], ...], Field(max_length=100)]", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, 'not in "LMNP"', 'not in "LMNPS"', OF_SETTINGS),
+    Mutant("Settings", SETTINGS, 'not in "LMNP"', 'not in "LMN"', OF_SETTINGS),
+    Mutant("Settings", SETTINGS, '            if ":" in name or name != name.strip():', '            if ":" in name:', OF_SETTINGS),
+    Mutant("Settings", SETTINGS, "self.position_based_last_share > 1:", "self.position_based_last_share >= 1:", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, 'content.decode("utf-8-sig")', 'content.decode("utf-8")', OF_SETTINGS),
+    Mutant("Settings", SETTINGS, '    if "\\0" in text:\n', "    if False:\n", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, "SMALLEST_SHARE = 0.1", "SMALLEST_SHARE = 0.01", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, "    if size > LARGEST_MEMORY:\n", "    if False:\n", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, 'if not re.fullmatch(r"[\\w.-]+", host) and not _is_address(host):', "if False:", OF_SETTINGS),
+    # What a killed build or publication leaves, and files that are damaged.
+    Mutant("Killed", "macros/changes.sql", "        where build_id <> '{{ invocation_id }}'\n        order by started_at desc", "        where build_id <> '{{ invocation_id }}'\n        order by finished_at desc", CUT_SHORT),
+    Mutant("Killed", "macros/changes.sql", "        where build_id <> '{{ invocation_id }}'\n        order by started_at desc", "        where build_id <> '{{ invocation_id }}' and finished_at is not null\n        order by started_at desc", CUT_SHORT),
+    Mutant("Killed", "macros/changes.sql", "found[0][0] == 'passed'", "found[0][0] != 'failed'", CUT_SHORT),
+    Mutant("Killed", "models/intermediate/int_chains.sql", "sorted_and_distinct('channels')", "'channels'", CUT_SHORT),
+    Mutant("Killed", "models/intermediate/int_chains.sql", "step_keys('brand_id', 'channels')", "step_keys('brand_id', sorted_and_distinct('channels'))", CUT_SHORT),
+    Mutant("Killed", "macros/sums.sql", "    or coalesce(counted.contacts_checksum, 0) <> chains.contacts_checksum\n", "", CUT_SHORT),
+    Mutant("Killed", "macros/sums.sql", "    or coalesce(counted.others_checksum, 0) <> chains.others_checksum\n", "", CUT_SHORT),
+    Mutant("Killed", "macros/sums.sql", "({{ brand_id }} || chr(1) || array_to_string({{ channels }}, chr(1)))", "array_to_string({{ channels }}, chr(1))", CUT_SHORT),
+    Mutant("Killed", "models/intermediate/_intermediate.yml", "      - sets_are_those_of_all_chains\n", "      []\n", CUT_SHORT),
+    Mutant("Killed", "orchestration/building.py", "arg_max(outcome, started_at) filter (where is_full)", "arg_max(outcome, finished_at) filter (where is_full)", TESTS_OF_CHANGES),
+    Mutant("Killed", "orchestration/building.py", 'last_full_outcome not in (None, "passed")', 'last_full_outcome == "failed"', TESTS_OF_CHANGES),
+    Mutant("Killed", "orchestration/building.py", '        return "since the last publication something was built otherwise, in part or by hand"', "        return None", TESTS_OF_CHANGES),
+    Mutant("Killed", "orchestration/building.py", "        failed = [node for node in nodes if not node.is_skipped] or nodes\n", "        failed = nodes\n", PUBLICATIONS),
+    Mutant("Killed", "orchestration/publishing.py", 'from raw.builds order by started_at desc limit 1\n        """\n    ).fetchone()\n    names', 'from raw.builds order by finished_at desc limit 1\n        """\n    ).fetchone()\n    names', PUBLICATIONS),
+    Mutant("Killed", "orchestration/publishing.py", "        number = max([*kept, self._shown() or 0]) + 1", "        number = max(kept, default=0) + 1", DAMAGE),
+    Mutant("Killed", "orchestration/publishing.py", '    if build["outcome"] != "passed" or', "    if", PUBLICATIONS),
+    Mutant("Killed", "orchestration/publishing.py", "            self._check_nothing_is_lost(newest)\n", "", DAMAGE),
+    Mutant("Killed", "orchestration/publishing.py", "whole = (each for each in reversed(kept) if self.is_whole(each))", "whole = (each for each in reversed(kept))", DAMAGE),
+    Mutant("Killed", "orchestration/publishing.py", "if current is not None and number < current and self.is_whole(number)", "if current is not None and number < current", DAMAGE),
+    Mutant("Killed", "orchestration/publishing.py", "if os.path.lexists(self.link) and not self.link.is_symlink():", "if False:", DAMAGE),
+    Mutant("Killed", "orchestration/publishing.py", "        if not number.isdecimal() or os.path.normpath(", "        if not number.isdecimal() or False and os.path.normpath(", DAMAGE),
+    Mutant("Killed", "orchestration/publishing.py", "        self.current()\n        self.meta(numbers[-1])\n        self.pin.unlink", "        self.pin.unlink", DAMAGE),
+    Mutant("Killed", "orchestration/publishing.py", "        self.meta(to)\n", "", DAMAGE),
+    Mutant("Killed", "orchestration/publishing.py", "        self._clear_away()\n        last = last_update", "        last = last_update", CRASHES),
+    Mutant("Killed", "orchestration/publishing.py", '            leftover = self.folder / f"{number:06}.tmp"\n                os.rename', '            leftover = self.folder / f"{number:06}"\n                os.rename', CRASHES),
+    Mutant("Killed", "orchestration/warehouse.py", '        log.warning("%s The write-ahead log was put aside, as %s.", trouble, set_aside(write_ahead_log))\n        trouble = _trouble(warehouse)\n', "        set_aside(write_ahead_log)\n", DAMAGE),
+    Mutant("Killed", "orchestration/warehouse.py", '        log.warning("%s It was put aside, as %s, and a new one is begun.", trouble, set_aside(warehouse.file))', "        os.unlink(warehouse.file)", DAMAGE),
+    Mutant("Killed", "orchestration/warehouse.py", '            for table in raw_columns():\n                connection.execute(f"select max(hash({table})) from raw.{table}").fetchall()\n', "            pass\n", DAMAGE),
+    Mutant("Killed", "orchestration/warehouse.py", "            with self._opened(read_only=True, config=limits)", "            with self._opened(read_only=False, config=limits)", COMMANDS),
+    Mutant("Killed", "orchestration/warehouse.py", "            if _is_held(handle):\n", "            if False:\n", (("tests/test_dagster.py", "-k", "sensor"),)),
+    Mutant("Killed", "orchestration/cli.py", "                repair(warehouse)\n            else:\n", "                pass\n            else:\n", DAMAGE),
+    Mutant("Killed", "orchestration/cli.py", '        record_update(warehouse.folder, "failed", message=str(error))\n', "", DAMAGE),
+    Mutant("Killed", "report/queries.py", "outcome = 'failed' and superseded_by is null and", "outcome = 'failed' and", PUBLICATIONS),
+    Mutant("Killed", "orchestration/loading.py", '        _supersede(connection, delivery, live.load_id, "load_id > ?")\n', "", PUBLICATIONS),
 )  # fmt: skip
 
 

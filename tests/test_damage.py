@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from forks import for_commands
 from processes import ENVIRONMENT, REPOSITORY, Finished, Site, finished, golden_site, python
 
 from orchestration.publishing import DamageError, PublicationError, last_update
@@ -146,6 +147,35 @@ def test_bytes_in_the_middle_are_found_by_who_reads_them(site: Site) -> None:
         with pytest.raises(PublicationError, match="no earlier generation"):
             site.publications.rollback()
     assert site.run("look").exit_code == 0
+
+
+def problems_of_job(site: Site, job: str) -> list[str]:
+    """Why a job's steps failed, as Dagster shows it and notices say it. In a process where all is imported."""
+    import dagster as dg
+
+    from orchestration.alerts import step_problem
+    from orchestration.definitions import defs
+
+    os.environ |= site.environment()
+    options = {"full_refresh": False} if job == "rebuild" else {}
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = defs.resolve_job_def(job).execute_in_process(
+            instance=instance, raise_on_error=False, run_config={"resources": {"pipeline": {"config": options}}}
+        )
+        return [step_problem(event) for event in result.all_events if event.is_step_failure]
+
+
+@pytest.mark.parametrize("job", ["rebuild", "verification"])
+def test_dagster_says_so_in_one_line(site: Site, job: str) -> None:
+    private, copy = site.warehouse.file, site.folder / "whole.duckdb"
+    shutil.copy(private, copy)
+    damage(private, "text")
+    told = for_commands().tell(problems_of_job, site, job)
+    assert told and told[0].startswith(f"{private} is damaged") and "\n" not in told[0], told
+    copy.rename(private)
+    damage(newest(site), "text")
+    told = for_commands().tell(problems_of_job, site, job)
+    assert told and told[0].startswith("Generation 1 is damaged") and "\n" not in told[0], told
 
 
 # What stands in the link's place
