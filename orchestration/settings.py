@@ -40,7 +40,7 @@ def load_environment(file: Path = PROJECT_DIR / ".env") -> None:
     except OSError as error:
         raise SettingsError(f"{file} can't be read: {error.strerror}.") from None
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise SettingsError(f"{file}, line {line}: it isn't in UTF-8; save the file as UTF-8.") from None

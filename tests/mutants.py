@@ -545,7 +545,6 @@ MUTANTS = (
     Mutant("Settings", SETTINGS, 'not in "LMNP"', 'not in "LMN"', OF_SETTINGS),
     Mutant("Settings", SETTINGS, '            if ":" in name or name != name.strip():', '            if ":" in name:', OF_SETTINGS),
     Mutant("Settings", SETTINGS, "self.position_based_last_share > 1:", "self.position_based_last_share >= 1:", OF_SETTINGS),
-    Mutant("Settings", SETTINGS, 'content.decode("utf-8-sig")', 'content.decode("utf-8")', OF_SETTINGS),
     Mutant("Settings", SETTINGS, '    if "\\0" in text:\n', "    if False:\n", OF_SETTINGS),
     Mutant("Settings", SETTINGS, "SMALLEST_SHARE = 0.1", "SMALLEST_SHARE = 0.01", OF_SETTINGS),
     Mutant("Settings", SETTINGS, "    if size > LARGEST_MEMORY:\n", "    if False:\n", OF_SETTINGS),
