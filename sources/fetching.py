@@ -80,6 +80,8 @@ def fetch(
 
 def held_days(source: Source, rules: Rules, warehouse: Warehouse) -> Days | None:
     """The days up to yesterday that a source holds, where it can say so without being asked for any. Raises SourceError."""
+    if source.has_every_day:
+        return None
     try:
         with _workshop(rules, warehouse) as workshop:
             held = source.held_days(workshop)

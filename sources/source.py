@@ -144,7 +144,7 @@ class Source(BaseModel):
     deliver_despite_difference: bool = False
 
     has_every_day: ClassVar[bool] = True
-    """Whether a day that wasn't delivered is one that is missing."""
+    """Whether a day that wasn't delivered is missing; otherwise `held_days` says which days there are."""
     datasets: ClassVar[Mapping[str, str]] = {}
     """The table that each dataset is delivered to."""
 
