@@ -85,7 +85,7 @@ def held_days(source: Source, rules: Rules, warehouse: Warehouse) -> Days | None
     try:
         with _workshop(rules, warehouse) as workshop:
             held = source.held_days(workshop)
-    except duckdb.Error as error:
+    except (duckdb.Error, OSError) as error:
         raise SourceError(
             explanation(error, warehouse) or f"what it holds can't be read: {str(error).splitlines()[0][:300]}"
         ) from None
