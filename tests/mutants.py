@@ -52,6 +52,7 @@ TESTS_OF_CHANGES = (("tests/test_changes.py",),)
 # The report: what it asks, and what is seen of it in a browser.
 QUESTIONS, PAGES = (("tests/test_report_questions.py",),), (("tests/test_report.py",),)
 
+SUMMARY = (("tests/test_summary.py",),)
 ATTRIBUTIONS = (("tests/test_attribution.py",),)
 
 # Sources asked by HTTP, in this process; and the commands and jobs that ask them.
@@ -584,6 +585,20 @@ MUTANTS = (
     Mutant("Killed", "orchestration/cli.py", '        record_update(warehouse.folder, "failed", message=str(error))\n', "", DAMAGE),
     Mutant("Killed", "report/queries.py", "outcome = 'failed' and superseded_by is null and", "outcome = 'failed' and", PUBLICATIONS),
     Mutant("Killed", "orchestration/loading.py", '        _supersede(connection, delivery, live.load_id, "load_id > ?")\n', "", PUBLICATIONS),
+    # What commands say in few lines.
+    Mutant("Words", "orchestration/wording.py", "if abs(count) == 1 else", "if abs(count) % 10 == 1 else", SUMMARY),
+    Mutant("Words", "orchestration/wording.py", "if abs(count) == 1 else", "if abs(count) <= 1 else", SUMMARY),
+    Mutant("Words", "orchestration/wording.py", "(\"s\", \"x\", \"ch\", \"sh\")", "(\"s\", \"x\", \"sh\")", SUMMARY),
+    Mutant("Words", "orchestration/wording.py", "\" \".join(str(text).split())", "str(text)", SUMMARY),
+    Mutant("Words", "orchestration/summary.py", "if days_behind <= 0 else", "if days_behind < 0 else", SUMMARY),
+    Mutant("Words", "orchestration/summary.py", "max(waiting - deliveries - failures, 0)", "max(waiting - deliveries, 0)", SUMMARY),
+    Mutant("Words", "orchestration/summary.py", "(\"removed contact\", \"removed contacts\")", "(\"new contact\", \"new contacts\")", SUMMARY),
+    Mutant("Words", "orchestration/summary.py", "sum(changes[change].values())", "max(changes[change].values())", SUMMARY),
+    Mutant("Words", "orchestration/summary.py", "for change in CHANGES if changes.get(change)", "for change in changes", SUMMARY),
+    Mutant("Words", "orchestration/notices.py", "and message not in self.messages", "and True", SUMMARY),
+    Mutant("Words", "orchestration/notices.py", "and record.name == log.name", "and True", SUMMARY),
+    Mutant("Words", "orchestration/notices.py", "record.levelno == logging.WARNING and", "True and", SUMMARY),
+    Mutant("Words", "orchestration/notices.py", "        log.removeHandler(collector)", "        pass", SUMMARY),
 )  # fmt: skip
 
 
