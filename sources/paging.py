@@ -47,7 +47,8 @@ def read_pages(page_of: Callable[[int], Page], page_size: int) -> Reading:
         page_count = page_count if page.page_count is None else page.page_count
         brings_something = bool(page.keys - seen)
         seen |= page.keys
-        is_last = page_count is not None and number >= page_count
+        # A last page may be empty only if it is the first one, too.
+        is_last = page_count is not None and number >= page_count and (brings_something or number == 1)
         if is_last and (total is None or len(seen) >= total):
             return Reading(len(seen), total, None)
         # A call that came in between shifts pages: where the service says that more follow, one repetition isn't the end.
