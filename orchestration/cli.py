@@ -135,15 +135,14 @@ def fetch(
     to: Annotated[
         datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day; by default yesterday.")
     ] = None,
-    verbose: Verbose = False,
 ) -> None:
     """Asks the sources of sources.yml for days, and writes what they answer as deliveries into the landing folder.
 
     Without days: those of each source's reload window, and those missing since its first delivery that is there; of exports,
     those that the files hold. Exit code 0 only if all came.
     """
-    _say_progress(verbose)
-    if problem := _fetch(names or [], from_.date() if from_ else None, to.date() if to else None, verbose):
+    _say_progress()
+    if problem := _fetch(names or [], from_.date() if from_ else None, to.date() if to else None):
         raise _Problem(problem)
 
 
@@ -152,7 +151,7 @@ def update(verbose: Verbose = False) -> None:
     """What is to be done once a day: fetches what is due from all sources, then loads and publishes, whatever didn't come."""
     _say_progress(verbose)
     try:
-        problem = _fetch([], None, None, verbose)
+        problem = _fetch([], None, None)
     except (SettingsError, ResourcesError) as error:
         problem = str(error)
     try:
@@ -163,7 +162,7 @@ def update(verbose: Verbose = False) -> None:
         raise _Problem(problem)
 
 
-def _fetch(names: list[str], first_day: date | None, last_day: date | None, verbose: bool) -> str | None:
+def _fetch(names: list[str], first_day: date | None, last_day: date | None) -> str | None:
     """What didn't come, if anything. One source's trouble keeps no other from being fetched."""
     from sources.configuration import read_sources, sources_file
     from sources.delivering import Fetched, explained_problems
