@@ -1,81 +1,13 @@
 {# The business words of the models, a line or two each, and the engine-specific SQL behind them. #}
 
-{# The query of a URL: between its first question mark and its hash. #}
-{% macro url_query(url) -%}
-    regexp_extract({{ url }}, '^[^?#]*\?([^#]*)', 1)
-{%- endmacro %}
-
-{# The host of a URL with a scheme, lower-cased, without user, port and trailing dot. #}
-{% macro url_host(url) -%}
-    nullif(regexp_replace(lower(regexp_extract({{ url }}, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#]*@)?(\[[^\]/?#]*\]|[^/?#:]*)', 1)), '\.$', ''), '')
-{%- endmacro %}
-
-{# A host by which a site knows itself: `www.` is not another site. #}
-{% macro site_host(host) -%}
-    regexp_replace({{ host }}, '^www\.', '')
-{%- endmacro %}
-
-{# R11: the value of a URL's parameter, decoded, or as written where it doesn't decode. #}
-{% macro decoded(value) -%}
-    coalesce(case when regexp_full_match({{ value }}, '([^%]|%[0-9A-Fa-f]{2})*') then try(url_decode(replace({{ value }}, '+', ' '))) end, {{ value }})
-{%- endmacro %}
-
-{# R11: the first value of a parameter that isn't empty. (One step after another: what a step is given twice would be worked out twice.) #}
-{% macro query_parameter(query, name) -%}
-    list_filter(
-        list_transform(
-            list_transform(
-                regexp_extract_all({{ query }}, '(?i)(?:^|&){{ name }}=([^&]*)', 1),
-                lambda value: {{ decoded('value') }}
-            ),
-            lambda value: {{ clean_text('value') }}
-        ),
-        lambda value: value is not null
-    )[1]
-{%- endmacro %}
-
-{# The names, lower-cased, of the parameters of a query that have a value. #}
-{% macro query_parameter_names(query) -%}
-    list_transform(
-        list_filter(
-            list_transform(
-                regexp_extract_all({{ query }}, '(?:^|&)([^=&]+=[^&]+)', 1),
-                lambda parameter: {
-                    'name': lower(split_part(parameter, '=', 1)),
-                    'text': {{ decoded("substr(parameter, strpos(parameter, '=') + 1)") }}
-                }
-            ),
-            lambda parameter: {{ clean_text('parameter.text') }} is not null
-        ),
-        lambda parameter: parameter.name
-    )
-{%- endmacro %}
-
-{#
-Rows of two columns as one map; and the entry of the longest suffix of a host that the map knows. No name of a host is longer
-than 253 characters: what is may have as many suffixes as it likes, and only those that can be known are looked up.
-#}
-{% macro map_of(key, value) -%}
-    map_from_entries(list((cast({{ key }} as varchar), {{ value }})))
-{%- endmacro %}
-
-{% macro entry_of_host(entries, host) -%}
-    list_filter(
-        list_transform(
-            range(1, len(string_split(right({{ host }}, 254), '.')) + 1),
-            lambda start: {{ entries }}[array_to_string(string_split(right({{ host }}, 254), '.')[start:], '.')]
-        ),
-        lambda entry: entry is not null
-    )[1]
-{%- endmacro %}
-
-{# Rows as one ordered list; and its first entry whose parameter is among the names. #}
+{# Rows as one ordered list. #}
 {% macro list_in_order(value, order, condition=none) -%}
     list({{ value }} order by {{ order }}){% if condition %} filter (where {{ condition }}){% endif %}
 {%- endmacro %}
 
-{% macro first_with_parameter(entries, names) -%}
-    list_filter({{ entries }}, lambda entry: list_contains({{ names }}, entry.parameter))[1]
+{# R11: text in one Unicode form, by which it is compared. #}
+{% macro one_form(text) -%}
+    nfc_normalize({{ text }})
 {%- endmacro %}
 
 {# R11: whole words, bounded by anything but letters and digits of any alphabet. #}

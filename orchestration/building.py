@@ -46,7 +46,7 @@ MENDED = "what changed did not pass its tests"
 # what it has taken, too.
 MEMORY_PER_THREAD = 100 * 10**6
 MEMORY_PER_CHANGED_ROW = 2_000
-DECIDING_PACKAGES = ("duckdb", "phonenumbers", "scipy", "dbt-duckdb")
+DECIDING_PACKAGES = ("ada-url", "dbt-duckdb", "duckdb", "idna", "phonenumbers", "publicsuffixlist", "scipy")
 # What dbt leaves of a project that it has parsed, for others and for itself, and for how many states of it that is kept.
 MANIFEST = "manifest.json"
 PARSED = "partial_parse.msgpack"

@@ -3,12 +3,15 @@
 import codecs
 import csv
 import io
+import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import ada_url
 import duckdb
 import yaml
 
@@ -23,8 +26,24 @@ Row = Mapping[str, str | None]
 Rule = Callable[[Row], str | None]
 """What is wrong with a row of a seed, with what to do; null for a good one."""
 
+
+def bare_site_hosts(row: Row) -> str | None:
+    """R11: a widget's hosts are compared as they are written, so they are hosts and nothing else."""
+    wrong = [host for host in (row["site_host"] or "").split() if not _is_bare_host(host)]
+    return f"site_host = {json.dumps(wrong[0], ensure_ascii=False)}: {BARE_HOST}" if wrong else None
+
+
+def _is_bare_host(text: str) -> bool:
+    try:
+        url = ada_url.URL(f"https://{text}")
+    except ValueError:
+        return False
+    return bool(url.hostname) and bool(re.fullmatch(r"[\w-]+(\.[\w-]+)*", text))
+
+
+BARE_HOST = "write the host alone, as in `okna.example`, without scheme, port or path; several with blanks between"
 # What a seed must keep beside its contract, by seed: one function a rule.
-RULES: dict[str, tuple[Rule, ...]] = {}
+RULES: dict[str, tuple[Rule, ...]] = {"widgets": (bare_site_hosts,)}
 
 
 class UnreadableSeedError(Exception):

@@ -25,6 +25,7 @@ COPIED = (
     "orchestration",
     "sources",
     "report",
+    "tools",
     ".streamlit",
 )
 # The cheapest first; a breakage that one stage catches is not shown to the next.
@@ -77,11 +78,14 @@ DAMAGE, PUBLICATIONS, CRASHES = (
 )
 CUT_SHORT = (("tests/test_attribution.py", "-k", "killed or cut_short or fail_their_own"),)
 COMMANDS = (("tests/test_command_line.py", "-k", "makes_nothing or changes_nothing"),)
+# What names a channel, without a build.
+CHANNELS = (("tests/test_origins.py",),)
 
 STAGING, INTERMEDIATE, MARTS = "models/staging/", "models/intermediate/", "models/marts/"
 SAME_EVENTS = INTERMEDIATE + "int_new_same_events.sql"
 WORDS, READING, CHANGES = "macros/words.sql", "macros/reading.sql", "macros/changes.sql"
 ATTRIBUTION = "macros/attribution.sql"
+ORIGINS = STAGING + "stg_origins.py"
 CLIENT, MAPPINGS = "sources/http_client.py", "sources/mappings/"
 
 # Files of many parts, what a file may have, files of the same rows, links.
@@ -133,22 +137,45 @@ MUTANTS = (
     Mutant("R10", READING, "cast(timezone('{{ var('report_timezone') }}', {{ instant }}) as date)", "cast({{ instant }} as date)"),
     Mutant("R10", READING, "then {{ local_instant(\"try_cast(\" ~ column ~ \" as timestamp)\") }}",
            "then timezone('UTC', try_cast({{ column }} as timestamp))"),
-    Mutant("R11", STAGING + "stg_touch_tags.sql", "coalesce(utm_source, {{ query_parameter('landing_query', 'utm_source') }}) as utm_source",
-           "coalesce({{ query_parameter('landing_query', 'utm_source') }}, utm_source) as utm_source"),
-    Mutant("R11", WORDS, "'^[^?#]*\\?([^#]*)'", "'\\?(.*)$'"),
-    Mutant("R11", WORDS, "'(?i)(?:^|&){{ name }}=([^&]*)'", "'(?:^|&){{ name }}=([^&]*)'"),
-    Mutant("R11", WORDS, "'(?i)(?:^|&){{ name }}=([^&]*)'", "'(?i){{ name }}=([^&]*)'"),
-    Mutant("R11", WORDS, "replace({{ value }}, '+', ' ')", "replace({{ value }}, '+', '+')"),
-    Mutant("R11", STAGING + "stg_touch_sources.sql", "when 'tags' then coalesce(lower(utm_source), '(not set)')",
-           "when 'tags' then coalesce(utm_source, '(not set)')"),
-    Mutant("R11", STAGING + "stg_touch_sources.sql", "when 'tags' then coalesce(lower(utm_medium), '(not set)')",
-           "when 'tags' then coalesce(lower(utm_medium), '(none)')"),
-    Mutant("R11", STAGING + "stg_touch_sources.sql", "'medium': medium}\", 'click_id_order')", "'medium': medium}\", 'parameter desc')"),
-    Mutant("R11", STAGING + "stg_touch_sources.sql", "ends_with(touches_with_hosts.referrer_host, '.' || touches_with_hosts.own_host)",
-           "ends_with(touches_with_hosts.referrer_host, touches_with_hosts.own_host)"),
-    Mutant("R11", STAGING + "stg_touch_sources.sql", "or is_from_own_site or known_referrer.kind = 'ignored'", "or known_referrer.kind = 'ignored'"),
-    Mutant("R11", STAGING + "stg_touch_sources.sql", "or is_from_own_site or known_referrer.kind = 'ignored'", "or is_from_own_site"),
-    Mutant("R11", WORDS, "range(1, len(string_split(right({{ host }}, 254), '.')) + 1)", "range(1, 2)"),
+    Mutant("R11", ORIGINS, 'return own or next(filter(None, map(value_of, parameters)), None)',
+           'return next(filter(None, map(value_of, parameters)), own)', CHANNELS),
+    Mutant("R11", ORIGINS, 'url.partition("#")[0].partition("?")', 'url.partition("?")', CHANNELS),
+    Mutant("R11", ORIGINS, 'query.removesuffix("/")', "query", CHANNELS),
+    Mutant("R11", ORIGINS, "re.split(r\"([&?;])\"", "re.split(r\"([&?])\"", CHANNELS),
+    Mutant("R11", ORIGINS, "            values[-1] += sign + piece\n", "            pass\n", CHANNELS),
+    Mutant("R11", ORIGINS, ').lower().removesuffix("[]")', ').removesuffix("[]")', CHANNELS),
+    Mutant("R11", ORIGINS, ').lower().removesuffix("[]")', ").lower()", CHANNELS),
+    Mutant("R11", ORIGINS, 'unquote(text.replace("+", " "))', "text", CHANNELS),
+    Mutant("R11", ORIGINS, 'r"&(?:amp;)+"', 'r"&(?:amp;)"', CHANNELS),
+    Mutant("R11", ORIGINS, 'url.replace("\\\\u0026", "&")', "url", CHANNELS),
+    Mutant("R11", ORIGINS, "        url = unquote(url).strip(around)\n", "        pass\n", CHANNELS),
+    Mutant("R11", ORIGINS, "around = WHITE_SPACE + INVISIBLE + QUOTES", "around = WHITE_SPACE + INVISIBLE", CHANNELS),
+    Mutant("R11", ORIGINS, 'return encoded.decode("windows-1251")', "raise", CHANNELS),
+    Mutant("R11", ORIGINS, 'text.replace("+", plus)', "text", CHANNELS),
+    Mutant("R11", ORIGINS, 'unicodedata.normalize("NFC", text)', "text", CHANNELS),
+    Mutant("R11", ORIGINS, "return None if is_template else text or None", "return text or None", CHANNELS),
+    Mutant("R11", ORIGINS, "    if source and medium:\n", "    if source or medium:\n", CHANNELS),
+    Mutant("R11", ORIGINS, 'next(((each.source, each.medium, "click_id") for each in click_ids if each.is_advertising), None)',
+           'next(((each.source, each.medium, "click_id") for each in click_ids), None)', CHANNELS),
+    Mutant("R11", ORIGINS, 'order("click_id_order")', 'order("parameter desc")', CHANNELS),
+    Mutant("R11", ORIGINS, 'below in ([], ["www"], ["m"])', "True", CHANNELS),
+    Mutant("R11", ORIGINS, 'referrer.kind != "search" or', "True or", CHANNELS),
+    Mutant("R11", ORIGINS, "return host in own or (domain is not None and domain in map(registrable_domain, own))", "return host in own", CHANNELS),
+    Mutant("R11", ORIGINS, "    if widget_id not in seeds.widgets_with_site:\n", "    if True:\n", CHANNELS),
+    Mutant("R11", ORIGINS, "return readable_host(host) if is_public(host) else None", "return readable_host(host)", CHANNELS),
+    Mutant("R11", ORIGINS, "return readable_host(host) if is_public(host) else None", "return host if is_public(host) else None", CHANNELS),
+    Mutant("R11", ORIGINS, 'host and referrer and referrer.kind == "copy"', "False", CHANNELS),
+    Mutant("R11", ORIGINS, "for hosts in (search_engines, referrers)", "for hosts in (referrers, search_engines)", CHANNELS),
+    Mutant("R11", "macros/origins.sql", "(?:[A-Za-z0-9]|[^&]+)", "[A-Za-z0-9]", CHANNELS),
+    Mutant("R11", "macros/origins.sql", "[^&;?#", "[^&?#", CHANNELS),
+    Mutant("R11", "macros/origins.sql", ", 1), '&'\n                    ) || '&'", ", 1), '&'\n                    )", CHANNELS),
+    Mutant("R11", STAGING + "stg_touch_sources.sql", "lower(origins.source) as source", "origins.source as source"),
+    Mutant("R11", STAGING + "stg_touch_sources.sql", "lower(origins.medium) as medium", "origins.medium as medium"),
+    Mutant("R11", STAGING + "stg_costs.sql", "{{ one_form('delivered_costs.campaign') }} as campaign", "delivered_costs.campaign"),
+    Mutant("R3", STAGING + "stg_unknown_sites.sql", "order by loads.load_day desc, delivered_touches.record_number desc",
+           "order by delivered_touches.record_number desc"),
+    Mutant("R9", STAGING + "stg_unknown_sites.sql", "on versions.touch_date <= data_through.data_through", "on true"),
+    Mutant("R13", STAGING + "stg_unknown_sites.sql", "where versions.version_rank = 1 and widgets.widget_id is null", "where versions.version_rank = 1"),
     Mutant("R11", WORDS, "'(^|[^\\p{L}\\p{N}])' ||", "'' ||"),
     Mutant("R11", STAGING + "stg_channel_names.sql", "where is_enabled", "where true"),
     Mutant("R11", STAGING + "stg_channel_names.sql", "order by channel_rules.rule_order\n", "order by channel_rules.rule_order desc\n"),
@@ -287,8 +314,8 @@ MUTANTS = (
     Mutant("R28", "orchestration/publishing.py", "when former_journal.contact_id is null and not contact_changes.is_corrected", "when former_journal.contact_id is null", TESTS_OF_CHANGES),
     Mutant("R28", "orchestration/publishing.py", "when journal.contact_id is null and not contact_changes.is_corrected", "when journal.contact_id is null", TESTS_OF_CHANGES),
     Mutant("Deliveries", STAGING + "stg_costs.sql", "order by load_day desc", "order by load_day"),
-    Mutant("Deliveries", STAGING + "stg_costs.sql", "lower(delivered_costs.source)", "delivered_costs.source"),
-    Mutant("Deliveries", STAGING + "stg_costs.sql", "lower(delivered_costs.medium)", "delivered_costs.medium"),
+    Mutant("Deliveries", STAGING + "stg_costs.sql", "lower({{ one_form('delivered_costs.source') }})", "delivered_costs.source"),
+    Mutant("Deliveries", STAGING + "stg_costs.sql", "lower({{ one_form('delivered_costs.medium') }})", "delivered_costs.medium"),
     Mutant("Deliveries", STAGING + "stg_costs.sql", "group by load_day, ", "group by load_day, clicks, "),
     Mutant("Deliveries", "macros/sums.sql", "try_cast(", "cast("),
     Mutant("Marts", INTERMEDIATE + "int_contact_touches.sql", "{{ var('history_touch_limit') }} + 1)", "{{ var('history_touch_limit') }})"),

@@ -11,6 +11,7 @@ import gzip
 import io
 import json
 import random
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -130,6 +131,7 @@ def example_seeds() -> Seeds:
             ClickId("yclid", "yandex", "cpc"),
             ClickId("gclid", "google", "cpc"),
             ClickId("rb_clickid", "vk", "cpc"),
+            ClickId("fbclid", "facebook", "social", is_advertising=False),
         ],
         referrers={
             "yandex.ru": Referrer("search", "yandex"),
@@ -137,6 +139,9 @@ def example_seeds() -> Seeds:
             "google.com": Referrer("search", "google"),
             "vk.com": Referrer("social", "vk"),
             "t.me": Referrer("social", "telegram"),
+            "ads.example": Referrer("advertising", "ads"),
+            "copies.example": Referrer("copy", ""),
+            "*.ask.example": Referrer("search", "ask"),
         },
         ignored_identifiers=frozenset(
             {
@@ -209,11 +214,13 @@ class RowMaker:
     def __post_init__(self) -> None:
         # Who delivered what, and which rows are of one event, by dice of their own: all else stays.
         self.event_dice = random.Random(f"same events {self.dice.getstate()[1][:4]}")
+        # So with spellings of URLs and tags.
+        self.spelling_dice = random.Random(f"spellings {self.dice.getstate()[1][:4]}")
         # Sorted, as the order of a set changes from one run of Python to the next.
         self.widget_ids = [*sorted(self.seeds.widgets), UNKNOWN_WIDGET]
         self.placeholders = sorted(self.seeds.placeholders) or [""]
         self.ignored = sorted(self.seeds.ignored_identifiers)
-        self.hosts = sorted(self.seeds.referrers)
+        self.hosts = sorted({host.removeprefix("*.") for host in self.seeds.referrers})
         self.people = [self.person(number) for number in range(self.dice.randint(2, 7))]
 
     def chance(self, probability: float) -> bool:
@@ -383,6 +390,59 @@ class RowMaker:
             fragment = self.dice.choice(("", "", "#top", "#?utm_source=fragment&gclid=1"))
             question = "?" + "&".join(query) if query else ""
             found["landing_page"] = f"https://{host}{page}{question}{fragment}"
+        return self.oddly_spelt(found, site)
+
+    def oddly_spelt(self, found: dict[str, str | None], site: str) -> dict[str, str | None]:
+        """Now and then as systems on the way rewrite URLs and tags, or with a referrer of the rarer kinds."""
+        dice = self.spelling_dice
+        landing_page, referrer = found["landing_page"], found["referrer"]
+        if landing_page and dice.random() < 0.4:
+            page, hash_sign, fragment = landing_page.partition("#")
+            address, question, query = page.partition("?")
+            query = dice.choice(
+                (
+                    query.replace("&", "&amp;"),
+                    query.replace("&", "&amp;amp;"),
+                    query.replace("&", "\\u0026"),
+                    query.replace("&", ";"),
+                    query.replace("&", "?", 1),
+                    query.replace("utm_", "utm%5F"),
+                    query.replace("=", "[]=", 1),
+                    f"{query}&utm_content={{keyword}}&utm_content=b",
+                    f"utm_term=%FF%E0&{query}&utm_campaign=%u0431",
+                    f"id=5;{query}",
+                    f"{query}/",
+                )
+            )
+            landing_page = address + (question or "?") + query + hash_sign + fragment
+        if landing_page and dice.random() < 0.15:
+            whole = quote(landing_page, safe="")
+            landing_page = dice.choice((f'"{landing_page}"', f"\ufeff{landing_page}\u200b", f"«{landing_page}»", whole))
+        if dice.random() < 0.12:
+            copied_site = site.replace("-", "--").replace(".", "-")
+            hosts = ("vk.com", f"m.{site}", "okna-sale.example", "xn--e1afmkfd.xn--p1ai", "пример.рф", "ads.example")
+            referrer = dice.choice(
+                (
+                    *(
+                        f"{scheme}{dice.choice(hosts)}/a"
+                        for scheme in ("", "//", "https:\\\\", "android-app://", '"https://')
+                    ),
+                    f"https://{copied_site}.copies.example/x",
+                    *(
+                        "tg://resolve?domain=a",
+                        "about:blank",
+                        "http://10.0.0.7/crm",
+                        "http://crm/",
+                        "chrome-extension://a/",
+                    ),
+                )
+            )
+        found |= {"landing_page": landing_page, "referrer": referrer}
+        for tag in TAGS:
+            value = found[tag]
+            if value and dice.random() < 0.15:
+                encoded = quote_plus(value)
+                found[tag] = dice.choice((encoded, quote(value), "{macro}", unicodedata.normalize("NFD", value)))
         return found
 
     def source_and_medium(self) -> tuple[str, str]:

@@ -21,7 +21,6 @@ from decimal import ROUND_HALF_UP, Decimal
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote_to_bytes
 from zoneinfo import ZoneInfo
 
 import phonenumbers
@@ -36,6 +35,7 @@ from reference_attribution import (
     metric_days,
     unmapped_sources,
 )
+from reference_origins import named_source_and_medium, tags_of
 
 Row = Mapping[str, str | None]
 MartRow = dict[str, Any]
@@ -157,6 +157,7 @@ class ClickId:
     parameter: str
     source: str
     medium: str
+    is_advertising: bool = True
 
 
 @dataclass(frozen=True)
@@ -193,10 +194,12 @@ class Seeds:
                 if read_boolean(row["is_enabled"])
             ],
             click_ids=[
-                ClickId(row["parameter"], row["source"], row["medium"])
+                ClickId(row["parameter"], row["source"], row["medium"], bool(read_boolean(row["is_advertising"])))
                 for row in sorted(rows("click_ids"), key=lambda row: int(row["click_id_order"]))
             ],
-            referrers={row["host"]: Referrer(row["kind"], row["name"]) for row in rows("referrers")},
+            referrers={
+                row["host"]: Referrer(row["kind"], row["name"]) for row in [*rows("search_engines"), *rows("referrers")]
+            },
             ignored_identifiers=frozenset(
                 (row["identifier_kind"], row["identifier"]) for row in rows("ignored_identifiers")
             ),
@@ -322,7 +325,9 @@ def marts_of(arrivals: Arrivals, settings: Settings, seeds: Seeds, markov_worths
     led_contacts.sort(key=lambda contact: contact.row["contact_id"])
     for mart, rows in attribution_marts(led_contacts, clients, settings, markov_worths).items():
         getattr(marts, mart).extend(rows)
-    marts.unmapped_sources.extend(unmapped_sources(led_contacts, seeds.widgets, settings))
+    marts.unmapped_sources.extend(
+        unmapped_sources(led_contacts, [touch.widget_id for touch in touches], seeds.widgets, settings)
+    )
     for cost in marts.costs:
         channel = channel_of(cost["source"], cost["medium"], cost["campaign"], settings, seeds)
         marts.channel_costs.append({**cost, "channel": channel})
@@ -484,9 +489,9 @@ def costs_of_day(records: Iterable[Record]) -> dict[tuple[Any, ...], MartRow]:
     for record in records:
         key = {
             "cost_date": read_date(record["cost_date"]),
-            "source": record["source"].lower(),
-            "medium": record["medium"].lower(),
-            "campaign": record.get("campaign"),
+            "source": one_form(record["source"]).lower(),
+            "medium": one_form(record["medium"]).lower(),
+            "campaign": one_form(record.get("campaign")),
             "widget_id": record.get("widget_id"),
         }
         row = found.setdefault(tuple(key.values()), {**key, "amount": Decimal(0), "impressions": None, "clicks": None})
@@ -501,6 +506,10 @@ def costs_of_day(records: Iterable[Record]) -> dict[tuple[Any, ...], MartRow]:
 
 
 # Values
+
+
+def one_form(text: str | None) -> str | None:
+    return unicodedata.normalize("NFC", text) if text else text
 
 
 def trim(value: str | None) -> str:
@@ -782,100 +791,10 @@ def brand_of(widget_id: str, seeds: Seeds) -> str:
 # What brought a touch: R11, R12
 
 
-def query_values(url: str, parameter: str) -> list[str]:
-    """The parameter's decoded and trimmed values in the URL's query, as they come."""
-    _, _, query = url.partition("#")[0].partition("?")
-    pairs = [pair.partition("=") for pair in query.split("&")]
-    return [trim(decode(value)) for name, _, value in pairs if name.lower() == parameter.lower()]
-
-
-def decode(value: str) -> str:
-    if re.search(r"%(?![0-9A-Fa-f]{2})", value):
-        return value
-    try:
-        return unquote_to_bytes(value.replace("+", " ")).decode("utf-8")
-    except UnicodeDecodeError:
-        return value
-
-
-def tag_of(values: Mapping[str, str], tag: str) -> str | None:
-    candidates = [values.get(tag, ""), *query_values(values.get("landing_page", ""), tag)]
-    return next((candidate for candidate in candidates if candidate), None)
-
-
-def host_of(url: str | None) -> str | None:
-    match = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)", url or "")
-    if match is None:
-        return None
-    host_and_port = match[1].rpartition("@")[2]
-    return re.sub(r":[0-9]*$", "", host_and_port).lower().removesuffix(".") or None
-
-
-def is_within(host: str, domain: str) -> bool:
-    return host == domain or host.endswith(f".{domain}")
-
-
-def own_host(values: Mapping[str, str], seeds: Seeds) -> str | None:
-    widget = seeds.widgets.get(values["widget_id"])
-    known = trim(widget.site_host).lower() if widget else ""
-    host = known or host_of(values.get("landing_page")) or ""
-    return host.removeprefix("www.") or None
-
-
-@cache
-def longest_hosts_first(seeds: Seeds) -> list[tuple[str, Referrer]]:
-    hosts = sorted(seeds.referrers, key=len, reverse=True)
-    return [(host.lower(), seeds.referrers[host]) for host in hosts]
-
-
-def referrer_pair(values: Mapping[str, str], seeds: Seeds) -> tuple[str, str, str] | None:
-    """Source, medium and what told them."""
-    host = host_of(values.get("referrer"))
-    if host is None:
-        return None
-    own = own_host(values, seeds)
-    if own is not None and is_within(host, own):
-        return None
-    for seed_host, referrer in longest_hosts_first(seeds):
-        if is_within(host, seed_host):
-            if referrer.kind == "ignored":
-                return None
-            medium, told_by = {"search": ("organic", "search_engine"), "social": ("social", "social_network")}[
-                referrer.kind
-            ]
-            return referrer.name, medium, told_by
-    return host, "referral", "referring_site"
-
-
-def source_and_medium(values: Mapping[str, str], seeds: Seeds) -> tuple[str, str]:
-    return told_source_and_medium(values, seeds)[:2]
-
-
-def told_source_and_medium(values: Mapping[str, str], seeds: Seeds) -> tuple[str, str, str]:
-    """Source, medium and what told them."""
-    source, medium = tag_of(values, "utm_source"), tag_of(values, "utm_medium")
-    if source is not None or medium is not None:
-        told = (source or NOT_SET, medium or NOT_SET, "tags")
-    else:
-        told = (
-            next(
-                (
-                    (click_id.source, click_id.medium, "click_id")
-                    for click_id in seeds.click_ids
-                    if any(query_values(values.get("landing_page", ""), click_id.parameter))
-                ),
-                None,
-            )
-            or referrer_pair(values, seeds)
-            or (*DIRECT, "direct")
-        )
-    return trim(told[0]).lower(), trim(told[1]).lower(), told[2]
-
-
 def rule_of(source: str, medium: str, seeds: Seeds) -> ChannelRule | None:
     for rule in seeds.channel_rules:
         matches = {"exact": matches_exactly, "words": matches_words}[rule.match]
-        if matches(rule.source.lower(), source) and matches(rule.medium.lower(), medium):
+        if matches(one_form(rule.source).lower(), source) and matches(one_form(rule.medium).lower(), medium):
             return rule
     return None
 
@@ -921,8 +840,8 @@ def is_letter_or_digit(character: str) -> bool:
 @lru_cache(maxsize=50_000)
 def read_touch(values: Record, settings: Settings, seeds: Seeds) -> Touch:
     touched_at = readable_instant(values["touched_at"], settings)
-    tags = {tag: tag_of(values, tag) for tag in TAGS}
-    source, medium, told_by = told_source_and_medium(values, seeds)
+    tags = tags_of(values, seeds)
+    source, medium, told_by = named_source_and_medium(values, seeds)
     rule = rule_of(source, medium, seeds)
     channel = channel_of(source, medium, tags["utm_campaign"], settings, seeds)
     return Touch(

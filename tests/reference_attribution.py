@@ -367,9 +367,15 @@ def contact_counts(journal: Iterable[MartRow]) -> list[MartRow]:
     ]
 
 
-def unmapped_sources(contacts: Iterable[LedContact], known_widgets: Iterable[str], settings: Settings) -> list[MartRow]:
-    """Contacts by what nobody has named: their site, or where some of their touches came from."""
+def unmapped_sources(
+    contacts: Iterable[LedContact], named_sites: Iterable[str], known_widgets: Iterable[str], settings: Settings
+) -> list[MartRow]:
+    """Contacts by what nobody has named: their site, or where some of their touches came from.
+
+    `named_sites` are those of all touches, one for each.
+    """
     known = set(known_widgets)
+    touches_of_sites = Counter(site for site in named_sites if site not in known)
     concerned: dict[tuple[Any, ...], dict[str, date]] = defaultdict(dict)
     touches: dict[tuple[Any, ...], set[str]] = defaultdict(set)
     for contact in contacts:
@@ -385,12 +391,14 @@ def unmapped_sources(contacts: Iterable[LedContact], known_widgets: Iterable[str
                 key = ("tags" if is_half_tagged else "referring_site", None, *pair)
                 concerned[key][contact_id] = day
                 touches[key].add(touch.touch_id)
+    for site in touches_of_sites:
+        concerned.setdefault(("site", site, None, None), {})
     return [
         {
             **dict(zip(("kind", "widget_id", "source", "medium"), key, strict=True)),
             "contact_count": len(days),
-            "touch_count": len(touches[key]) if key in touches else None,
-            "last_contact_date": max(days.values()),
+            "touch_count": touches_of_sites[key[1]] if key[0] == "site" else len(touches[key]),
+            "last_contact_date": max(days.values(), default=None),
         }
         for key, days in concerned.items()
     ]

@@ -308,7 +308,15 @@ def test_every_word_is_there_in_both_languages_and_is_said_somewhere(sources: st
         "axis": ("day", "week", "month"),
         "outcome": ("passed", "published", "failed", "started", "interrupted"),
         "kind": ("site", "referring_site", "tags"),
-        "told_by": ("tags", "click_id", "search_engine", "social_network", "referring_site", "direct"),
+        "told_by": (
+            "tags",
+            "click_id",
+            "advertising_host",
+            "search_engine",
+            "social_network",
+            "referring_site",
+            "direct",
+        ),
         # Of the report's own.
         "page": ("journal", "card", "channels", "chains", "data"),
         "column": ("took_part", "opened", "assisted", "closed", "alone"),

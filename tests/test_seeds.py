@@ -120,8 +120,40 @@ def test_what_spreadsheets_save_well_is_read(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "hosts",
+    [
+        "",
+        "okna.example",
+        "WWW.Okna.Example",
+        "окна.рф",
+        "xn--80atjc.xn--p1ai",
+        "a.example  b.example",
+        "10.0.0.1",
+        "a_b.example",
+    ],
+)
+def test_bare_hosts_of_sites_are_taken(hosts: str) -> None:
+    assert seeds.bare_site_hosts({"site_host": hosts}) is None
+
+
+@pytest.mark.parametrize(
     ("name", "row", "fault"),
     [
+        *(
+            ("widgets", f"new,A,b,{host}", f'site_host = "{wrong or host}": {seeds.BARE_HOST}')
+            for host, wrong in (
+                ("okna1.example/", ""),
+                ("https://okna2.example/", ""),
+                ("okna5.example:443", ""),
+                ("//okna6.example", ""),
+                ("okna8.example/shop", ""),
+                ("user@okna8.example", ""),
+                ("okna8.example?a", ""),
+                ("okna8 okna9.example; m.okna9.ru", "okna9.example;"),
+                ("*.okna.example", ""),
+                ("okna..example", ""),
+            )
+        ),
         ("widgets", ",A,b,", "widget_id is empty: fill it in, or remove the line"),
         ("widgets", "new,A,,", "brand_id is empty: fill it in, or remove the line"),
         ("widgets", "okna-msk,A,b,", 'widget_id = "okna-msk" stands in a line before: remove one of them'),

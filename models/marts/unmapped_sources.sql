@@ -20,6 +20,21 @@ widgets as (
 
 ),
 
+sites_of_contacts as (
+
+    select contacts_by_widget.*
+    from contacts_by_widget
+    left join widgets on contacts_by_widget.widget_id = widgets.widget_id
+    where widgets.widget_id is null
+
+),
+
+sites_of_touches as (
+
+    select * from {{ ref('stg_unknown_sites') }}
+
+),
+
 -- No channel rule named these, and no seed knows where they came from.
 touches as (
 
@@ -36,15 +51,14 @@ unmapped as (
 
     select
         'site' as kind,
-        contacts_by_widget.widget_id,
+        coalesce(sites_of_contacts.widget_id, sites_of_touches.widget_id) as widget_id,
         null as source,
         null as medium,
-        contacts_by_widget.contact_count,
-        null as touch_count,
-        contacts_by_widget.last_contact_date
-    from contacts_by_widget
-    left join widgets on contacts_by_widget.widget_id = widgets.widget_id
-    where widgets.widget_id is null
+        coalesce(sites_of_contacts.contact_count, 0) as contact_count,
+        coalesce(sites_of_touches.touch_count, 0) as touch_count,
+        sites_of_contacts.last_contact_date
+    from sites_of_contacts
+    full outer join sites_of_touches on sites_of_contacts.widget_id = sites_of_touches.widget_id
     union all
     select
         channel_told_by as kind,

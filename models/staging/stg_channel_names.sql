@@ -27,8 +27,8 @@ channel_rules as (
     select
         rule_order,
         match,
-        lower(source) as source,
-        lower(medium) as medium,
+        lower({{ one_form('source') }}) as source,
+        lower({{ one_form('medium') }}) as medium,
         channel
     from {{ ref('channel_rules') }}
     where is_enabled

@@ -27,9 +27,9 @@ costs as (
     select
         loads.load_day,
         {{ date('delivered_costs.cost_date') }} as cost_date,
-        lower(delivered_costs.source) as source,
-        lower(delivered_costs.medium) as medium,
-        delivered_costs.campaign,
+        lower({{ one_form('delivered_costs.source') }}) as source,
+        lower({{ one_form('delivered_costs.medium') }}) as medium,
+        {{ one_form('delivered_costs.campaign') }} as campaign,
         delivered_costs.widget_id,
         {{ money('delivered_costs.amount') }} as amount,
         {{ whole_number('delivered_costs.impressions') }} as impressions,

@@ -1,0 +1,64 @@
+-- One row per widget that touches name and the seed `widgets` doesn't (R13): by the newest version of each touch (R3) whose day
+-- has come (R9).
+{{ config(tags='lasting') }}
+
+with
+
+loads as (
+
+    select * from {{ ref('stg_loads') }}
+    where table_name = 'touches'
+
+),
+
+data_through as (
+
+    select * from {{ ref('int_data_through') }}
+
+),
+
+widgets as (
+
+    select * from {{ ref('widgets') }}
+
+),
+
+delivered_touches as (
+
+    select * from {{ source('raw', 'touches') }}
+
+),
+
+-- Few or none, as a rule: only of these all versions are looked at.
+touches_of_unknown_sites as (
+
+    select delivered_touches.touch_id
+    from delivered_touches
+    left join widgets on delivered_touches.widget_id = widgets.widget_id
+    where widgets.widget_id is null
+
+),
+
+versions as (
+
+    select
+        delivered_touches.widget_id,
+        {{ report_date(instant('delivered_touches.touched_at')) }} as touch_date,
+        row_number() over (
+            partition by delivered_touches.touch_id
+            order by loads.load_day desc, delivered_touches.record_number desc
+        ) as version_rank
+    from delivered_touches
+    inner join loads on delivered_touches.load_id = loads.load_id
+    where delivered_touches.touch_id in (select touch_id from touches_of_unknown_sites)
+
+)
+
+select
+    versions.widget_id,
+    count(*) as touch_count
+from versions
+inner join data_through on versions.touch_date <= data_through.data_through
+left join widgets on versions.widget_id = widgets.widget_id
+where versions.version_rank = 1 and widgets.widget_id is null
+group by versions.widget_id
