@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from orchestration.sites import site_warnings
 from orchestration.wording import one_line
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def warn(message: str) -> None:
 
 def generation_warnings(publications: "Publications", number: int) -> list[str]:
     """What is amiss in a published generation, a line each. Reads published files only, so that it needs no lock."""
-    return []
+    earlier = [each for each in publications.numbers() if each < number]
+    return site_warnings(publications.file(number), publications.file(earlier[-1]) if earlier else None)
 
 
 class _Collector(logging.Handler):
