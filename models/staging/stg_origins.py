@@ -43,6 +43,7 @@ SCHEMES_WITH_HOSTS = ("http", "https", "android-app", "tg")
 BARE_HOST = re.compile(r"(?:[\w-]+\.)+[^\W\d_][\w-]+\.?(?::\d+)?(?:[/?#].*)?", re.DOTALL)
 # {source}, also in double braces, ${x}, %campaign%, __CID__, <%= x %>, [%x%]: what an advertising system should have filled in.
 TEMPLATE = re.compile(r"\$?\{[^{}]*\}|%[\w.]+%|__[A-Z0-9]+(?:_[A-Z0-9]+)*__|<%.*?%>|\[%.*?%\]", re.DOTALL)
+SIGN_OF_TEMPLATE = re.compile(r"[{%<\[]|__")
 PRIVATE_DOMAINS = ("localhost", "local", "localdomain", "lan", "home", "corp", "internal", "intranet", "home.arpa")
 
 
@@ -191,6 +192,8 @@ def tag_of(column: str | None, parameters: list[str] | tuple[()]) -> str | None:
 
 def decoded(text: str, plus: str) -> str:
     """Percent-decoded as UTF-8, else as Windows-1251; as written where it is neither or an escape is broken."""
+    if "%" not in text:
+        return text.replace("+", plus)
     if BROKEN_ESCAPE.search(text):
         return text
     try:
@@ -213,6 +216,8 @@ def decoded_escape(escape: re.Match[str]) -> str:
 def meaning_of(text: str) -> str | None:
     """The text in one Unicode form; None if it is empty, or templates and nothing else that could be read."""
     text = trimmed(unicodedata.normalize("NFC", text))
+    if not SIGN_OF_TEMPLATE.search(text):
+        return text or None
     beside_templates = TEMPLATE.sub("", text)
     is_template = beside_templates != text and not re.search(r"[^\W_]", beside_templates)
     return None if is_template else text or None
