@@ -146,7 +146,6 @@ MUTANTS = (
     Mutant("R11", ORIGINS, ').lower().removesuffix("[]")', ').removesuffix("[]")', CHANNELS),
     Mutant("R11", ORIGINS, ').lower().removesuffix("[]")', ").lower()", CHANNELS),
     Mutant("R11", ORIGINS, 'unquote(text.replace("+", " "))', "text", CHANNELS),
-    Mutant("R11", ORIGINS, 'r"&(?:amp;)+"', 'r"&(?:amp;)"', CHANNELS),
     Mutant("R11", ORIGINS, 'url.replace("\\\\u0026", "&")', "url", CHANNELS),
     Mutant("R11", ORIGINS, "        url = unquote(url).strip(around)\n", "        pass\n", CHANNELS),
     Mutant("R11", ORIGINS, "around = WHITE_SPACE + INVISIBLE + QUOTES", "around = WHITE_SPACE + INVISIBLE", CHANNELS),

@@ -43,7 +43,7 @@ SCHEMES_WITH_HOSTS = ("http", "https", "android-app", "tg")
 BARE_HOST = re.compile(r"(?:[\w-]+\.)+[^\W\d_][\w-]+\.?(?::\d+)?(?:[/?#].*)?", re.DOTALL)
 # {source}, also in double braces, ${x}, %campaign%, __CID__, <%= x %>, [%x%]: what an advertising system should have filled in.
 TEMPLATE = re.compile(r"\$?\{[^{}]*\}|%[\w.]+%|__[A-Z0-9]+(?:_[A-Z0-9]+)*__|<%.*?%>|\[%.*?%\]", re.DOTALL)
-SIGN_OF_TEMPLATE = re.compile(r"[{%<\[]|__")
+SIGN_OF_TEMPLATE = re.compile(r"[%{<\[]|__")
 PRIVATE_DOMAINS = ("localhost", "local", "localdomain", "lan", "home", "corp", "internal", "intranet", "home.arpa")
 
 
@@ -116,7 +116,11 @@ def name_channel(origin: Origin, seeds: Seeds) -> Named:
     parameters = parameters_of(landing_page, seeds.known_parameters)
     tags = [tag_of(getattr(origin, tag), parameters.get(tag, ())) for tag in TAGS]
     source, medium = tags[:2]
-    click_ids = [click_id for click_id in seeds.click_ids if any(map(value_of, parameters.get(click_id.parameter, ())))]
+    click_ids = [
+        click_id
+        for click_id in seeds.click_ids
+        if click_id.parameter in parameters and any(map(value_of, parameters[click_id.parameter]))
+    ]
     if source and medium:
         named = (source, medium, "tags")
     elif source or medium:
