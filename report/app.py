@@ -29,7 +29,12 @@ ICONS = {"journal": "list_alt", "card": "person", "channels": "hub", "chains": "
 @st.cache_resource
 def published() -> Published:
     settings, report_settings = Settings.read(), ReportSettings.read()
-    return Published(settings.warehouse_dir / "marts.duckdb", settings.threads, report_settings.memory_limit)
+    return Published(
+        settings.warehouse_dir / "marts.duckdb",
+        settings.threads,
+        report_settings.memory_limit,
+        report_settings.mask_phones,
+    )
 
 
 def chosen_language(default: str) -> str:

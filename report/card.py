@@ -19,7 +19,11 @@ TABS = {"multichannel": "tab_card_multichannel", "history": "tab_card_history"}
 
 def show(report: Report) -> None:
     words = report.words
-    choices = Choices("card", {"contact": some_text(), "tab": one_of(list(TABS), "multichannel")}, report.parameters())
+    choices = Choices(
+        "card",
+        {"contact": some_text(clean=report.generation.mask.text), "tab": one_of(list(TABS), "multichannel")},
+        report.parameters(),
+    )
     st.button(words("to_journal"), icon=":material/arrow_back:", type="tertiary", on_click=report.go, args=("journal",))
     found = report.rows(queries.contact(choices["contact"], report.showing)) if choices["contact"] else []
     if not found:
@@ -89,12 +93,13 @@ def _unfolding(title: str, inner: Child, key: str, is_open: bool = False, class_
 def _multichannel(report: Report, contact: Row, client: Row, go: Any) -> None:
     """A branch per multichannel contact, under it the touches that led to it (R20)."""
     words = report.words
+    starts = part_starts(client["multichannel_contact_count"], queries.CARD_CONTACTS)
     first = 0
-    if client["multichannel_contact_count"] > queries.CARD_CONTACTS:
+    if len(starts) > 1:
         before = report.rows(queries.multichannel_before(contact["client_id"], contact["contact_number"]))[0][
             "contacts"
         ]
-        first = _part(report, contact, "branches", client["multichannel_contact_count"], queries.CARD_CONTACTS, before)
+        first = _part(report, contact, "branches", client["multichannel_contact_count"], starts, before)
     contacts = report.rows(
         queries.client_contacts(
             contact["client_id"], _span(client), report.showing, first, queries.CARD_CONTACTS, is_multichannel=True
@@ -239,11 +244,10 @@ def _touch(report: Report, touch: Row) -> Node:
 def _history(report: Report, contact: Row, client: Row, go: Any) -> None:
     """All of the client's contacts in order (R21)."""
     words = report.words
+    starts = part_starts(client["contact_count"], queries.CARD_HISTORY)
     first = 0
-    if client["contact_count"] > queries.CARD_HISTORY:
-        first = _part(
-            report, contact, "history", client["contact_count"], queries.CARD_HISTORY, contact["contact_number"] - 1
-        )
+    if len(starts) > 1:
+        first = _part(report, contact, "history", client["contact_count"], starts, contact["contact_number"] - 1)
     rows = report.rows(
         queries.client_contacts(contact["client_id"], _span(client), report.showing, first, queries.CARD_HISTORY)
     )
@@ -301,18 +305,27 @@ def _span(client: Row) -> tuple[datetime, datetime]:
     return client["first_at"], client["last_at"]
 
 
-def _part(report: Report, contact: Row, name: str, count: int, size: int, wanted: int) -> int:
-    """Which piece of a long list is shown: the one with the contact asked for, until another is chosen. Gives its beginning."""
+def part_starts(count: int, size: int) -> list[int]:
+    """Where the parts of a long list begin: after each `size` of them."""
+    return list(range(0, count, size))
+
+
+def part_with(starts: list[int], place: int) -> int:
+    """The part that holds this place of the list, counted from 0; beyond the end, the last one."""
+    return max(start for start in starts if start <= place)
+
+
+def _part(report: Report, contact: Row, name: str, count: int, starts: list[int], wanted: int) -> int:
+    """Which part of a long list is shown: the one with the contact asked for, until another is chosen. Gives its beginning."""
     words = report.words
-    starts = list(range(0, count, size))
     key = f"card_{name}_part"
     # Streamlit forgets what isn't shown for a while.
     if key not in st.session_state or st.session_state.get(f"{key}_of") != (contact["contact_id"], count):
         st.session_state[f"{key}_of"] = (contact["contact_id"], count)
-        st.session_state[key] = min(wanted, count - 1) // size * size
+        st.session_state[key] = part_with(starts, wanted)
 
     def span(start: int) -> str:
-        last = min(start + size, count)
+        last = min(start + starts[1], count)
         return words("shown_of", first=words.number(start + 1), last=words.number(last), total=words.number(count))
 
     return int(st.selectbox(words("part_of_list"), starts, key=key, format_func=span, width=260))

@@ -6,7 +6,7 @@ import streamlit as st
 from report import exports, filters, queries
 from report.channels import counted
 from report.choices import Choices, yes_or_no
-from report.parts import Column, Row, heading, notice, table
+from report.parts import Column, Row, heading, notice, shortened, table
 from report.reporting import Report
 
 # More than these are one: a picture of all could not be read.
@@ -32,7 +32,7 @@ def show(report: Report) -> None:
 
 def _chains(report: Report, asked: queries.Asked, is_multichannel: bool) -> None:
     words = report.words
-    rows = report.rows(queries.chains(asked, is_multichannel))
+    rows = report.rows(queries.chains(asked, is_multichannel, report.showing))
     shown = rows[: queries.SHOWN_CHAINS]
     columns = [
         Column(words("column_chain"), lambda row: row["chain"], class_="chain"),
@@ -56,7 +56,7 @@ def _chains(report: Report, asked: queries.Asked, is_multichannel: bool) -> None
 
 def _steps(report: Report, asked: queries.Asked, is_multichannel: bool) -> None:
     words = report.words
-    rows = report.rows(queries.steps(asked, is_multichannel))
+    rows = report.rows(queries.steps(asked, is_multichannel, report.showing))
     shown = rows[: queries.SHOWN_STEPS]
     report.show(heading(words("steps"), words("steps_note")), key="steps_title")
     if rows:
@@ -91,7 +91,7 @@ def _flow(report: Report, rows: list[Row]) -> plotly.Figure:
         after = contact if row["next_channel"] is None else places.get(row["next_channel"], other)
         flow = (places.get(row["channel"], other), side + after)
         flows[flow] = flows.get(flow, 0) + row["steps"]
-    names = [*map(_plain, drawn), words("other_channels"), words("the_contact")]
+    names = [*(_plain(shortened(channel, words)) for channel in drawn), words("other_channels"), words("the_contact")]
     colors = [*COLORS[: len(drawn)], OTHER_COLOR, CONTACT_COLOR]
     used = {place for flow in flows for place in flow}
     numbering = {place: number for number, place in enumerate(sorted(used))}

@@ -117,7 +117,7 @@ def _share(report: Report, asked: queries.Asked) -> None:
 
 def _participation(report: Report, asked: queries.Asked, is_multichannel: bool) -> None:
     words = report.words
-    rows = report.rows(queries.participation(asked, is_multichannel))
+    rows = report.rows(queries.participation(asked, is_multichannel, report.showing))
     columns = [
         Column(words("column_channel"), lambda row: row["channel"], class_="channel-name"),
         *(
@@ -130,7 +130,7 @@ def _participation(report: Report, asked: queries.Asked, is_multichannel: bool) 
 
 def _attribution(report: Report, asked: queries.Asked, models: list[str]) -> None:
     words = report.words
-    rows = report.rows(queries.attribution(asked, models))
+    rows = report.rows(queries.attribution(asked, models, report.showing))
 
     def column(number: int, model: str) -> Column:
         name = f"model_{number}"
@@ -157,7 +157,7 @@ def _performance(report: Report, asked: queries.Asked, models: list[str], choice
         format_func=lambda model: words.of("model", model) or model,
         width=260,
     )
-    rows = report.rows(queries.performance(asked, choices["model"]))
+    rows = report.rows(queries.performance(asked, choices["model"], report.showing))
     columns = [
         Column(words("column_channel"), lambda row: _channel(report, row), class_="channel-name"),
         Column(words("column_spend"), lambda row: words.money(row["spend"] or None, report.currency, 0), True, value=lambda row: row["spend"]),

@@ -41,9 +41,9 @@ def yes_or_no(default: bool = False) -> Choice:
     return Choice(default, lambda texts: texts[-1] == "yes", lambda value: ["yes" if value else "no"], bool)
 
 
-def some_text(longest: int = LONGEST_ADDRESS) -> Choice:
+def some_text(longest: int = LONGEST_ADDRESS, clean: Callable[[str], str] = str) -> Choice:
     def allowed(value: Any) -> str:
-        return str(value or "").replace("\0", "").strip()[:longest]
+        return clean(str(value or "").replace("\0", "").strip()[:longest])
 
     return Choice("", lambda texts: texts[-1], lambda value: [value], allowed)
 

@@ -19,6 +19,7 @@ from report.reporting import Report
 # spreadsheet, for which another character ends a cell, would see such a beginning.
 FORMULA = re.compile(r"(^|[;,\t\r\n])[\s\"']*[=+\-@＝＋－＠]|^[\t\r\n]")
 EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+LONGEST_CELL = 32_767
 
 Exported = Callable[[], tuple[Sequence[Column], Sequence[Row]]]
 
@@ -69,10 +70,14 @@ def as_excel(columns: Sequence[Column], rows: Sequence[Row]) -> bytes:
             elif isinstance(said, int | float | Decimal) and not isinstance(said, bool):
                 sheet.write_number(line, number, float(said))
             elif said is not None:
-                # The longest text that a cell of Excel can hold.
-                sheet.write_string(line, number, str(said)[:32_767])
+                sheet.write_string(line, number, excel_text(str(said)))
     book.close()
     return file.getvalue()
+
+
+def excel_text(text: str) -> str:
+    """As much of a text as a cell of Excel can hold: it counts characters beyond the first 65,536 of Unicode twice."""
+    return text.encode("utf-16-le", "replace")[: 2 * LONGEST_CELL].decode("utf-16-le", "ignore")
 
 
 def value(column: Column, row: Row) -> Any:

@@ -8,6 +8,7 @@ import streamlit as st
 from report import exports, filters, queries
 from report.choices import Choices, one_of, some_of, some_text
 from report.elements import Node, element
+from report.masking import has_digits
 from report.parts import Column, Row, Sorted, icon, icon_label, notice, table
 from report.reporting import Report
 
@@ -22,7 +23,10 @@ def show(report: Report) -> None:
         {
             **filters.shared_choices(report),
             "type": some_of(queries.CONTACT_TYPES),
-            "search": some_text(LONGEST_SEARCH),
+            # A hidden phone stands in no address, and nothing is sought by one there.
+            "search": some_text(
+                LONGEST_SEARCH, lambda text: "" if report.settings.mask_phones and has_digits(text) else text
+            ),
             "tab": one_of(list(TABS), "all"),
             # The order of phones would tell what a mask hides.
             "sort": one_of(
@@ -32,6 +36,14 @@ def show(report: Report) -> None:
         },
         report.parameters(),
     )
+
+    def look_up() -> None:
+        """Takes a phone out of the field and keeps the answer alone."""
+        typed = st.session_state[choices.key("search")] or ""
+        if report.settings.mask_phones and has_digits(typed):
+            st.session_state["phone_search"] = report.look_up(typed)
+            st.session_state[choices.key("search")] = ""
+
     with st.container(horizontal=True, vertical_alignment="bottom", key="filters"):
         filters.choose(report, choices)
         st.multiselect(
@@ -39,7 +51,7 @@ def show(report: Report) -> None:
             format_func=lambda kind: words.of("contact_type", kind) or kind,
         )  # fmt: skip
         st.text_input(
-            words("search"), key=choices.key("search"), type="search", max_chars=LONGEST_SEARCH,
+            words("search"), key=choices.key("search"), type="search", max_chars=LONGEST_SEARCH, on_change=look_up,
             placeholder=words("search_hint_masked" if report.settings.mask_phones else "search_hint"),
         )  # fmt: skip
     asked = replace(filters.chosen(choices), types=tuple(choices["type"]), search=choices["search"])
@@ -77,7 +89,9 @@ def show(report: Report) -> None:
             choices.set("sort", event["sort"])
             choices.set("order", "ascending" if turns else "descending")
 
+    answer = st.session_state.pop("phone_search", None)
     report.show(
+        notice(words(answer)) if answer else None,
         _legend(report),
         _journal(report, rows, Sorted(choices["sort"], page.is_descending)) if rows else notice(words("nothing_found")),
         key="journal",

@@ -9,6 +9,11 @@ from report.words import Words
 
 Row = dict[str, Any]
 
+# What is longer is cut where it is shown; files have all of it.
+LONGEST_TEXT = 300
+LONGEST_LIST = 100
+READ_ALOUD = ("title", "aria-label")
+
 
 @dataclass(frozen=True)
 class Column:
@@ -143,3 +148,28 @@ def heading(text: str, note: str | None = None) -> list[Node]:
 
 def notice(text: str) -> Node:
     return element("p", text, class_="notice")
+
+
+def shortened(text: str, words: Words) -> str:
+    """The beginning of a long text, and how long the whole is."""
+    if len(text) <= LONGEST_TEXT:
+        return text
+    return words("shortened", beginning=text[:LONGEST_TEXT].rstrip(), length=words.count("characters", len(text)))
+
+
+def shortened_nodes(child: Any, words: Words) -> Any:
+    """The same of every text of nodes, and of what is read aloud; and the first items of long lists."""
+    if isinstance(child, str):
+        return shortened(child, words)
+    if not isinstance(child, list | tuple):
+        return child
+    if len(child) > 1 and isinstance(child[1], dict):
+        tag, attributes, *children = child
+        attributes = attributes | {
+            name: shortened(attributes[name], words) for name in READ_ALOUD if name in attributes
+        }
+        if tag == "ul" and len(children) > LONGEST_LIST:
+            more = element("li", words.count("more_lines", len(children) - LONGEST_LIST), class_="note")
+            children = [*children[:LONGEST_LIST], more]
+        return [tag, attributes, *(shortened_nodes(each, words) for each in children)]
+    return [shortened_nodes(each, words) for each in child]

@@ -9,6 +9,8 @@ from typing import Any
 
 import phonenumbers
 
+from report.masking import has_digits, whole_phone
+
 PAGE_SIZE = 50
 EXPORT_LIMIT = 100_000
 
@@ -25,29 +27,41 @@ SORTS = {
     "value": "coalesce(value, -1e15::decimal(18, 2))",
 }
 
+TEXT_SORTS = ("type", "widget", "client", "phone", "location")
+
 
 @dataclass(frozen=True)
 class Showing:
-    """How things are shown: in which time zone, and phones whole or not."""
+    """How things are shown: in which time zone, and in which order where phones are hidden."""
 
     time_zone: str
     phone_region: str
-    mask_phones: bool
+    mask_phones: bool = False
+    key: str = ""
+    """Secret, of letters and digits."""
 
     def time(self, column: str) -> str:
         """SQL for a local time; takes the parameter `zone`."""
         return f"timezone($zone, {column})"
 
-    def phone(self, column: str) -> str:
-        return f"if({column} is null, null, '•••' || right({column}, 4))" if self.mask_phones else column
+    def order(self, text: str) -> str:
+        """SQL for what a text is sorted by. Hidden digits don't count: their order would tell them."""
+        return f"regexp_replace({text}, '\\pN', '', 'g')" if self.mask_phones else text
 
-    def phones(self, column: str) -> str:
-        return f"list_transform({column}, lambda phone: '•••' || right(phone, 4))" if self.mask_phones else column
+    def tie(self, text: str) -> str:
+        """SQL for the order of texts that are alike otherwise: no order at all where they may hold hidden digits."""
+        return f"hash({text}, '{self.key}')" if self.mask_phones else text
 
-    def ties(self, column: str) -> str:
+    def in_order(self, text: str) -> str:
+        """SQL for sorting by a text alone."""
+        return f"{self.order(text)}, {self.tie(text)}" if self.mask_phones else text
+
+    def shuffled(self, texts: str) -> str:
+        """SQL for a sorted list as it may be shown."""
         if not self.mask_phones:
-            return column
-        return f"list_transform({column}, lambda tie: if(tie like 'phone %', 'phone •••' || right(tie, 4), tie))"
+            return texts
+        pairs = f"list_transform({texts}, lambda text: {{'tie': {self.tie('text')}, 'text': text}})"
+        return f"list_transform(list_sort({pairs}), lambda pair: pair.text)"
 
 
 @dataclass(frozen=True)
@@ -75,27 +89,24 @@ class Asked:
 
 
 def search_conditions(search: str, showing: Showing) -> tuple[list[str], dict[str, Any]]:
-    """Contacts by phone, in whatever way it is written, or by a part of a name, in any letter case."""
-    digits = "".join(character for character in search if character.isdecimal())
+    """Contacts by phone, in whatever way it is written, or by a part of a name, in any letter case.
+
+    Where phones are hidden, by names only, and by no digits: `Generation.has_phone` answers for whole numbers.
+    """
     if not search:
         return [], {}
+    if showing.mask_phones:
+        return ["false" if has_digits(search) else "contains(lower(client_name), lower($search))"], (
+            {} if has_digits(search) else {"search": search}
+        )
+    digits = "".join(character for character in search if character.isdecimal())
     if not digits or any(character.isalpha() for character in search):
-        found = "contains(lower(client_name), lower($search))"
         # A phone that is none may be shown as some words.
-        return [found if showing.mask_phones else f"({found} or contains(lower(journal.phone), lower($search)))"], {
+        return ["(contains(lower(client_name), lower($search)) or contains(lower(journal.phone), lower($search)))"], {
             "search": search
         }
-    try:
-        parsed = phonenumbers.parse(search, showing.phone_region)
-        whole = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
-        is_whole = phonenumbers.is_valid_number(parsed)
-    except phonenumbers.NumberParseException:
-        whole, is_whole = "", False
-    if is_whole:
+    if whole := whole_phone(search, showing.phone_region):
         return ["journal.phone = $search"], {"search": whole}
-    # Where phones are masked, nobody finds one out digit by digit.
-    if showing.mask_phones:
-        return ["right(journal.phone, 4) = $search"], {"search": digits if len(digits) == 4 else ""}
     # A beginning as it is dialled within the country, 8 900, is a beginning with the country's own number, +7 900.
     within = phonenumbers.ndd_prefix_for_region(showing.phone_region, True) or ""
     country = str(phonenumbers.country_code_for_region(showing.phone_region))
@@ -124,20 +135,24 @@ class JournalPage:
         said += found
         values |= more
         sorted_by = SORTS[self.sort]
+        if self.sort in TEXT_SORTS:
+            sorted_by = showing.order(sorted_by)
+        tie = showing.tie("contact_id")
         direction, comparison = ("desc", "<") if self.is_descending else ("asc", ">")
         if self.after is not None:
             said.append(
-                f"({sorted_by}, journal.contacted_at, contact_id) {comparison} ($after_value, $after_time, $after_contact)"
+                f"({sorted_by}, journal.contacted_at, {tie}) {comparison} "
+                f"($after_value, $after_time, {showing.tie('$after_contact::varchar')})"
             )
             # Says less, and lets whole pieces of the file be left unread.
             said.append(f"{sorted_by} {comparison}= $after_value")
             values |= dict(zip(("after_value", "after_time", "after_contact"), self.after, strict=True))
-        order = f"{sorted_by} {direction}, journal.contacted_at {direction}, contact_id {direction}"
+        order = f"{sorted_by} {direction}, journal.contacted_at {direction}, {tie} {direction}"
         # Which rows, by little of them, and then these rows: a third of the time of both at once.
         query = f"""
             select
                 contact_id, icon, touch_count, {showing.time("journal.contacted_at")} as contacted_at, contact_type, client_name,
-                {showing.phone("journal.phone")} as phone, location, widget_name, touch_chain, duration, final_group, value,
+                phone, location, widget_name, touch_chain, duration, final_group, value,
                 {sorted_by} as sort_value, journal.contacted_at as sort_time
             from journal
             where rowid in (select rowid from journal where {" and ".join(said)} order by {order} limit {self.size:d})
@@ -164,11 +179,16 @@ def journal_counts(asked: Asked) -> tuple[str, dict[str, Any]]:
 
 
 # Of several names that a site had, the latest.
-WIDGETS = """
-    select widget_id, arg_max(widget_name, last_day) as widget_name from (
-        select widget_id, widget_name, max(contact_date) as last_day from journal group by widget_id, widget_name
-    ) group by widget_id order by widget_name, widget_id
-"""
+def widgets(showing: Showing) -> str:
+    return f"""
+        select * from (
+            select widget_id, arg_max(widget_name, last_day) as widget_name from (
+                select widget_id, widget_name, max(contact_date) as last_day from journal group by widget_id, widget_name
+            ) group by widget_id
+        ) order by {showing.in_order("widget_name")}, {showing.tie("widget_id")}
+    """
+
+
 DAYS = "select min(metric_date) as first_day, max(metric_date) as last_day from metric_days"
 CONTACT_TYPES = ("call", "form", "callback", "email", "chat")
 
@@ -195,13 +215,14 @@ def client(client_id: str, showing: Showing) -> tuple[str, dict[str, Any]]:
     return (
         f"""
         select
-            {showing.phone("phone")} as phone, client_name, location, {showing.time("first_touch_at")} as first_touch_at,
-            {showing.phones("phones")} as phones, emails, visitor_ids, crm_client_ids, contact_count, multichannel_contact_count,
-            {showing.ties("tied_by")} as tied_by, first_contact_at as first_at, last_contact_at as last_at
+            phone, client_name, location, {showing.time("first_touch_at")} as first_touch_at,
+            {showing.shuffled("phones")} as phones, {showing.shuffled("emails")} as emails,
+            {showing.shuffled("visitor_ids")} as visitor_ids, {showing.shuffled("crm_client_ids")} as crm_client_ids,
+            {showing.shuffled("tied_by")} as tied_by, contact_count, multichannel_contact_count, first_contact_at as first_at, last_contact_at as last_at
         from client_card
-        where client_id = $client and first_contact_at in (select contacted_at from journal where contact_id = $first_contact)
+        where client_id = $client and first_contact_at in (select contacted_at from journal where contact_id = substr($client, {len("client-") + 1}))
     """,
-        {"client": client_id, "first_contact": client_id.removeprefix("client-"), "zone": showing.time_zone},
+        {"client": client_id, "zone": showing.time_zone},
     )
 
 
@@ -220,7 +241,7 @@ def client_contacts(
             client_history.contact_id, client_history.contact_number, client_history.contact_type, client_history.location,
             client_history.touch_count, client_history.is_multichannel, client_history.highlight,
             {showing.time("client_history.contacted_at")} as contacted_at, journal.widget_name, journal.channels,
-            journal.channel_count, journal.icon, journal.not_multichannel_reason, {showing.phone("journal.phone")} as phone, journal.final_group,
+            journal.channel_count, journal.icon, journal.not_multichannel_reason, journal.phone, journal.final_group,
             journal.is_unique, journal.call_page, journal.duration
         from client_history inner join journal on client_history.contact_id = journal.contact_id
         where client_history.client_id = $client and journal.client_id = $client
@@ -251,7 +272,7 @@ def touches(contact_ids: list[str], showing: Showing) -> tuple[str, dict[str, An
         select
             contact_id, touch_rank, action_type, {showing.time("touched_at")} as touched_at, location, utm_source, utm_medium,
             utm_campaign, utm_term, utm_content, channel, landing_page, device_type, visited_pages, time_on_site, visit_duration,
-            page_hash, is_unique, final_group, call_page, {showing.phone("phone")} as phone, channel_told_by, channel_rule_order
+            page_hash, is_unique, final_group, call_page, phone, channel_told_by, channel_rule_order
         from interaction_history where list_contains($contacts, contact_id)
         order by contact_id, touch_rank
     """,
@@ -264,10 +285,9 @@ LISTED = 100
 
 
 def large_clients(showing: Showing) -> str:
-    identifier = f"if(identifier_kind = 'phone', {showing.phone('identifier')}, identifier)"
     return f"""
-        select first_contact_id, identifier_kind || ' ' || {identifier} as tie, contact_count, touch_count
-        from _large_clients order by contact_count + touch_count desc, client_id limit {LISTED}
+        select first_contact_id, identifier_kind || ' ' || identifier as tie, contact_count, touch_count
+        from _large_clients order by contact_count + touch_count desc, {showing.tie("client_id")} limit {LISTED}
     """
 
 
@@ -282,10 +302,19 @@ REJECTED = f"""
     select table_name, reason, sum(row_count)::bigint as row_count, count(distinct load_day) as day_count, max(load_day) as last_day
     from _rejected group by table_name, reason order by row_count desc, table_name, reason limit {LISTED}
 """
-UNMAPPED = f"""
-    select kind, widget_id, source, medium, touch_count, contact_count, last_contact_date
-    from unmapped_sources order by kind desc, contact_count desc, widget_id, source, medium limit {LISTED}
-"""
+
+
+def unmapped(showing: Showing) -> str:
+    """What the seeds don't know: of each kind, what most contacts and touches name."""
+    return f"""
+        select kind, widget_id, source, medium, touch_count, contact_count, last_contact_date from unmapped_sources
+        order by
+            kind desc, contact_count desc, touch_count desc nulls last, {showing.tie("widget_id")}, {showing.in_order("source")},
+            {showing.in_order("medium")}
+        limit {LISTED}
+    """
+
+
 BUILDS = """
     select
         timezone($zone, started_at) as started_at, outcome, generation, data_through, is_full, reason,
@@ -300,7 +329,7 @@ SHOWN_CHAINS = 10
 SHOWN_STEPS = 15
 
 
-def participation(asked: Asked, is_multichannel: bool) -> tuple[str, dict[str, Any]]:
+def participation(asked: Asked, is_multichannel: bool, showing: Showing) -> tuple[str, dict[str, Any]]:
     """R24, of all contacts or of multichannel ones."""
     said, values = asked.conditions()
     of = "multichannel_" if is_multichannel else ""
@@ -311,13 +340,13 @@ def participation(asked: Asked, is_multichannel: bool) -> tuple[str, dict[str, A
             sum({of}assisted_count)::bigint as assisted, sum({of}closed_count)::bigint as closed, sum(alone_count)::bigint as alone
         from channel_participation
         where grain = 'channel' and {" and ".join(said)}
-        group by channel having took_part > 0 order by took_part desc, channel limit {EXPORT_LIMIT}
+        group by channel having took_part > 0 order by took_part desc, {showing.in_order("channel")} limit {EXPORT_LIMIT}
     """,
         values,
     )
 
 
-def attribution(asked: Asked, models: list[str]) -> tuple[str, dict[str, Any]]:
+def attribution(asked: Asked, models: list[str], showing: Showing) -> tuple[str, dict[str, Any]]:
     """Credited contacts, a column a model."""
     said, values = asked.conditions()
     columns = ", ".join(
@@ -326,7 +355,7 @@ def attribution(asked: Asked, models: list[str]) -> tuple[str, dict[str, Any]]:
     return (
         f"""
         select channel, {columns} from channel_credits where {" and ".join(said)}
-        group by channel order by model_0 desc, channel limit {EXPORT_LIMIT}
+        group by channel order by model_0 desc, {showing.in_order("channel")} limit {EXPORT_LIMIT}
     """,
         values | {f"model_{n}": model for n, model in enumerate(models)},
     )
@@ -339,7 +368,7 @@ MODELS = """
 """
 
 
-def performance(asked: Asked, model: str) -> tuple[str, dict[str, Any]]:
+def performance(asked: Asked, model: str, showing: Showing) -> tuple[str, dict[str, Any]]:
     """What channels cost and earned, all sites together: sums over days, and the ratios of sums that the mart tells by day."""
     return (
         f"""
@@ -350,7 +379,7 @@ def performance(asked: Asked, model: str) -> tuple[str, dict[str, Any]]:
             sum(credited_value)::double / nullif(sum(spend), 0)::double as return_on_spend
         from channel_performance
         where model = $model and performance_date between $first_day and $last_day
-        group by channel order by spend desc, credited_contacts desc, channel limit {EXPORT_LIMIT}
+        group by channel order by spend desc, credited_contacts desc, {showing.in_order("channel")} limit {EXPORT_LIMIT}
     """,
         {"model": model, "first_day": asked.first_day, "last_day": asked.last_day},
     )
@@ -376,7 +405,7 @@ def multichannel_share(asked: Asked) -> tuple[str, dict[str, Any]]:
     )
 
 
-def chains(asked: Asked, is_multichannel: bool) -> tuple[str, dict[str, Any]]:
+def chains(asked: Asked, is_multichannel: bool, showing: Showing) -> tuple[str, dict[str, Any]]:
     """R23: the chains that most contacts had."""
     said, values = asked.conditions()
     if is_multichannel:
@@ -385,13 +414,13 @@ def chains(asked: Asked, is_multichannel: bool) -> tuple[str, dict[str, Any]]:
         f"""
         select chain, sum(contact_count)::bigint as contacts, sum(multichannel_contact_count)::bigint as multichannel
         from touch_chains where {" and ".join(said)}
-        group by chain order by contacts desc, chain limit {EXPORT_LIMIT}
+        group by chain order by contacts desc, {showing.in_order("chain")} limit {EXPORT_LIMIT}
     """,
         values,
     )
 
 
-def steps(asked: Asked, is_multichannel: bool) -> tuple[str, dict[str, Any]]:
+def steps(asked: Asked, is_multichannel: bool, showing: Showing) -> tuple[str, dict[str, Any]]:
     """How often a channel followed another; none is the contact."""
     said, values = asked.conditions()
     of = "multichannel_" if is_multichannel else ""
@@ -399,7 +428,7 @@ def steps(asked: Asked, is_multichannel: bool) -> tuple[str, dict[str, Any]]:
         f"""
         select channel, next_channel, sum({of}step_count)::bigint as steps
         from channel_steps where {" and ".join(said)}
-        group by channel, next_channel having steps > 0 order by steps desc, channel, next_channel limit {EXPORT_LIMIT}
+        group by channel, next_channel having steps > 0 order by steps desc, {showing.in_order("channel")}, {showing.in_order("next_channel")} limit {EXPORT_LIMIT}
     """,
         values,
     )

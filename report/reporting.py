@@ -10,6 +10,8 @@ import streamlit as st
 
 from orchestration.settings import ReportSettings
 from report import elements, queries
+from report.masking import PHONE_SEARCHES, whole_phone
+from report.parts import shortened, shortened_nodes
 from report.published import Generation
 from report.words import Words
 
@@ -24,7 +26,12 @@ class Report:
     @cached_property
     def showing(self) -> queries.Showing:
         rules = self.generation.settings
-        return queries.Showing(rules["report_timezone"], rules["default_phone_region"], self.settings.mask_phones)
+        return queries.Showing(
+            rules["report_timezone"],
+            rules["default_phone_region"],
+            self.settings.mask_phones,
+            self.generation.mask.key if self.settings.mask_phones else "",
+        )
 
     @property
     def currency(self) -> str:
@@ -33,20 +40,31 @@ class Report:
     @cached_property
     def widgets(self) -> dict[str, str]:
         """Names of sites by id; those of the same name say their ids, too."""
-        rows = self.generation.remembered(queries.WIDGETS)
+        rows = self.generation.remembered(queries.widgets(self.showing))
         times = Counter(row["widget_name"] for row in rows)
-        return {
+        names = {
             row["widget_id"]: row["widget_name"]
             if times[row["widget_name"]] == 1
             else f"{row['widget_name']} ({row['widget_id']})"
             for row in rows
         }
+        return {widget_id: shortened(name, self.words) for widget_id, name in names.items()}
 
     def rows(self, question: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
         return self.generation.rows(*question)
 
+    def look_up(self, typed: str) -> str:
+        """The word for whether a phone is in the data: all that is said of it where phones are hidden, and seldom enough."""
+        phone = whole_phone(typed, self.showing.phone_region)
+        if phone is None:
+            return "phone_not_whole"
+        if not PHONE_SEARCHES.is_allowed():
+            return "phone_searches_used_up"
+        return "phone_found" if self.generation.has_phone(phone) else "phone_not_found"
+
     def show(self, *nodes: Any, key: str, on_event: Callable[[dict[str, Any]], None] | None = None) -> None:
         """Shows nodes; `on_event` is told of what is clicked there."""
+        nodes = shortened_nodes(nodes, self.words)
         page = {"generation": self.generation.number, "language": self.words.language, "run": self.run}
         elements.show(nodes, key, page, on_event)
 

@@ -7,6 +7,9 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.starlette import App
 
+from orchestration.settings import ReportSettings
+from report.origins import OwnPagesOnly
+
 # A page's address is one step below the report's own. Untold, Streamlit looks for its server below the page first.
 HEAD, TOLD = (
     b"<head>",
@@ -63,4 +66,7 @@ class ToldBrowsers:
         await self.app(scope, receive, tell)
 
 
-app = App(Path(__file__).with_name("app.py"), middleware=[Middleware(ToldBrowsers)])
+app = App(
+    Path(__file__).with_name("app.py"),
+    middleware=[Middleware(OwnPagesOnly, names=ReportSettings.read().names), Middleware(ToldBrowsers)],
+)

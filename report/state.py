@@ -68,7 +68,7 @@ def show(report: Report) -> None:
     said_of_update = [
         words.of("outcome", outcome),
         _local(report, update.at) if update else None,
-        update.message if update and outcome == "failed" else None,
+        report.generation.mask.text(update.message or "") if update and outcome == "failed" else None,
     ]
     report.show(
         heading(words("state")),
@@ -95,7 +95,7 @@ def show(report: Report) -> None:
             Column(words("column_days"), lambda row: words.number(row["day_count"]), is_number=True),
             Column(words("column_last_day"), lambda row: words.day(row["last_day"]), class_="time"),
         ]),
-        _listed(report, "unmapped", "unmapped_note", queries.UNMAPPED, "nothing_unmapped", [
+        _listed(report, "unmapped", "unmapped_note", queries.unmapped(report.showing), "nothing_unmapped", [
             Column(words("column_kind"), lambda row: words.of("kind", row["kind"])),
             Column(words("column_widget"), lambda row: row["widget_id"]),
             Column(words("column_source"), lambda row: row["source"]),

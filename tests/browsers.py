@@ -79,6 +79,7 @@ class ReportServer:
             found.bind(("127.0.0.1", 0))
             self.port = found.getsockname()[1]
         self.address = f"http://127.0.0.1:{self.port}"
+        self.warehouse = warehouse_dir
         self.log = warehouse_dir.parent / f"report-{self.port}.log"
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(

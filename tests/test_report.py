@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import zipfile
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -12,12 +13,17 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 import golden_marts
+import httpx
 import openpyxl
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browsers import ReportServer, Visitor, a_browser, a_report
+from phones_everywhere import LONG, NUMBERS, traces, with_phones_everywhere
 from playwright.sync_api import Browser, Locator, expect
 from processes import Site, golden_site
+
+from report.masking import token_of
+from report.published import Published
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 LANGUAGES = ("ru", "en")
@@ -544,53 +550,136 @@ def test_what_is_exported_is_what_is_shown_and_safe_to_open(browser: Browser, ho
         visitor.close()
 
 
-def test_phones_are_told_by_their_last_four_digits_only(browser: Browser, golden: Site) -> None:
-    phones = [row["phone"] for row in rows_of(golden, "select distinct phone from journal where phone like '+%'")]
-    assert len(phones) > 5
-    with a_report(golden.warehouse.folder, MASK_PHONES="true") as server:
-        visitor = Visitor(browser, server)
-        received: list[bytes] = []
-        visitor.page.on(
-            "websocket",
-            lambda socket: socket.on(
-                "framereceived",
-                lambda frame: received.append(bytes(frame, "utf-8") if isinstance(frame, str) else frame),
-            ),
-        )
-        visitor.open()
-        shown = {row["Телефон"] for row in visitor.rows("Журнал")}
-        assert shown - {""} == {f"•••{phone[-4:]}" for phone in phones} | {
-            f"•••{row['phone'][-4:]}" for row in rows_of(golden, "select phone from journal where phone not like '+%'")
-        }
-        files = [visitor.download("Скачать CSV"), visitor.download("Скачать Excel")]
-        for row in rows_of(
-            golden,
-            "select min(contact_id) as contact_id from journal where phone is not null group by client_id limit 8",
-        ):
-            visitor.open("card", contact=row["contact_id"])
-            visitor.page.get_by_text("Подробнее о клиенте").click()
-        visitor.open("data")
-        # Nor may anything that reaches the browser hold one, shown or not; what is shown does reach it.
-        assert all(any(phone[-4:].encode() in frame for frame in received) for phone in phones)
-        texts = [*received, *files, *(bytes(str(cell.value), "utf-8") for cell in _cells(files[1]))]
-        for phone in phones:
-            assert not any(phone[2:].encode() in text for text in texts), phone
-        # Nobody finds a number out digit by digit; who knows it finds it.
-        some = phones[0]
-        for search, is_found in (
-            (some, True),
-            (f"8 {some[2:]}", True),
-            (some[-4:], True),
-            (some[3:8], False),
-            (some[-5:], False),
-        ):
-            visitor.open(search=search)
-            assert visitor.page.get_by_role("region", name="Журнал").count() == is_found, search
-        visitor.open()
-        assert _sorting(visitor, "Телефон").count() == 0 and _sorting(visitor, "Клиент").count() == 1
-        visitor.open(sort="phone", search="")
-        assert visitor.page.locator("th[aria-sort]").inner_text().startswith("Когда")
-        visitor.close()
+@pytest.fixture(scope="module")
+def masked(golden: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReportServer]:
+    """A report that hides phones, on data with a phone in every text."""
+    folder = tmp_path_factory.mktemp("masked") / "warehouse"
+    folder.mkdir()
+    with_phones_everywhere(golden.publications.file(1), folder / "marts.duckdb")
+    (folder / "last_update.json").write_text(
+        json.dumps({
+            "outcome": "failed", "at": "2026-03-04T01:30:00+00:00", "step": "build", "message": "row 5: 8 916 123-45-67", "generation": None,
+        })
+    )  # fmt: skip
+    with a_report(folder, MASK_PHONES="true") as server:
+        yield server
+
+
+def test_no_whole_phone_leaves_a_server_that_hides_them(browser: Browser, masked: ReportServer) -> None:
+    """Every frame, answer, address and file of all pages, tabs and choices, searched for every number in every spelling."""
+    visitor = Visitor(browser, masked)
+    received: list[bytes] = []
+    page = visitor.page
+
+    def keep(frame: str | bytes) -> None:
+        received.append(frame.encode() if isinstance(frame, str) else frame)
+
+    page.on("websocket", lambda socket: socket.on("framereceived", keep))
+    page.on("framenavigated", lambda frame: keep(frame.url))
+
+    def export(name: str) -> bytes:
+        with page.expect_download() as begun:
+            page.get_by_role("button", name=name).first.click()
+        keep(begun.value.suggested_filename)
+        content = Path(begun.value.path()).read_bytes()
+        if not name.endswith("CSV"):
+            with zipfile.ZipFile(io.BytesIO(content)) as book:
+                received.extend(book.read(member) for member in book.namelist())
+        received.append(content)
+        return content
+
+    # The journal: pages, orders, filters, files.
+    visitor.open(period=["2020-01-01", "2030-01-01"])
+    rows = visitor.rows("Журнал")
+    assert len(rows) == 50 and all("•••" in row["Телефон"] for row in rows)
+    assert all("•••" in row["Клиент"] or "всего" in row["Клиент"] for row in rows)
+    # A name of four million letters is cut where it is shown; files have all of it, as far as Excel can.
+    visitor.click(page.get_by_role("button", name="Дальше"))
+    visitor.click(_sorting(visitor, "Клиент"))
+    assert _sorting(visitor, "Телефон").count() == 0
+    long = [row for row in visitor.rows("Журнал") if "всего" in row["Клиент"]]
+    assert len(long) == 1 and len(long[0]["Клиент"]) < 400
+    assert max(map(len, export("Скачать CSV").decode("utf-8-sig").split(";"))) > LONG
+    assert max(len(str(cell.value)) for cell in _cells(export("Скачать Excel"))) == 32_767
+    page.get_by_role("combobox", name="Сайты").click()
+    visitor.click(page.get_by_role("option").first)
+    page.keyboard.press("Escape")
+    assert "widget=" in page.url and visitor.rows("Журнал")
+    visitor.click(page.get_by_text("English", exact=True))
+
+    # A card by its link, which is a token; the 20th and the 21st contact of sixty; the history; what unfolds.
+    first = rows_of_file(masked, "select contact_id from journal where contact_number = 60")[0]["contact_id"]
+    assert list(traces(first))
+    visitor.open("card", contact=first)
+    assert page.locator("details.branch").count() == 0
+    tokens = {
+        row["contact_number"]: token_of(row["contact_id"], _key(masked))
+        for row in rows_of_file(masked, "select contact_number, contact_id from journal where client_id in (select client_id from journal where contact_number = 60)")
+    }  # fmt: skip
+    for number, last in ((20, 20), (21, 40), (60, 60)):
+        visitor.open("card", contact=tokens[number])
+        branches = page.locator("details.branch")
+        assert branches.count() == 20
+        assert branches.nth(number - last + 19).get_attribute("data-contact") == tokens[number]
+        assert page.locator("details.branch[open]").get_attribute("data-contact") == tokens[number]
+    for more in ("Подробнее о клиенте", "Дополнительно"):
+        page.get_by_text(more).first.click()
+    page.locator(".hinted").first.hover()
+    visitor.click(page.get_by_role("radio", name="Вся история клиента"))
+    export("Скачать CSV")
+    visitor.click(page.locator("a[data-key^='history-']").nth(3))
+    assert page.locator("details.branch[open]").get_attribute("data-contact") == tokens[4]
+    visitor.open("channels", period=["2020-01-01", "2030-01-01"])
+    for name in ("Скачать CSV", "Скачать Excel"):
+        export(name)
+    visitor.open("chains", multichannel="no")
+    page.locator(".js-plotly-plot .sankey").first.wait_for()
+    export("Скачать CSV")
+    visitor.open("data")
+    assert "row 5: •••4567" in page.locator(".facts.client").first.inner_text()
+    sites = [row for row in visitor.rows("Неизвестные источники") if row["Что это"] == "сайт"]
+    assert [(row["Касаний"], row["Обращения"]) for row in sites] == [("4", "3")]
+
+    # A search for a phone says whether it is there, not of whom; it stands nowhere afterwards; a new visit is no new beginning.
+    visitor.open()
+    searches = [*NUMBERS[:2], "+79990000001", "4567"]
+    answers = []
+    for typed in searches:
+        visitor.write("Телефон или имя", typed)
+        answers.append(page.locator(".notice").first.inner_text())
+        assert typed not in page.url and page.get_by_role("searchbox").input_value() == ""
+    assert answers == [
+        *["Обращения с этим номером есть."] * 2,
+        "Обращений с этим номером нет.",
+        "Номера скрыты: ищите по имени без цифр или по номеру целиком.",
+    ]
+    other = Visitor(browser, masked)
+    other.open(search=NUMBERS[0], sort="phone")
+    assert "search" not in other.page.url and other.page.locator("th[aria-sort]").inner_text().startswith("Когда")
+    said = []
+    for number in range(10):
+        other.write("Телефон или имя", f"+7999000{number:04}")
+        said.append(other.page.locator(".notice").first.inner_text())
+    assert any(text.startswith("Слишком много") for text in said)
+    other.close()
+    visitor.open(search="Анна")
+    assert len(received) > 30
+    found = {
+        number for text in received for number in traces(text.decode("utf-8", "ignore")) if number not in searches
+    } | {number for text in received for number in traces(text.decode("latin-1"))}
+    assert found == set()
+    visitor.close()
+
+
+def rows_of_file(server: ReportServer, query: str) -> list[dict[str, Any]]:
+    with duckdb.connect(str(server.warehouse / "marts.duckdb"), read_only=True) as connection:
+        cursor = connection.execute(query)
+        names = [column[0] for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _key(server: ReportServer) -> str:
+    return Published(server.warehouse / "marts.duckdb", 1, "500MB", mask_phones=True).current().mask.key
 
 
 def _cells(content: bytes) -> list[Any]:
@@ -652,6 +741,35 @@ def test_no_other_site_reads_along_by_another_name(browser: Browser, server: Rep
         page.goto(f"http://report.example:{named.port}/")
         page.locator("footer").wait_for()
         page.close()
+
+
+def test_a_socket_is_opened_for_the_reports_own_pages_only(server: ReportServer) -> None:
+    """Another port of this machine is another's page. Uploads and the like are for the report's own, too."""
+
+    def status(method: str, path: str, **headers: str) -> int:
+        with httpx.stream(method, f"{server.address}/{path}", headers=headers) as answer:
+            assert "access-control-allow-origin" not in answer.headers
+            return answer.status_code
+
+    socket = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    }
+    assert status("GET", "_stcore/stream", Origin=server.address, **socket) == 101
+    others = (
+        f"http://127.0.0.1:{server.port + 1}",
+        "http://127.0.0.1",
+        f"http://localhost:{server.port}",
+        "http://report.example",
+        "null",
+    )
+    for origin in [{"Origin": other} for other in others] + [{}]:
+        assert status("GET", "_stcore/stream", **origin, **socket) == 403, origin
+        assert {status(method, "_stcore/upload_file/a/b", **origin) for method in ("POST", "PUT", "DELETE")} == {403}
+    assert status("GET", "_stcore/health", Origin=others[0]) == 403
+    assert status("GET", "_stcore/health") == status("GET", "", Origin=server.address) == 200
 
 
 def test_pages_work_by_keyboard(visitor: Visitor, golden: Site) -> None:

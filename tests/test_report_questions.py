@@ -12,17 +12,18 @@ from typing import Any
 
 import duckdb
 import pytest
+from phones_everywhere import traces, with_phones_everywhere
 from processes import Site, made_once
 
 from orchestration.settings import PROJECT_DIR, ReportSettings, SettingsError
-from report import queries
+from report import masking, queries
 from report.choices import period
 from report.published import Generation, NothingPublishedError, Published
 from report.reporting import Report
 from report.words import NATIVE_NAMES, Words, all_words
 
-SHOWING = queries.Showing("Europe/Moscow", "RU", mask_phones=False)
-MASKING = replace(SHOWING, mask_phones=True)
+SHOWING = queries.Showing("Europe/Moscow", "RU")
+MASKING = replace(SHOWING, mask_phones=True, key="0abc")
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_pages_of_a_journal_are_the_journal_in_order_whatever_it_is_sorted_by(
 
 
 def test_a_journal_is_asked_for_by_site_days_type_and_icon(generation: Generation, asked: queries.Asked) -> None:
-    widgets = [row["widget_id"] for row in generation.rows(queries.WIDGETS)]
+    widgets = [row["widget_id"] for row in generation.rows(queries.widgets(SHOWING))]
     assert len(widgets) > 2
     some = replace(
         asked,
@@ -119,9 +120,213 @@ def test_a_phone_is_found_however_it_is_written(generation: Generation, asked: q
         0
     ]["phone"]
     assert odd in found(odd) and odd in found("".join(filter(str.isdecimal, odd)))
-    # Nobody finds out a masked number piece by piece.
-    assert found(phone, MASKING) == {f"•••{phone[-4:]}"} == found(phone[-4:], MASKING)
-    assert found(digits[2:7], MASKING) == found(phone[-5:], MASKING) == found(phone[-3:], MASKING) == set()
+    # Where phones are hidden, no contact is found by digits.
+    for search in (phone, digits[2:7], phone[-4:], "Анна 9", "９", "²"):
+        assert found(search, MASKING) == set(), search
+
+
+@pytest.fixture(scope="module")
+def hidden(generation: Generation, site: Site, tmp_path_factory: pytest.TempPathFactory) -> Generation:
+    """The same with a phone in every text, all of them hidden."""
+    file = with_phones_everywhere(site.publications.file(1), tmp_path_factory.mktemp("phones") / "marts.duckdb")
+    return Published(file, threads=2, memory_limit="500MB", mask_phones=True).current()
+
+
+PHONES = ("+78005550101", "+78005550102", "+78432005501", "+79168800123", "+380501234567", "8 800")
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Generation:
+    """A journal of a few contacts, a day apart from 2025-12-31 on, of one client."""
+    file = tmp_path_factory.mktemp("few") / "marts.duckdb"
+    with duckdb.connect(str(file)) as connection:
+        statements = """
+            create table _meta as select 1 as generation, '{"default_phone_region": "RU", "report_timezone": "UTC"}' as settings;
+            create table _loads as select 1 as load_id, 'run' as run_id, now() as loaded_at;
+            create table contact_counts as
+            select 'w' as widget_id, 'call' as contact_type, day::date as contact_date, 2 as contact_count, 1 as multichannel_contact_count
+            from range(date '2024-01-31', date '2027-01-31', interval 1 day) as days(day);
+            create table journal as
+            select 'c' || n as contact_id, 'client-c1' as client_id, 'call' as contact_type, timestamptz '2025-12-31 12:00Z' + to_days(n) as contacted_at,
+                contacted_at::date as contact_date, n as contact_number, $phones[n] as phone, 'w' as widget_id, 'w' as widget_name,
+                'Анна' as client_name, 'Москва' as location, 0 as touch_count, 'no_touches' as icon, null as touch_chain, null as duration,
+                null as final_group, null as value, n % 2 = 1 as is_multichannel
+            from range(1, $count + 1) as numbers(n);
+            create table client_history as from journal
+        """
+        for statement in statements.split(";"):
+            values = {"phones": list(PHONES), "count": len(PHONES)}
+            connection.execute(statement, values if "$" in statement else None)
+    return Published(file, threads=1, memory_limit="500MB").current()
+
+
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [
+        ("8 800", {"+78005550101", "+78005550102", "+79168800123", "8 800"}),
+        ("8 (800) 555", {"+78005550101", "+78005550102"}),
+        ("+7 800", {"+78005550101", "+78005550102"}),
+        ("800", {"+78005550101", "+78005550102", "+79168800123", "8 800"}),
+        ("8 843", {"+78432005501"}),
+        ("88", {"+78005550101", "+78005550102", "+78432005501", "+79168800123", "8 800"}),
+        ("8 380", set()),
+        ("380 50", {"+380501234567"}),
+        ("8 800 555-01-02", {"+78005550102"}),
+        ("0102", {"+78005550102"}),
+    ],
+)  # fmt: skip
+def test_a_part_of_a_phone_finds_it_as_it_is_dialled_and_as_it_is_kept(
+    few: Generation, search: str, found: set[str]
+) -> None:
+    """8 800 begins a number as it is dialled within the country, +7 800, and stands within others: but it loses one 8 only."""
+    asked = queries.Asked((), date(2026, 1, 1), date(2026, 1, 31), search=search)
+    rows = few.rows(*queries.JournalPage(asked).query(SHOWING))
+    assert {row["phone"] for row in rows} == found
+
+
+@pytest.mark.parametrize(
+    ("first_day", "last_day", "points"),
+    [
+        ("2026-01-01", "2026-01-03", [("2026-01-01", 2), ("2026-01-02", 2), ("2026-01-03", 2)]),
+        # The last days with days; a week begins on Monday, but not before the period.
+        ("2026-01-01", "2026-04-03", [("2026-01-01", 2), ("2026-01-02", 2)]),
+        ("2026-01-01", "2026-04-04", [("2026-01-01", 8), ("2026-01-05", 14), ("2026-01-12", 14)]),
+        ("2026-01-05", "2026-04-12", [("2026-01-05", 14), ("2026-01-12", 14)]),
+        ("2024-03-08", "2026-03-08", [("2024-03-08", 6), ("2024-03-11", 14)]),
+        # And so does a month.
+        ("2024-03-08", "2026-03-09", [("2024-03-08", 48), ("2024-04-01", 60)]),
+        ("2024-02-01", "2026-03-09", [("2024-02-01", 58), ("2024-03-01", 62)]),
+    ],
+)
+def test_the_first_point_of_a_period_is_its_first_day(
+    few: Generation, first_day: str, last_day: str, points: list[tuple[str, int]]
+) -> None:
+    asked = queries.Asked((), date.fromisoformat(first_day), date.fromisoformat(last_day))
+    rows = few.rows(*queries.multichannel_share(asked))
+    assert [(str(row["day"]), row["contacts"]) for row in rows[: len(points)]] == points
+    assert sum(row["contacts"] for row in rows) == 2 * ((asked.last_day - asked.first_day).days + 1)
+    assert {row["share"] for row in rows} == {0.5}
+
+
+def test_a_part_of_a_clients_contacts_begins_where_the_one_before_ended(hidden: Generation) -> None:
+    """60 contacts in parts of 20: the 20th is the last of the first part, the 21st the first of the second."""
+    contact = hidden.rows("select client_id from journal group by all having count(*) = 60")[0]
+    first = hidden.rows(*queries.client(contact["client_id"], MASKING))[0]
+    span = first["first_at"], first["last_at"]
+    assert first["contact_count"] == 60
+    numbers: list[int] = []
+    for begin in (0, 20, 40):
+        for is_multichannel in (True, False):
+            rows = hidden.rows(
+                *queries.client_contacts(contact["client_id"], span, MASKING, begin, 20, is_multichannel)
+            )
+            assert [row["contact_number"] for row in rows] == list(range(begin + 1, begin + 21))
+        numbers += [row["contact_number"] for row in rows]
+    assert numbers == list(range(1, 61))
+    for number in (1, 20, 21, 60):
+        assert hidden.rows(*queries.multichannel_before(contact["client_id"], number))[0]["contacts"] == number - 1
+
+
+def test_contacts_that_are_not_multichannel_dont_count_for_the_part_of_the_tree(few: Generation) -> None:
+    assert [few.rows(*queries.multichannel_before("client-c1", number))[0]["contacts"] for number in (1, 2, 3, 4)] == [
+        0,
+        1,
+        1,
+        2,
+    ]
+    assert few.rows(*queries.multichannel_before("client-c2", 4))[0]["contacts"] == 0
+
+
+def test_no_question_gives_a_hidden_phone(hidden: Generation) -> None:
+    """Every question, over a file with a phone in every text; and every column of every table, whoever asks for it next."""
+    days = hidden.remembered(queries.DAYS)[0]
+    asked = queries.Asked((), days["first_day"], days["last_day"])
+    models = [row["model"] for row in hidden.rows(queries.MODELS)]
+    rows = hidden.rows(*queries.JournalPage(asked, size=10_000).query(MASKING))
+    assert len(rows) > 300
+    for contact in rows[::40]:
+        found = hidden.rows(*queries.contact(contact["contact_id"], MASKING))[0]
+        card = hidden.rows(*queries.client(found["client_id"], MASKING))
+        span = card[0]["first_at"], card[0]["last_at"]
+        contacts = hidden.rows(*queries.client_contacts(found["client_id"], span, MASKING, 0, 10))
+        touches = hidden.rows(*queries.touches([each["contact_id"] for each in contacts], MASKING))
+        assert contact["contact_id"] in {each["contact_id"] for each in contacts} or len(contacts) == 10
+        assert list(traces(repr((found, card, contacts, touches)))) == []
+    for question in (
+        *(queries.participation(asked, of, MASKING) for of in (True, False)), queries.attribution(asked, models, MASKING),
+        queries.performance(asked, "linear", MASKING), queries.chains(asked, True, MASKING), queries.steps(asked, False, MASKING),
+        (queries.widgets(MASKING), {}), (queries.FAILED_LOADS, {}), (queries.REJECTED, {}), (queries.unmapped(MASKING), {}),
+        (queries.large_clients(MASKING), {}), (queries.BUILDS, {"zone": "UTC"}),
+    ):  # fmt: skip
+        found = hidden.rows(*question)
+        assert found and list(traces(repr(found))) == [], question[0]
+    tables = [
+        row["table_name"] for row in hidden.rows("select table_name from duckdb_tables() where table_name <> '_meta'")
+    ]
+    assert len(tables) > 20
+    for table in tables:
+        assert list(traces(repr(hidden.rows(f"from {table} limit 200")))) == [], table
+        showing = hidden._fetched(f"from {table} limit 200")
+        assert (
+            not showing
+            or table in ("metric_days", "_builds", "_changes", "_same_events")
+            or list(traces(repr(showing)))
+        ), table
+
+
+def test_hidden_phones_decide_no_order(hidden: Generation) -> None:
+    """Sorted by what may hold a phone, or where all else is alike, contacts stand as if they held none."""
+    days = hidden.remembered(queries.DAYS)[0]
+    asked = queries.Asked((), days["first_day"], days["last_day"])
+    for sort in queries.SORTS:
+        page = queries.JournalPage(asked, sort, False, None, 97)
+        found: list[dict[str, Any]] = []
+        while rows := hidden.rows(*page.query(MASKING)):
+            found += rows
+            page = replace(page, after=queries.key_of(rows[-1]))
+        assert len(found) == len({row["contact_id"] for row in found}) == len(hidden.rows("from journal")), sort
+        if sort in queries.TEXT_SORTS:
+            assert not any(masking.has_digits(row["sort_value"]) for row in found), sort
+            assert [row["sort_value"] for row in found] == sorted(row["sort_value"] for row in found), sort
+    # What is alike stands in another order with another key, and lists do.
+    orders = set()
+    for key in ("1", "2", "3", "4"):
+        showing = replace(MASKING, key=key)
+        chains = hidden.rows(*queries.chains(asked, False, showing))
+        card = hidden._fetched(
+            *queries.client(hidden._fetched("select client_id from client_card limit 1")[0]["client_id"], showing)
+        )
+        orders.add((repr(chains), repr(card)))
+    assert len(orders) > 1
+
+
+def test_a_card_is_found_by_a_token_after_a_restart_and_by_no_phone(hidden: Generation) -> None:
+    contact = hidden._fetched("select contact_id, widget_id from journal order by contact_id limit 1")[0]
+    token = hidden.rows("select contact_id from journal order by contact_id limit 1")[0]["contact_id"]
+    assert token.startswith("~") and token != contact["contact_id"]
+    link = Path(hidden._fetched("select path from duckdb_databases() where database_name = 'marts'")[0]["path"])
+    again = Published(link, threads=1, memory_limit="500MB", mask_phones=True).current()
+    assert [row["contact_id"] for row in again.rows(*queries.contact(token, MASKING))] == [token]
+    assert again.rows(*queries.contact(contact["contact_id"], MASKING)) == []
+    assert again.rows(*queries.contact("~" + "a" * 32, MASKING)) == []
+    shown = Published(link, threads=1, memory_limit="500MB").current()
+    assert shown.rows(*queries.contact(contact["contact_id"], SHOWING))[0]["contact_id"] == contact["contact_id"]
+    assert shown.rows(*queries.contact(token, SHOWING))[0]["contact_id"] == contact["contact_id"]
+
+
+def test_of_a_hidden_phone_only_whether_it_is_there_is_told(
+    hidden: Generation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("report.reporting.PHONE_SEARCHES", masking.Rate(3))
+    settings = replace(ReportSettings.read(), mask_phones=True)
+    phone = hidden._fetched("select min(phone) as phone from journal where phone like '+7%'")[0]["phone"]
+    for typed, answer in (
+        ("4567", "phone_not_whole"), (phone[:-1], "phone_not_whole"), (phone, "phone_found"), (f"8 {phone[2:]}", "phone_found"),
+        ("+79990000001", "phone_not_found"), (phone, "phone_searches_used_up"), ("4567", "phone_not_whole"),
+    ):  # fmt: skip
+        # Another visitor each time.
+        assert Report(hidden, Words("ru"), settings, 1).look_up(typed) == answer
+        assert Words("ru")(answer)
 
 
 def test_a_name_is_found_by_a_part_of_it(generation: Generation, asked: queries.Asked) -> None:
@@ -138,7 +343,7 @@ def test_sums_and_ratios_are_the_marts_own(generation: Generation, asked: querie
     by_channel: dict[str, list[dict[str, Any]]] = {}
     for row in generation.rows("from channel_performance where model = 'linear'"):
         by_channel.setdefault(row["channel"], []).append(row)
-    told = {row["channel"]: row for row in generation.rows(*queries.performance(asked, "linear"))}
+    told = {row["channel"]: row for row in generation.rows(*queries.performance(asked, "linear", SHOWING))}
     assert set(told) == set(by_channel)
     for channel, rows in by_channel.items():
         sums = {name: sum(row[name] for row in rows) for name in ("spend", "credited_contacts", "credited_value")}
@@ -152,8 +357,11 @@ def test_sums_and_ratios_are_the_marts_own(generation: Generation, asked: querie
     assert {bool(row["spend"]) for row in told.values()} == {True, False}
     contacts = generation.row_counts["journal"]
     for model in models:
-        assert sum(row["credited_contacts"] for row in generation.rows(*queries.performance(asked, model))) == contacts
-    shares = generation.rows(*queries.attribution(asked, models))
+        assert (
+            sum(row["credited_contacts"] for row in generation.rows(*queries.performance(asked, model, SHOWING)))
+            == contacts
+        )
+    shares = generation.rows(*queries.attribution(asked, models, SHOWING))
     for number in range(len(models)):
         assert sum(row[f"model_{number}"] for row in shares) == contacts
     months = generation.rows(
@@ -161,8 +369,8 @@ def test_sums_and_ratios_are_the_marts_own(generation: Generation, asked: querie
     )
     assert sum(row["contacts"] for row in months) == contacts
     touched = generation.rows("select count(*) as contacts from journal where touch_count > 0")[0]["contacts"]
-    assert sum(row["contacts"] for row in generation.rows(*queries.chains(asked, False))) == touched
-    steps = generation.rows(*queries.steps(asked, False))
+    assert sum(row["contacts"] for row in generation.rows(*queries.chains(asked, False, SHOWING))) == touched
+    steps = generation.rows(*queries.steps(asked, False, SHOWING))
     assert sum(row["steps"] for row in steps if row["next_channel"] is None) == touched
 
 
@@ -201,8 +409,9 @@ def test_every_value_reaches_the_file_as_a_parameter() -> None:
     questions = [
         page.query(zone), queries.journal_counts(asked), queries.contact(marked, zone), queries.client(marked, zone),
         queries.client_contacts(marked, (marked, marked), zone, 0, 10, True), queries.multichannel_before(marked, 1),  # type: ignore[arg-type]
-        queries.touches([marked], zone), queries.participation(asked, True), queries.attribution(asked, [marked, marked]),
-        queries.performance(asked, marked), queries.multichannel_share(asked), queries.chains(asked, True), queries.steps(asked, True),
+        queries.touches([marked], zone), queries.participation(asked, True, zone), queries.attribution(asked, [marked, marked], zone),
+        queries.performance(asked, marked, zone), queries.multichannel_share(asked), queries.chains(asked, True, zone),
+        queries.steps(asked, True, zone),
     ]  # fmt: skip
     for query, values in questions:
         assert marked not in query
@@ -251,13 +460,13 @@ def test_a_file_of_the_same_name_is_another_file(site: Site, tmp_path: Path) -> 
 
 def test_sites_of_the_same_name_are_told_apart(generation: Generation) -> None:
     report = Report(generation, Words("ru"), ReportSettings.read(), 1)
-    generation._remembered[queries.WIDGETS] = [
+    generation._remembered[queries.widgets(report.showing)] = [
         {"widget_id": "w1", "widget_name": "Окна"}, {"widget_id": "w2", "widget_name": "Окна"}, {"widget_id": "w3", "widget_name": "Двери"},
     ]  # fmt: skip
     try:
         assert report.widgets == {"w1": "Окна (w1)", "w2": "Окна (w2)", "w3": "Двери"}
     finally:
-        del generation._remembered[queries.WIDGETS]
+        del generation._remembered[queries.widgets(report.showing)]
 
 
 @pytest.mark.parametrize(
