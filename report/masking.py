@@ -380,5 +380,5 @@ class Rate:
             return True
 
 
-# Ten million numbers take two years.
+# A million numbers take ten weeks.
 PHONE_SEARCHES = Rate(10)

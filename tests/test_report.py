@@ -638,7 +638,7 @@ def test_no_whole_phone_leaves_a_server_that_hides_them(browser: Browser, masked
     visitor.open("data")
     assert "row 5: •••4567" in page.locator(".facts.client").first.inner_text()
     sites = [row for row in visitor.rows("Неизвестные источники") if row["Что это"] == "сайт"]
-    assert [(row["Касаний"], row["Обращения"]) for row in sites] == [("4", "3")]
+    assert ("4", "3") in [(row["Касаний"], row["Обращения"]) for row in sites]
 
     # A search for a phone says whether it is there, not of whom; it stands nowhere afterwards; a new visit is no new beginning.
     visitor.open()
