@@ -521,7 +521,6 @@ MUTANTS = (
     Mutant("Sources", "sources/http_client.py", "if len(content) >= LOOKED_AT_BYTES:", "if False:", ENDS),
     Mutant("Sources", "sources/http_client.py", "self._pieces(answer, path, most_bytes, begun if continues else 0)", "self._pieces(answer, path, most_bytes)", ENDS),
     Mutant("Sources", "sources/http_client.py", "            facts_file.unlink(missing_ok=True)\n            raise", "            raise", ENDS),
-    Mutant("Sources", "sources/http_client.py", '"Accept-Encoding": "gzip, deflate", ', "", ENDS),
     Mutant("Sources", "sources/http_client.py", "if time.monotonic() > deadline:", "if False:", ENDS),
     Mutant("Sources", "sources/metrica.py", 'f"lastUTM{tag}"', 'f"UTM{tag}"', ENDS),
     Mutant("Sources", "sources/metrica.py", "max(MOST_BYTES_IN_MEMORY, MOST_PACKED * size if is_told else 0)", "MOST_BYTES_IN_MEMORY", ENDS),
