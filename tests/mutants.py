@@ -52,6 +52,8 @@ TESTS_OF_CHANGES = (("tests/test_changes.py",),)
 
 # The report: what it asks, and what is seen of it in a browser.
 QUESTIONS, PAGES = (("tests/test_report_questions.py",),), (("tests/test_report.py",),)
+# What is hidden, cut or refused, without any data.
+MASKS = (("tests/test_report_masking.py",),)
 
 SUMMARY = (("tests/test_summary.py",),)
 ATTRIBUTIONS = (("tests/test_attribution.py",),)
@@ -364,8 +366,46 @@ MUTANTS = (
     # Counts of a build that was cut short are believed.
     Mutant("R27", CHANGES, "found | length > 0 and found[0][0] == 'passed'", "true", ATTRIBUTIONS),
     Mutant("Report", "report/queries.py", "{sorted_by} {comparison}= $after_value", "{sorted_by} {comparison} $after_value", QUESTIONS),
-    Mutant("Report", "report/queries.py", 'return ["right(journal.phone, 4) = $search"]', 'return ["contains(journal.phone, $search)"]', QUESTIONS),
-    Mutant("Report", "report/queries.py", "return f\"if({column} is null, null, '•••' || right({column}, 4))\" if self.mask_phones else column", "return column", PAGES),
+    Mutant("Report", 'report/queries.py', 'digits.removeprefix(within)}"', 'digits.lstrip(within)}"', QUESTIONS),
+    Mutant("Report", 'report/queries.py', 'said.append("starts_with(journal.phone, $dialled)")', 'pass', QUESTIONS),
+    Mutant("Report", 'report/queries.py', 'said.append("starts_with(journal.phone, $dialled)")', 'said = ["starts_with(journal.phone, $dialled)"]', QUESTIONS),
+    Mutant("Report", 'report/queries.py', "contains(regexp_replace(journal.phone, '[^0-9]', '', 'g'), $search)", "starts_with(regexp_replace(journal.phone, '[^0-9]', '', 'g'), $search)", QUESTIONS),
+    Mutant("Report", 'report/queries.py', "greatest(date_trunc('{part_of_time(asked)}', contact_date)::date, $first_day)", "date_trunc('{part_of_time(asked)}', contact_date)::date", QUESTIONS),
+    Mutant("Report", 'report/queries.py', '"day" if days <= 92', '"day" if days < 92', QUESTIONS),
+    Mutant("Report", 'report/queries.py', '"day" if days <= 92', '"day" if days <= 93', QUESTIONS),
+    Mutant("Report", 'report/queries.py', '"week" if days <= 730', '"week" if days < 730', QUESTIONS),
+    Mutant("Report", 'report/queries.py', 'and contact_number < $number and is_multichannel', 'and contact_number <= $number and is_multichannel', QUESTIONS),
+    Mutant("Report", 'report/queries.py', 'and contact_number < $number and is_multichannel', 'and contact_number < $number', QUESTIONS),
+    Mutant("Report", 'report/queries.py', 'limit {size:d} offset {first:d}', 'limit {size:d} offset {first + 1:d}', QUESTIONS),
+    Mutant("Report", 'report/queries.py', '{"and client_history.is_multichannel" if is_multichannel else ""}', '', QUESTIONS),
+    Mutant("Report", 'report/queries.py', 'arg_max(widget_name, last_day)', 'arg_min(widget_name, last_day)', QUESTIONS),
+    Mutant("Report", 'report/queries.py', 'said = [f"{day} between $first_day and $last_day"]', 'said = [f"{day} >= $first_day and {day} < $last_day"]', QUESTIONS),
+    Mutant("Report", 'report/queries.py', 'said.append("is_multichannel")', 'said.append("touch_count > 1")', QUESTIONS),
+    Mutant("Report", 'report/queries.py', '"multichannel_contact_count > 0"', '"true"', QUESTIONS),
+    Mutant("Report", 'report/queries.py', 'order by contacts desc, {showing.in_order("chain")}', 'order by contacts, {showing.in_order("chain")}', QUESTIONS),
+    Mutant("Report", 'report/queries.py', 'having steps > 0 order by steps desc', 'having steps > 0 order by channel, steps desc', QUESTIONS),
+    Mutant("Report", 'report/queries.py', 'having took_part > 0', 'having true', QUESTIONS),
+    Mutant("Report", 'report/queries.py', 'sum(clicks)::bigint as clicks, sum(credited_contacts)', 'sum(clicks)::bigint as clicks, avg(credited_contacts)', QUESTIONS),
+    Mutant("Report", 'report/queries.py', 'contact_id, touch_rank\n    """', 'contact_id, touched_at desc\n    """', QUESTIONS),
+    Mutant("Report", 'report/queries.py', 'return f"hash({text}, \'{self.key}\')" if self.mask_phones else text', 'return f"hash({text})" if self.mask_phones else text', QUESTIONS),
+    Mutant("Report", 'report/queries.py', 'return f"regexp_replace({text}, \'\\\\pN\', \'\', \'g\')" if self.mask_phones else text', 'return text', QUESTIONS),
+    Mutant("Report", 'report/queries.py', 'return ["false" if has_digits(search) else', 'return ["false" if False else', QUESTIONS),
+    Mutant("Report", 'report/card.py', 'max(start for start in starts if start <= place)', 'max(start for start in starts if start < max(place, 1))', MASKS),
+    Mutant("Report", 'report/card.py', 'range(0, count, size)', 'range(0, count + 1, size)', MASKS),
+    Mutant("Report", 'report/published.py', 'self.mask.asked(value) for name', 'value for name', QUESTIONS),
+    Mutant("Report", 'report/published.py', 'select 1 from journal where phone = $phone', 'select 1 from journal where contains(phone, $phone)', QUESTIONS),
+    Mutant("Report", 'report/reporting.py', 'if not PHONE_SEARCHES.is_allowed():', 'if False:', QUESTIONS),
+    Mutant("Report", 'report/reporting.py', 'if phone is None:', 'if False:', QUESTIONS),
+    Mutant("Report", 'report/masking.py', 'if len(self._times) >= self.most', 'if len(self._times) > self.most', MASKS),
+    Mutant("Report", 'report/masking.py', 'return HIDDEN + value[-SHOWN_DIGITS:] if column in PHONES else self.text(value)', 'return self.text(value)', MASKS),
+    Mutant("Report", 'report/masking.py', '        return self.text(value)\n\n    def _is_hidden_id', '        return value\n\n    def _is_hidden_id', MASKS),
+    Mutant("Report", 'report/masking.py', 'spans += _grown_together(text, parts, region)', 'pass', MASKS),
+    Mutant("Report", 'report/masking.py', 'ESCAPES_WITHIN_ESCAPES = 3', 'ESCAPES_WITHIN_ESCAPES = 1', MASKS),
+    Mutant("Report", 'report/masking.py', 'if part[1] - part[0] >= LONG:', 'if False:', MASKS),
+    Mutant("Report", 'report/origins.py', '(page.hostname, page.port or usual) == (server.hostname, server.port or usual)', 'page.hostname == server.hostname', MASKS),
+    Mutant("Report", 'report/origins.py', '(not names or any(_is_named(page.hostname or "", name) for name in names))', 'True', MASKS),
+    Mutant("Report", 'report/exports.py', '[: 2 * LONGEST_CELL]', '[: 4 * LONGEST_CELL]', MASKS),
+    Mutant("Report", 'report/parts.py', 'if len(text) <= LONGEST_TEXT:', 'if True:', MASKS),
     Mutant("Report", "report/queries.py", "sum(spend)::double / nullif(if(sum(spend) = 0, null, sum(credited_contacts)), 0)", "avg(cost_per_contact)", QUESTIONS),
     Mutant("Report", "report/published.py", '    "enable_external_access": "false",\n', "", QUESTIONS),
     Mutant("Report", "report/elements.js", "document.createTextNode(child)", "document.createRange().createContextualFragment(child)", PAGES),

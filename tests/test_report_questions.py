@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from phones_everywhere import traces, with_phones_everywhere
+from phones_everywhere import COPIES, traces, with_phones_everywhere
 from processes import Site, made_once
 
 from orchestration.settings import PROJECT_DIR, ReportSettings, SettingsError
@@ -148,7 +148,7 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Generation:
             from range(date '2024-01-31', date '2027-01-31', interval 1 day) as days(day);
             create table journal as
             select 'c' || n as contact_id, 'client-c1' as client_id, 'call' as contact_type, timestamptz '2025-12-31 12:00Z' + to_days(n) as contacted_at,
-                contacted_at::date as contact_date, n as contact_number, $phones[n] as phone, 'w' as widget_id, 'w' as widget_name,
+                contacted_at::date as contact_date, n as contact_number, $phones[n] as phone, 'w' as widget_id, 'w' || (10 - n) as widget_name,
                 'Анна' as client_name, 'Москва' as location, 0 as touch_count, 'no_touches' as icon, null as touch_chain, null as duration,
                 null as final_group, null as value, n % 2 = 1 as is_multichannel
             from range(1, $count + 1) as numbers(n);
@@ -237,6 +237,22 @@ def test_contacts_that_are_not_multichannel_dont_count_for_the_part_of_the_tree(
     assert few.rows(*queries.multichannel_before("client-c2", 4))[0]["contacts"] == 0
 
 
+def test_the_tree_has_multichannel_contacts_only(generation: Generation) -> None:
+    client = generation.rows(
+        "select client_id, count(*) as contacts, count_if(is_multichannel) as multichannel from journal group by client_id "
+        "having multichannel between 1 and contacts - 1 order by all limit 1"
+    )[0]
+    card = generation.rows(*queries.client(client["client_id"], SHOWING))[0]
+    span = card["first_at"], card["last_at"]
+    for is_multichannel, count in ((True, client["multichannel"]), (False, client["contacts"])):
+        rows = generation.rows(*queries.client_contacts(client["client_id"], span, SHOWING, 0, 100, is_multichannel))
+        assert len(rows) == count and all(row["is_multichannel"] for row in rows) is is_multichannel
+
+
+def test_a_site_is_named_as_it_was_last(few: Generation) -> None:
+    assert few.rows(queries.widgets(SHOWING)) == [{"widget_id": "w", "widget_name": "w4"}]
+
+
 def test_no_question_gives_a_hidden_phone(hidden: Generation) -> None:
     """Every question, over a file with a phone in every text; and every column of every table, whoever asks for it next."""
     days = hidden.remembered(queries.DAYS)[0]
@@ -284,7 +300,7 @@ def test_hidden_phones_decide_no_order(hidden: Generation) -> None:
         while rows := hidden.rows(*page.query(MASKING)):
             found += rows
             page = replace(page, after=queries.key_of(rows[-1]))
-        assert len(found) == len({row["contact_id"] for row in found}) == len(hidden.rows("from journal")), sort
+        assert len(found) == len({row["contact_id"] for row in found}) == hidden.row_counts["journal"] + COPIES, sort
         if sort in queries.TEXT_SORTS:
             assert not any(masking.has_digits(row["sort_value"]) for row in found), sort
             assert [row["sort_value"] for row in found] == sorted(row["sort_value"] for row in found), sort
