@@ -284,7 +284,7 @@ def _grown_together(text: str, parts: list[tuple[int, int]], region: str) -> Ite
         for found in DIALLED.finditer("".join(text[place] for place in places)):
             first, last = places[found.start(1)], places[found.end(1) - 1]
             span = (
-                parts[bisect_right(parts, (first, last)) - 1][0],
+                parts[bisect_right(parts, (first, len(text))) - 1][0],
                 parts[bisect_right(parts, (last, len(text))) - 1][1],
             )
             if not _is_number(text, *span):

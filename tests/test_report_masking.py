@@ -1,6 +1,8 @@
 """How the report hides phones in any text, whom it answers, and how it cuts long texts."""
 
+import itertools
 import random
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -41,6 +43,16 @@ def test_a_phone_is_hidden_however_it_is_written_and_wherever_it_stands(number: 
             assert without_phones(hidden, "RU") == hidden
             # What stands around it stays.
             assert hidden[:2] in (text[:2], HIDDEN[:2]), (text, hidden)
+
+
+@pytest.mark.parametrize("gap", [" ", "  ", "-", "_", ".", ", ", "/", ")"])
+def test_each_of_several_phones_is_hidden_beside_other_numbers(gap: str) -> None:
+    numbers = ["79161234567", "89161234567", "9161234567", "8 916 123-45-67", "1600000000", "1234", "7", "2026-11-28"]
+    for several in itertools.product(numbers, repeat=3):
+        text = gap.join(several)
+        hidden = without_phones(text, "RU")
+        assert "9161234567" not in "".join(filter(str.isdecimal, hidden)), (text, hidden)
+        assert not re.search(r"\d{10}", hidden), (text, hidden)
 
 
 def test_numbers_of_every_country_are_hidden() -> None:
