@@ -16,6 +16,51 @@ need it pay: of white space at the beginning, all sorts before '!' or into one o
     end
 {%- endmacro %}
 
+{#
+R15: an identifier as it is looked up among placeholders, null where its form says that it stands for no value. Looking at
+forms is slow, so nearly every id is known by less: it begins with a digit from 1 to 9, or with a letter and has no point, or
+has five such digits. `placeholders` is a list.
+#}
+{% macro placeholder_form(identifier, placeholders) -%}
+    {%- set quotes = "[\\s\"'`´«»“”„‟‘’‚‹›]*" -%}
+    {#- Without quotes around it, the prefix of a Google cookie, and decimals that are zeros. -#}
+    {%- set bare = "regexp_replace(lower(" ~ identifier ~ "), '(?s)^" ~ quotes | replace("'", "''") ~ "(?:ga\\d+\\.[\\d-]+\\.)?(.*?)(?:[.,]0+)?" ~ quotes | replace("'", "''") ~ "$', '\\1')" -%}
+    {#- The name of a variable: no number but a short one at its end. -#}
+    {%- set name = "\\P{N}*\\p{L}\\P{N}*\\p{N}{0,3}\\P{N}*" -%}
+    {%- set no_value = [
+        "(?:[^\\p{L}\\p{N}]|0)*",
+        "#\\p{L}+/\\p{L}+",
+        "[$#@%]?[{<(\\[]+" ~ name ~ "[)\\]}>]+s?",
+        "\\{+\\d\\}+",
+        "&lt;" ~ name ~ "&gt;",
+        "(?:%[57]b)+" ~ name ~ "(?:%[57]d)+",
+        "[%@#$~|*!?^:+]+" ~ name ~ "[%@#$~|*!?^:+]+",
+        "__+" ~ name ~ "__+",
+        "[$%:]{1,2}[\\p{L}_.]+",
+    ] -%}
+    case
+        when {{ identifier }} >= '1' and {{ identifier }} < ':' then lower({{ identifier }})
+        when (
+            {{ identifier }} >= 'A' and {{ identifier }} < '['
+            or {{ identifier }} >= 'a' and {{ identifier }} < '{'
+            or {{ identifier }} >= 'Ѐ' and {{ identifier }} < '԰'
+        ) and not contains({{ identifier }}, '.') then lower({{ identifier }})
+        when regexp_matches({{ identifier }}, '(?:[1-9][^1-9]*){5}') then lower({{ identifier }})
+        when regexp_full_match({{ bare }}, '(?s){{ no_value | join('|') }}') then null
+        when list_has_all({{ placeholders }}, string_split({{ bare }}, '.')) then null
+        else {{ bare }}
+    end
+{%- endmacro %}
+
+{# R13: a Google client id without the version and the depth that its cookie puts before it: GA1.2.1234567890.1600000000. #}
+{% macro google_client_id(identifier) -%}
+    case
+        when {{ identifier }} like 'GA1._._%' then substr({{ identifier }}, 7)
+        when starts_with({{ identifier }}, 'GA') then regexp_replace({{ identifier }}, '(?s)^GA\d+\.[\d-]+\.(.+)$', '\1')
+        else {{ identifier }}
+    end
+{%- endmacro %}
+
 {# An ISO 8601 date and time as an instant; without an offset it is in the report's time zone (R10). #}
 {% macro instant(column) -%}
     {%- set date_and_time = "\\d{4}-\\d{2}-\\d{2}[T ]([01]\\d|2[0-3]):[0-5]\\d(:[0-5]\\d(\\.\\d+)?)?" -%}

@@ -35,11 +35,6 @@
     {% if var('count_direct_touches') %}true{% else %}not {{ is_direct(source, medium) }}{% endif %}
 {%- endmacro %}
 
-{# R14 #}
-{% macro valid_email(email) -%}
-    case when regexp_full_match({{ email }}, '[^@\s\x0b\x{85}\p{Z}]+@[^@\s\x0b\x{85}\p{Z}]+') then lower({{ email }}) end
-{%- endmacro %}
-
 {# R2: touches count that are strictly before this instant. #}
 {% macro counting_ends_at(contacted_at) -%}
     {{ contacted_at }} + to_seconds({{ var('contact_grace_seconds') }})
@@ -152,14 +147,17 @@
     coalesce({{ location }}, '(undefined)')
 {%- endmacro %}
 
-{# R15: an identifier, or null where it ties nothing. #}
+{# R15: an identifier as it is compared (R13), or null where it ties nothing. What is valid as a phone or an address stands for some. #}
 {% macro tying(identifier_kind, identifier) -%}
+    {%- set compared = google_client_id(identifier) if identifier_kind == 'google_client_id' else identifier -%}
+    {%- set placeholders = '(select list(lower(placeholder)) from ' ~ ref('placeholders') ~ ')' -%}
+    {%- set looked_up = 'lower(' ~ identifier ~ ')' if identifier_kind in ('phone', 'email') else placeholder_form(identifier, placeholders) -%}
     case
-        when lower({{ identifier }}) not in (select lower(placeholder) from {{ ref('placeholders') }})
-            and {{ identifier }} not in (
+        when {{ looked_up }} not in (select lower(placeholder) from {{ ref('placeholders') }})
+            and {{ compared }} not in (
                 select identifier from {{ ref('stg_ignored_identifiers') }} where identifier_kind = '{{ identifier_kind }}'
             )
-            then {{ identifier }}
+            then {{ compared }}
     end
 {%- endmacro %}
 

@@ -698,10 +698,10 @@ def _read_json_lines(connection: duckdb.DuckDBPyConnection, reading: Reading, fi
     # NaN is what Python writes where a number is missing.
     values = ", ".join(
         f"""case
-            when json_type({name}) = 'DOUBLE' then nullif({name} ->> '$', 'NaN')
-            when json_type({name}) not in {kinds} then {name} ->> '$'
-        end as {name}"""
-        for name, kinds in nested_kinds.items()
+            when json_type({column.name}) = 'DOUBLE' then nullif({column.name} ->> '$', 'NaN')
+            when json_type({column.name}) not in {nested_kinds[column.name]} then {_number_as_read(column)}
+        end as {column.name}"""
+        for column in table.columns
     )
     nested = ", ".join(
         f"case when json_type({name}) in {kinds} then '{name}' end" for name, kinds in nested_kinds.items()
@@ -724,7 +724,7 @@ def _read_json_lines(connection: duckdb.DuckDBPyConnection, reading: Reading, fi
             select
                 row_number,
                 line,
-                case when json_valid(line) then try_cast(cast(line as json) as map(varchar, json)) end as members
+                case when json_valid(line) then try_cast(cast({_with_marked_numbers("line")} as json) as map(varchar, json)) end as members
             from numbered_lines
         )
         select
@@ -732,7 +732,7 @@ def _read_json_lines(connection: duckdb.DuckDBPyConnection, reading: Reading, fi
             line,
             members is not null as is_parsable,
             nullif(list_filter([{nested}], lambda name: name is not null), []) as nested_columns,
-            {_attributes("unknown", value)} as attributes,
+            cast({_with_bare_numbers(f"cast({_attributes('unknown', value)} as varchar)")} as json) as attributes,
             {values}
         from (
             select
@@ -747,6 +747,49 @@ def _read_json_lines(connection: duckdb.DuckDBPyConnection, reading: Reading, fi
         """,
     )
     connection.execute("drop table lines")
+
+
+# DuckDB reads a JSON number that has a point or an exponent into a double, which holds 17 digits. Until the line is taken
+# apart such numbers are texts that begin with this character, which Unicode keeps from ever being one.
+_MARK = "\ufdd0"
+_MARKED_NUMBER = r"-?(?:0|[1-9]\d*)(?:\.\d+(?:[eE][+-]?\d+)?|[eE][+-]?\d+)"
+
+
+def _with_marked_numbers(line: str) -> str:
+    # Behind a key: `": 1.5` is in no string, as a quote there would have a backslash before it.
+    member = rf'([^\\]"\s*:\s*)({_MARKED_NUMBER})'
+    # In a list: strings are stepped over. The last match is of what follows the last number, so that none begins inside
+    # of a string there. It takes long, so only lines that may have such a list pay for it.
+    element = rf'(?s)((?:[^"]|"(?:[^"\\]|\\.)*")*?)({_MARKED_NUMBER}|$)'
+    marked = rf"""'\1"{_MARK}\2"', 'g')"""
+    return rf"""case
+        when contains({line}, '{_MARK}') then {line}
+        when regexp_matches({line}, '[\[,]\s*-?\d+[.eE]') then left(regexp_replace({line}, '{element}', {marked}, -3)
+        when regexp_matches({line}, '"\s*:\s*-?\d+[.eE]') then regexp_replace({line}, '{member}', {marked}
+        else {line}
+    end"""
+
+
+def _with_bare_numbers(text: str) -> str:
+    return f"""case
+        when contains({text}, '{_MARK}') then regexp_replace({text}, '"{_MARK}({_MARKED_NUMBER})"', '\\1', 'g')
+        else {text}
+    end"""
+
+
+def _number_as_read(column: Column) -> str:
+    """A value as it is written; of a column of numbers, one with an exponent as it is written without."""
+    text = f"({column.name} ->> '$')"
+    if column.type == "text_list":
+        return _with_bare_numbers(text)
+    number = f"substr({text}, 2)"
+    if column.type in ("seconds", "whole_number", "money"):
+        number = (
+            f"case when regexp_matches({text}, '[eE]') then coalesce(cast(try_cast({number} as decimal(38, 10)) as varchar), "
+            f"{number}) else {number} end"
+        )
+    is_marked = f"starts_with({text}, '{_MARK}') and regexp_full_match({text}, '{_MARK}{_MARKED_NUMBER}')"
+    return f"case when {is_marked} then {number} else {text} end"
 
 
 def _check_keys(connection: duckdb.DuckDBPyConnection, reading: Reading) -> None:

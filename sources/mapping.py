@@ -545,9 +545,13 @@ class Selection:
             seconds = f"cast({parts}[1] as bigint) + 60 * cast({parts}[2] as bigint) + 3600 * coalesce(cast({parts}[3] as bigint), 0)"
             return f"case when {clock} then cast({seconds} as varchar) else {value} end"
         if column.name == "google_client_id":
-            # Google's cookie puts a version and a depth before the id: GA1.2.1234567890.1600000000.
-            return f"regexp_replace({value}, '^GA\\d+\\.[\\d-]+\\.(\\d+\\.\\d+)$', '\\1')"
+            return str(self.macros(self.time_zone).google_client_id(f"({value})"))
         prefix = (self.prefix if column.name in PREFIXED else "") + mapped.prefix
+        if prefix and column.name == "visitor_id":
+            # With a prefix, what has no value by its form (R15) would be an id that many people share.
+            words = f"[{', '.join(map(text, sorted(placeholders())))}]"
+            form = self.macros(self.time_zone).placeholder_form(f"({value})", words)
+            return f"case when {form} is not null then {text(prefix)} || {value} end"
         if prefix:
             return f"{text(prefix)} || {value}"
         return value

@@ -50,7 +50,24 @@ FILE_NAMES = (
     *("выгрузка.csv", "part [1].csv", "it's.csv"),
 )
 PHONES = ("+79001234567", "+79001234568", "+74991234567", "+84991234567", "+79161112233")
-INVALID_PHONES = ("12345", "+7 000 000-00-00", "перезвоните", "+7(900)123-45-6")
+INVALID_PHONES = ("12345", "7,9161E+10", "+7 000 000-00-00", "перезвоните", "+7(900)123-45-6")
+# What is around a number, an address, or a word that stands for no value.
+PHONE_WRAPPERS = (
+    *(
+        "tel:{}",
+        "sip:{}@pbx.example",
+        "{} (Анна)",
+        "тел.: {}",
+        "\u202a{}\u202c",
+        "{}, +7 916 999-88-77",
+    ),
+    *("{}\n8 495 765-43-21", "перезвоните, {}", "\u200b{}"),
+)
+EMAIL_WRAPPERS = ("Анна <{}>", "mailto:{}", "{}.", "{};", "{}, other@example.com", "нет, {}", "\u200b{}", "<{}>")
+NO_VALUES = (
+    *('"WORD"', "WORD.0", "WORD.WORD", "GA1.2.WORD", "«WORD»", "0.0", "000-000", "...", "#N/A", "#ССЫЛКА!", "#ДЕЛ/0!"),
+    *("{{client_id}}", "{source}", "%client_id%", "${id}", "[%id%]", "__ID__", "<не найдено>", "{1}"),
+)
 INVALID_EMAILS = ("no-at-sign.example", "@example.com", "anna@", "a b@example.com")
 UNKNOWN_WIDGET = "w-unknown"
 # Listed as sources by the settings, and not; of several accounts; their order by code point is another.
@@ -214,7 +231,7 @@ class RowMaker:
     def __post_init__(self) -> None:
         # Who delivered what, and which rows are of one event, by dice of their own: all else stays.
         self.event_dice = random.Random(f"same events {self.dice.getstate()[1][:4]}")
-        # So with spellings of URLs and tags.
+        # So with spellings of URLs, tags and identifiers.
         self.spelling_dice = random.Random(f"spellings {self.dice.getstate()[1][:4]}")
         # Sorted, as the order of a set changes from one run of Python to the next.
         self.widget_ids = [*sorted(self.seeds.widgets), UNKNOWN_WIDGET]
@@ -257,14 +274,16 @@ class RowMaker:
             value = self.dice.choice(owner.identifiers[kind][: 1 + self.chance(0.35) * 2])
             ignored = [each for of_kind, each in self.ignored if of_kind in ("", kind)]
             if self.chance(0.06):
-                value = self.any_case(self.dice.choice(self.placeholders))
+                value = self.no_value(kind)
             elif ignored and self.chance(0.08):
                 value = self.dice.choice(ignored)
             if kind == "phone":
                 value = self.dice.choice(INVALID_PHONES) if self.chance(0.1) else self.phone(value)
             elif kind == "email":
                 invalid = self.chance(0.1)
-                value = self.dice.choice(INVALID_EMAILS) if invalid else self.any_case(value)
+                value = self.dice.choice(INVALID_EMAILS) if invalid else self.email(self.any_case(value))
+            elif kind == "google_client_id" and self.spelling_dice.random() < 0.3:
+                value = self.spelling_dice.choice(("GA1.2.", "GA1.1.", "GA1.3-2.", "GS1.1.")) + value
             found[kind] = value
         return found
 
@@ -282,7 +301,26 @@ class RowMaker:
             ]
         elif number.startswith("+84"):
             spellings += [f"+84 {number[3:5]} {number[5:8]} {number[8:]}", f"810{number[1:]}"]
-        return self.dice.choice(spellings)
+        spelling = self.dice.choice(spellings)
+        return (
+            self.spelling_dice.choice(PHONE_WRAPPERS).format(spelling)
+            if self.spelling_dice.random() < 0.4
+            else spelling
+        )
+
+    def email(self, address: str) -> str:
+        name, _, domain = address.partition("@")
+        if self.spelling_dice.random() < 0.3:
+            address = f"{name}@{domain.lower().encode('idna').decode()}"
+        return (
+            self.spelling_dice.choice(EMAIL_WRAPPERS).format(address) if self.spelling_dice.random() < 0.4 else address
+        )
+
+    def no_value(self, kind: str) -> str:
+        word = self.any_case(self.dice.choice(self.placeholders))
+        if kind in COOKIE_KINDS and self.spelling_dice.random() < 0.5:
+            return self.spelling_dice.choice(NO_VALUES).replace("WORD", word)
+        return word
 
     def any_case(self, text: str) -> str:
         return self.dice.choice((text, text, text.upper(), text.title(), text.lower()))

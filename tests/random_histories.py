@@ -568,7 +568,7 @@ class HistoryMaker(RowMaker):
         if self.chance(chances.no_identifiers):
             row = {**row, **dict.fromkeys(kinds)}
         if self.chance(chances.placeholders):
-            row = {**row, **{kind: self.dice.choice(self.placeholders) for kind in kinds if row.get(kind)}}
+            row = {**row, **{kind: self.no_value(kind) for kind in kinds if row.get(kind)}}
         if self.chance(chances.spoilt):
             row = self.spoilt(table, day, row)
         return [replace(placed, row=row)]
@@ -580,7 +580,7 @@ class HistoryMaker(RowMaker):
             "removed": None,
             "one end": {tied[0]: None},
             "other person": {tied[0]: self.dice.choice(self.people).identifiers[tied[0]][0]},
-            "placeholder": {tied[-1]: self.dice.choice(self.placeholders)},
+            "placeholder": {tied[-1]: self.no_value(tied[-1])},
             "ignored": {tied[-1]: "00000000-0000-0000-0000-000000000000"},
             "nobody": dict.fromkeys(COOKIE_KINDS),
             "other brand": {"widget_id": "dveri"},

@@ -15,6 +15,7 @@ import unicodedata
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import ROUND_HALF_UP, Decimal
@@ -603,20 +604,71 @@ def read_pages(text: str | None) -> list[str] | None:
     return pages or None
 
 
+# R14. Only what random deliveries write is read: one number or two, dialled at home or abroad, and what may be around it.
+INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u200e\u200f\u202a\u202c\ufeff\u2066\u2069\xad"))
+PLAIN = INVISIBLE | {
+    ord(fullwidth): plain for fullwidth, plain in zip("０１２３４５６７８９＋＠", "0123456789+@", strict=True)
+}
+
+
 @cache
 def valid_phone(text: str | None, region: str) -> str | None:
-    try:
-        number = phonenumbers.parse(text or "", region)
-    except phonenumbers.NumberParseException:
+    spelling = (text or "").replace("&#43;", "+").translate(PLAIN)
+    if re.search(r"\dE\+\d", spelling):
         return None
-    if not phonenumbers.is_valid_number(number):
-        return None
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    spelling = re.sub(r"\.0+$", "", spelling)
+    for part in re.split(r"[^\W\d]+[.:]?|[,;\n@<>#]", spelling):
+        digits = re.sub(r"[^0-9]", "", part)
+        is_abroad = "+" in part and not re.match(r"\s*\+8\W", part)
+        dialled = [("+" if is_abroad else "") + digits]
+        if len(digits) >= 11:
+            dialled += [digits] if digits[0] in "08" else []
+            dialled += ["+" + digits.removeprefix("00").removeprefix("810")]
+        for number in filter(None, dialled):
+            with suppress(phonenumbers.NumberParseException):
+                parsed = phonenumbers.parse(number, region)
+                if phonenumbers.is_valid_number(parsed):
+                    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    return None
 
 
 def valid_email(text: str | None) -> str | None:
-    email = trim(text).lower()
-    return email if re.fullmatch(r"[^@\s]+@[^@\s]+", email) else None
+    spelling = trim(text).translate(PLAIN).lower()
+    named = re.search(r"<(.*)>", spelling)
+    for part in re.split(r"[,;]", named[1] if named else spelling.removeprefix("mailto:")):
+        email = trim(part).rstrip(".")
+        if re.fullmatch(r"[^@\s]+@[^@\s]+", email):
+            name, domain = email.split("@")
+            return f"{name}@{domain.encode().decode('idna')}" if "xn--" in domain else email
+    return None
+
+
+NAME = r"[^\W\d]\D*\d{0,3}\D*"
+TEMPLATES = (rf"\{{+{NAME}\}}+", rf"\[?%{NAME}%\]?", rf"\$\{{{NAME}\}}", rf"__{NAME}__", rf"<{NAME}>", r"\{\d\}")
+SPREADSHEET_ERRORS = (
+    "#n/a",
+    "#н/д",
+    "#ссылка!",
+    "#ref!",
+    "#value!",
+    "#знач!",
+    "#имя?",
+    "#дел/0!",
+    "#число!",
+    "#пусто!",
+)
+
+
+def ties_nothing(text: str, seeds: Seeds) -> bool:
+    bare = re.sub(r"^GA\d+\.[\d-]+\.", "", text.strip("\"'«»")).lower()
+    words = texts_that_tie_nothing(seeds)
+    return (
+        {text.lower(), bare, re.sub(r"\.0+$", "", bare)} & words != set()
+        or bare in SPREADSHEET_ERRORS
+        or not re.search(r"[^\W_0]", bare)
+        or any(re.fullmatch(template, bare) for template in TEMPLATES)
+        or (bare[0] not in "123456789" and set(bare.split(".")) <= words)
+    )
 
 
 # Who is who: R13 to R16
@@ -628,6 +680,8 @@ def comparable(kind: str, value: str, settings: Settings) -> str | None:
         return valid_phone(value, settings.default_phone_region)
     if kind == "email":
         return valid_email(value)
+    if kind == "google_client_id":
+        return re.sub(r"^GA\d+\.[\d-]+\.(?=.)", "", value)
     return value
 
 
@@ -650,10 +704,12 @@ def identifiers_of(
 ) -> frozenset[Identifier]:
     found = set()
     for kind in kinds:
-        if kind not in values or values[kind].lower() in texts_that_tie_nothing(seeds):
+        if kind not in values or (kind in COOKIE_KINDS and ties_nothing(values[kind], seeds)):
             continue
         value = comparable(kind, values[kind], settings)
-        if value is not None and value not in ignored_values(kind, settings, seeds):
+        if value is None or value.lower() in texts_that_tie_nothing(seeds):
+            continue
+        if value not in ignored_values(kind, settings, seeds):
             found.add((kind, value))
     return frozenset(found)
 

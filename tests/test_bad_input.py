@@ -736,6 +736,52 @@ def test_json_values_are_read_as_text(desk: Desk) -> None:
     assert loaded.load.unreadable_values == {}
 
 
+NUMBERS = (
+    *("1234567890.1600000001", "0.10", "-0.5", "1.0", "12345678901234567890.5", "0.1234567890123456789"),
+    *("1e3", "1.5E+10", "-2.50e-3", "1e400", "123456789012345678901234567890", "17001234567890123456", "-7", "0"),
+)
+
+
+@pytest.mark.parametrize("gap", ["", " ", " \t "])
+def test_json_numbers_are_read_as_they_are_written(desk: Desk, gap: str) -> None:
+    lines = [
+        json.dumps(contact(number))[:-1]
+        + f',"google_client_id"{gap}:{gap}{written}{gap},"x":{gap}{written}{gap},"y":{{"a":[1,{gap}{written}{gap},"{written}"]}}}}'
+        for number, written in enumerate(NUMBERS)
+    ]
+    loaded = desk.take({"a.jsonl": "\n".join(lines)})
+    assert [row["google_client_id"] for row in loaded.rows] == list(NUMBERS)
+    attributes = desk.connection.execute("select attributes from raw.contacts order by row_number").fetchall()
+    assert [text for (text,) in attributes] == [
+        f'{{"x":{written},"y":{{"a":[1,{written},"{written}"]}}}}' for written in NUMBERS
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *('say ": 1.50 or, 2.50', 'a\\": 1.50', "\\", '\\"', ", 1.50, [2.50]", "5.50", "\ufdd0", "\ufdd0a", "1e5"),
+        *("[1.50", 'x": -1.50}', "a\n: 1.50,", "a\u2028, 1.50", "\ufdd001.50", "\ufdd01.50.1"),
+    ],
+)
+def test_what_looks_like_a_number_in_a_text_stays_as_it_is(desk: Desk, text: str) -> None:
+    row = contact(1, client_name=text, a=text, location="x")
+    for number in ({}, {"z": 1.5}, {"z": [2.5, text]}):
+        loaded = desk.take({"a.jsonl": as_json_lines(row | number)})
+        expected = {key: value for key, value in row.items() if key != "a"} | {"attributes": {"a": text} | number}
+        assert loaded.rows == [expected]
+
+
+def test_numbers_with_an_exponent_are_numbers(desk: Desk) -> None:
+    """As Java writes ten million; what is no column of numbers keeps it as written."""
+    line = json.dumps(contact(1))[:-1] + ',"value":1.05E7,"duration":6e1,"phone":7.9161E+10}'
+    loaded = desk.take({"a.jsonl": line + "\n" + line.replace("c1", "c2").replace("1.05E7", "1e40")})
+    assert [row["phone"] for row in loaded.rows] == ["7.9161E+10"] * 2
+    assert loaded.read("duration") == [60, 60]
+    assert loaded.read("value") == [Decimal("10500000.00"), None]
+    assert loaded.load.unreadable_values == {"value": 1}
+
+
 def test_not_a_number_is_no_value(desk: Desk) -> None:
     nan = float("nan")
     row = contact(1, visitor_id=nan, value=nan, extra=nan)

@@ -37,6 +37,12 @@ phones as (
 
 ),
 
+emails as (
+
+    select * from {{ ref('stg_emails') }}
+
+),
+
 touches as (
 
     select
@@ -63,12 +69,13 @@ contacts as (
         {{ tying('google_client_id', 'contacts.google_client_id') }} as google_client_id,
         {{ tying('crm_client_id', 'contacts.crm_client_id') }} as crm_client_id,
         {{ tying('phone', 'phones.number') }} as phone,
-        {{ tying('email', valid_email('contacts.email')) }} as email
+        {{ tying('email', 'emails.address') }} as email
     from {{ source('raw', 'contacts') }} as contacts
     inner join large_records
         on contacts.record_number = large_records.record_number
         and large_records.record_kind = 'contact'
     left join phones on contacts.phone = phones.phone
+    left join emails on contacts.email = emails.email
 
 ),
 

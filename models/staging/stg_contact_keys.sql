@@ -16,6 +16,12 @@ phones as (
 
 ),
 
+emails as (
+
+    select * from {{ ref('stg_emails') }}
+
+),
+
 widgets as (
 
     select * from {{ ref('widgets') }}
@@ -35,9 +41,10 @@ contacts_with_brands as (
         {{ tying('google_client_id', 'contacts.google_client_id') }} as google_client_id,
         {{ tying('crm_client_id', 'contacts.crm_client_id') }} as crm_client_id,
         {{ tying('phone', 'phones.number') }} as phone,
-        {{ tying('email', valid_email('contacts.email')) }} as email
+        {{ tying('email', 'emails.address') }} as email
     from contacts
     left join phones on contacts.phone = phones.phone
+    left join emails on contacts.email = emails.email
     left join widgets on contacts.widget_id = widgets.widget_id
 
 ),

@@ -15,6 +15,12 @@ phones as (
 
 ),
 
+emails as (
+
+    select * from {{ ref('stg_emails') }}
+
+),
+
 widgets as (
 
     select * from {{ ref('widgets') }}
@@ -36,9 +42,9 @@ select
     contacts.crm_client_id,
     coalesce(phones.number, contacts.phone) as phone,
     phones.number as valid_phone,
-    {{ valid_email('contacts.email') }} as valid_email,
+    emails.address as valid_email,
     {{ tying('phone', 'phones.number') }} as identifying_phone,
-    {{ tying('email', valid_email('contacts.email')) }} as identifying_email,
+    {{ tying('email', 'emails.address') }} as identifying_email,
     contacts.client_name,
     contacts.location,
     contacts.final_group,
@@ -50,4 +56,5 @@ select
     contacts.attributes
 from contacts
 left join phones on contacts.phone = phones.phone
+left join emails on contacts.email = emails.email
 left join widgets on contacts.widget_id = widgets.widget_id

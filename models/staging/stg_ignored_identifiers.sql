@@ -18,6 +18,12 @@ phones as (
 
 ),
 
+emails as (
+
+    select * from {{ ref('stg_emails') }}
+
+),
+
 kinds as (
 
     {{ rows_of_text('identifier_kind', ['visitor_id', 'yandex_client_id', 'google_client_id', 'crm_client_id', 'phone', 'email']) }}
@@ -39,8 +45,10 @@ select distinct
     ignored_kinds.identifier_kind,
     case ignored_kinds.identifier_kind
         when 'phone' then coalesce(phones.number, ignored_kinds.identifier)
-        when 'email' then lower(ignored_kinds.identifier)
+        when 'email' then coalesce(emails.address, lower(ignored_kinds.identifier))
+        when 'google_client_id' then {{ google_client_id('ignored_kinds.identifier') }}
         else ignored_kinds.identifier
     end as identifier
 from ignored_kinds
 left join phones on ignored_kinds.identifier = phones.phone
+left join emails on ignored_kinds.identifier = emails.email

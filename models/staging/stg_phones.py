@@ -1,20 +1,136 @@
 """One row per distinct spelling of a phone, with its number in E.164, null where it isn't valid (R14).
 
-A spelling is judged once, when it first arrives.
+A spelling is judged once, when it first arrives. `valid_number` takes the steps; libphonenumber judges what they find.
 """
+
+import html
+import re
+import unicodedata
+from collections.abc import Iterator
+from urllib.parse import unquote
 
 import phonenumbers
 import pyarrow
 
+MOST_CHARACTERS = 1000
+MOST_DIGITS = 20  # of a number with all that is dialled before it
+LEAST_DIGITS_WITHOUT_REGION = 11
+
+# What stands between the digits of one number. Anything else ends it: letters, commas, another plus.
+BETWEEN_DIGITS = r" .()\[\]/\\~'’·•_-"
+RUN_OF_DIGITS = re.compile(rf"\+?[{BETWEEN_DIGITS}]*\d[\d{BETWEEN_DIGITS}]*")
+
 
 def valid_number(spelling: str, region: str) -> str | None:
+    """The first valid number that a spelling holds."""
+    if len(spelling) > MOST_CHARACTERS:
+        return None
+    text = without_what_is_no_number(in_plain_characters(decoded(spelling)))
+    for run in RUN_OF_DIGITS.findall(text):
+        for number in numbers_of(run, region):
+            if number is not None:
+                return number
+    return None
+
+
+def decoded(spelling: str) -> str:
+    """HTML entities, also doubled ones, are characters; so are percent escapes in an address such as `tel:%2B7…`."""
+    text = html.unescape(html.unescape(spelling))
+    return unquote(text) if re.match(r"\W*(?:[a-z]+:|%2b)", text, re.IGNORECASE) else text
+
+
+def in_plain_characters(text: str) -> str:
+    """Digits of all scripts are ASCII digits, all dashes `-`, all blanks a space; invisible characters are dropped."""
+    return "".join(map(plain, unicodedata.normalize("NFKC", text)))
+
+
+def plain(character: str) -> str:
+    category = unicodedata.category(character)
+    if category == "Nd":
+        return str(unicodedata.decimal(character))
+    if category == "Cf" or category.startswith("M"):  # bidi marks, zero-width characters, variation selectors
+        return ""
+    if category == "Pd" or character in "−⁃ー":
+        return "-"
+    return " " if category == "Zs" or character == "\t" else character
+
+
+def without_what_is_no_number(text: str) -> str:
+    """Drops digits that are none of a number's, and a plus that is too much."""
+    # A spreadsheet's 7,9161E+10 has lost digits.
+    text = re.sub(r"(?<!\d)\d(?:[.,]\d+)?[eе][+-]?\d{1,2}(?!\d)", "\n", text, flags=re.IGNORECASE)
+    # 79161000001.0: a number that was read as a decimal.
+    text = re.sub(r"(\d{7})[.,]0+(?![\d.,])", r"\1", text)
+    # sip:79161000008@10.0.0.1: an address's host.
+    text = re.sub(r"@\S*", "\n", text)
+    # No country has the code 8 or 0: in +8 916 it is what is dialled within the country.
+    text = re.sub(r"\+ *([08])(?=\D)", r" \1", text)
+    # A bracket behind a whole number begins something else, an extension for one.
+    return re.sub(r"((?:\d[^\d\n+]{0,3}){10,})(?=\()", "\\1\n", text)
+
+
+def numbers_of(run: str, region: str) -> Iterator[str | None]:
+    """What a run of digits may say, the likeliest first; null where that isn't valid.
+
+    The region comes before other countries, and the whole before its parts: `495 123-45-67/68` are two numbers of
+    the region before they are one of another country.
+    """
+    parts = re.split(r"[/\\]", run)
+    yield number_in_region(run, region)
+    if len(parts) > 1:
+        for part in parts:
+            yield number_in_region(part, region)
+    yield number_of_any_country(run)
+    for part in parts:
+        for shorter in (*beginnings(part), *long_words(part)):
+            yield number_in_region(shorter, region)
+            yield number_of_any_country(shorter)
+
+
+def number_in_region(run: str, region: str) -> str | None:
+    """The number as it is dialled in the region; with a plus, as it is dialled everywhere."""
+    digits = digits_of(run)
+    if not run.startswith("+"):
+        return judged(digits, region)
+    number = judged(f"+{digits}", region)
+    # +89161000016: the plus was put before what is dialled within the country.
+    if number is None and digits.startswith(("8", "0")) and len(digits) >= LEAST_DIGITS_WITHOUT_REGION:
+        return judged(digits, region)
+    return number
+
+
+def number_of_any_country(run: str) -> str | None:
+    """The number with its country's code, and what is dialled before that or not: `375…`, `00375…`, `8~10375…`."""
+    digits = digits_of(run)
+    if len(digits) < LEAST_DIGITS_WITHOUT_REGION:
+        return None
+    return judged("+" + re.sub(r"^(?:00|810)", "", digits), None)
+
+
+def beginnings(run: str) -> list[str]:
+    """What ends at a space, the longest first: behind it another number or an extension may follow."""
+    ends = [space.start() for space in re.finditer(" +", run)]
+    return [run[:end] for end in reversed(ends) if len(digits_of(run[:end])) <= MOST_DIGITS]
+
+
+def long_words(run: str) -> list[str]:
+    """Words that are long enough for a number of their own, behind one that isn't valid."""
+    return [word for word in run.split() if 10 <= len(digits_of(word)) <= MOST_DIGITS]
+
+
+def digits_of(run: str) -> str:
+    return re.sub(r"\D", "", run)
+
+
+def judged(number: str, region: str | None) -> str | None:
+    """What libphonenumber calls valid, in E.164."""
     try:
-        number = phonenumbers.parse(spelling, region)
+        parsed = phonenumbers.parse(number, region)
     except phonenumbers.NumberParseException:
         return None
-    if not phonenumbers.is_valid_number(number):
+    if not phonenumbers.is_valid_number(parsed):
         return None
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
 
 
 def model(dbt, session):
