@@ -91,7 +91,7 @@ bench-report: install  ## Pages of the report on 5,000 contacts and on 5 million
 	$(RUN) benchmarks report $(BENCH_ARGS)
 
 bench-columns: install  ## Files of 100 to 10,000 columns, in every format: what reading costs
-	$(BIN)/python -m benchmarks columns $(BENCH_ARGS)
+	$(RUN) benchmarks columns $(BENCH_ARGS)
 
 bench-postgres: install  ## A million touches from a real PostgreSQL into the landing folder, against its bare COPY
 	$(RUN) benchmarks postgres $(BENCH_ARGS)
