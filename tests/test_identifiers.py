@@ -189,6 +189,25 @@ def test_a_valid_number_is_found_in_every_spelling(region: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("spelling", "number"),
+    [
+        ("495 123-45-67 916 100-00-01", "+74951234567"),
+        ("495 1234567 495 7654321", "+74951234567"),
+        ("998 90 123 45 67", "+998901234567"),
+        ("звонить после 18:00 8 916 100-00-01", "+79161000001"),
+        ("кв. 5 8 (916) 100 00 01", "+79161000001"),
+        ("12345 89161000001", "+79161000001"),
+        ("+7 999 12345 6789 9161000001", "+79161000001"),
+        ("+1 9161000001", None),
+        ("+1 916 100 00 01", None),
+        ("+380 9161000001", None),
+    ],
+)
+def test_of_what_stands_side_by_side_the_number_is_found(spelling: str, number: str | None) -> None:
+    assert python_model("stg_phones").valid_number(spelling, "RU") == number
+
+
+@pytest.mark.parametrize(
     "spelling", ["7,9161E+10", "7.9161E+10", "7,91610000E+10", "7.770123450e+10", "7Е+10", "101@89.161.100.100"]
 )
 def test_lost_digits_and_hosts_are_no_number(spelling: str) -> None:

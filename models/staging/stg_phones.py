@@ -14,6 +14,7 @@ import pyarrow
 
 MOST_CHARACTERS = 1000
 MOST_DIGITS = 20  # of a number with all that is dialled before it
+MOST_DIGITS_WITH_COUNTRY = 15
 LEAST_DIGITS_WITHOUT_REGION = 11
 
 # What stands between the digits of one number. Anything else ends it: letters, commas, another plus.
@@ -80,11 +81,23 @@ def numbers_of(run: str, region: str) -> Iterator[str | None]:
     if len(parts) > 1:
         for part in parts:
             yield number_in_region(part, region)
+    yield first_of_two_numbers(run, region)
     yield number_of_any_country(run)
     for part in parts:
         for shorter in (*beginnings(part), *long_words(part)):
             yield number_in_region(shorter, region)
             yield number_of_any_country(shorter)
+        for end in ends(part):
+            yield number_in_region(end, region)
+
+
+def first_of_two_numbers(run: str, region: str) -> str | None:
+    """The first of two numbers of the region: `495 123-45-67 916 …` begins as one of Germany, too."""
+    for begin in beginnings(run):
+        number = number_in_region(begin, region)
+        if number is not None and number_in_region(run[len(begin) :].strip(), region) is not None:
+            return number
+    return None
 
 
 def number_in_region(run: str, region: str) -> str | None:
@@ -114,8 +127,23 @@ def beginnings(run: str) -> list[str]:
 
 
 def long_words(run: str) -> list[str]:
-    """Words that are long enough for a number of their own, behind one that isn't valid."""
+    """Words that are long enough for a number of their own, behind one that isn't valid: `+1 9161000001` is one alone."""
+    if is_one_number(run):
+        return []
     return [word for word in run.split() if 10 <= len(digits_of(word)) <= MOST_DIGITS]
+
+
+def ends(run: str) -> list[str]:
+    """What begins behind a space, the longest first: before it a time or a flat may stand, as in `кв. 5 8 916 …`."""
+    if is_one_number(run):
+        return []
+    found = [run[space.end() :] for space in re.finditer(" +", run)]
+    return [end for end in found if LEAST_DIGITS_WITHOUT_REGION <= len(digits_of(end)) <= MOST_DIGITS]
+
+
+def is_one_number(run: str) -> bool:
+    """Whether a run with a plus is no longer than a number with its country's code may be."""
+    return run.startswith("+") and len(digits_of(run)) <= MOST_DIGITS_WITH_COUNTRY
 
 
 def digits_of(run: str) -> str:
