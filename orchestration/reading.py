@@ -756,15 +756,16 @@ _MARKED_NUMBER = r"-?(?:0|[1-9]\d*)(?:\.\d+(?:[eE][+-]?\d+)?|[eE][+-]?\d+)"
 
 
 def _with_marked_numbers(line: str) -> str:
-    # Behind a key: `": 1.5` is in no string, as a quote there would have a backslash before it.
+    # Behind a key: `": 1.5` is in no string, as a quote there would have a backslash before it. Only at a string's beginning it
+    # may be (`{"a": ": 1.5"}`): the quote looks as if it stood where a value does.
     member = rf'([^\\]"\s*:\s*)({_MARKED_NUMBER})'
     # In a list: strings are stepped over. The last match is of what follows the last number, so that none begins inside
-    # of a string there. It takes long, so only lines that may have such a list pay for it.
+    # of a string there. It takes long, so only lines that may have such a list or string pay for it.
     element = rf'(?s)((?:[^"]|"(?:[^"\\]|\\.)*")*?)({_MARKED_NUMBER}|$)'
     marked = rf"""'\1"{_MARK}\2"', 'g')"""
     return rf"""case
         when contains({line}, '{_MARK}') then {line}
-        when regexp_matches({line}, '[\[,]\s*-?\d+[.eE]') then left(regexp_replace({line}, '{element}', {marked}, -3)
+        when regexp_matches({line}, '([\[,]|[\s{{\[,:]"\s*:)\s*-?\d+[.eE]') then left(regexp_replace({line}, '{element}', {marked}, -3)
         when regexp_matches({line}, '"\s*:\s*-?\d+[.eE]') then regexp_replace({line}, '{member}', {marked}
         else {line}
     end"""

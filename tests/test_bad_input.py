@@ -761,7 +761,17 @@ def test_json_numbers_are_read_as_they_are_written(desk: Desk, gap: str) -> None
     "text",
     [
         *('say ": 1.50 or, 2.50', 'a\\": 1.50', "\\", '\\"', ", 1.50, [2.50]", "5.50", "\ufdd0", "\ufdd0a", "1e5"),
-        *("[1.50", 'x": -1.50}', "a\n: 1.50,", "a\u2028, 1.50", "\ufdd001.50", "\ufdd01.50.1"),
+        *(
+            ": 1.50",
+            ":1.50 a",
+            ": -2.5e3",
+            "[1.50",
+            'x": -1.50}',
+            "a\n: 1.50,",
+            "a\u2028, 1.50",
+            "\ufdd001.50",
+            "\ufdd01.50.1",
+        ),
     ],
 )
 def test_what_looks_like_a_number_in_a_text_stays_as_it_is(desk: Desk, text: str) -> None:
