@@ -284,7 +284,7 @@ class Mapping(BaseModel):
         required = [column.name for column in delivered_tables()[self.table].required_columns]
         mapped = [self.columns[name] for name in required if name in self.columns]
         mapped += [self.day] if self.day else []
-        return [
+        fields = [
             *(
                 tuple((parts,) if isinstance(parts, str) else parts for parts in column.alternatives)
                 for column in mapped
@@ -293,6 +293,7 @@ class Mapping(BaseModel):
             *(((name,),) for name in [*self.only, *self.leave_out]),
             *([self._one_of_these] if self._one_of_these else []),
         ]
+        return list(dict.fromkeys(fields))
 
     @property
     def _one_of_these(self) -> tuple[tuple[str, ...], ...]:

@@ -82,6 +82,7 @@ CUT_SHORT = (("tests/test_attribution.py", "-k", "killed or cut_short or fail_th
 COMMANDS = (("tests/test_command_line.py", "-k", "makes_nothing or changes_nothing"),)
 # What names a channel, without a build.
 CHANNELS = (("tests/test_origins.py",),)
+SPELLINGS = (("tests/test_identifiers.py", "-k", "not worked_cases"),)
 
 STAGING, INTERMEDIATE, MARTS = "models/staging/", "models/intermediate/", "models/marts/"
 SAME_EVENTS = INTERMEDIATE + "int_new_same_events.sql"
@@ -397,6 +398,13 @@ MUTANTS = (
     Mutant("Report", 'report/reporting.py', 'if not PHONE_SEARCHES.is_allowed():', 'if False:', QUESTIONS),
     Mutant("Report", 'report/reporting.py', 'if phone is None:', 'if False:', QUESTIONS),
     Mutant("Report", 'report/masking.py', 'if len(self._times) >= self.most', 'if len(self._times) > self.most', MASKS),
+    Mutant("Report", 'report/masking.py', 'bisect_right(parts, (first, len(text)))', 'bisect_right(parts, (first, last))', MASKS),
+    Mutant("R14", STAGING + "stg_phones.py", "    yield first_of_two_numbers(run, region)\n", "", SPELLINGS),
+    Mutant("R14", STAGING + "stg_phones.py", "for end in ends(part):", "for end in []:", SPELLINGS),
+    Mutant("R14", STAGING + "stg_phones.py", 'return run.startswith("+") and len', 'return False and len', SPELLINGS),
+    Mutant("R14", STAGING + "stg_phones.py", 'return run.startswith("+") and len(digits_of(run)) <= MOST_DIGITS_WITH_COUNTRY', 'return run.startswith("+")', SPELLINGS),
+    Mutant("R25", "orchestration/reading.py", '|[\\s{{\\[,:]"\\s*:)', ')', (("tests/test_bad_input.py", "-k", "looks_like_a_number"),)),
+    Mutant("Sources", "sources/mapping.py", "return list(dict.fromkeys(fields))", "return fields", (("tests/test_sources_files.py", "-k", "cant_be_read_are_told"),)),
     Mutant("Report", 'report/masking.py', 'return HIDDEN + value[-SHOWN_DIGITS:] if column in PHONES else self.text(value)', 'return self.text(value)', MASKS),
     Mutant("Report", 'report/masking.py', '        return self.text(value)\n\n    def _is_hidden_id', '        return value\n\n    def _is_hidden_id', MASKS),
     Mutant("Report", 'report/masking.py', 'spans += _grown_together(text, parts, region)', 'pass', MASKS),

@@ -682,6 +682,9 @@ def test_files_that_cant_be_read_are_told(desk: Desk) -> None:
         desk.write("c.csv", "id,at\n1,2025-11-20 10:00\n")
         wanted = {"only": {"kind": "a"}} if name == "kind" else {"only_with": ["src"]}
         assert f"has no column «{name}»" in desk.failure(desk.source(desk.mapping(TOUCHES | wanted), "c.csv"))
+    desk.write("e.csv", "id,when\n1,2025-11-20 10:00\n")
+    totals = TOUCHES | {"leave_out": {"at": ["Total"]}}
+    assert "has no column «at»; its columns" in desk.failure(desk.source(desk.mapping(totals), "e.csv"))
 
 
 def test_too_little_memory_is_told_with_what_to_do(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
