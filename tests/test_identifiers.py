@@ -243,6 +243,8 @@ WRAPPERS = (
         "{}, b@x.ru",
         "{};b@x.ru",
         "{} b@x.ru",
+        "{} и b@x.ru",
+        "{} or b@x.ru",
         "{}\nb@x.ru",
         "{}/b@x.ru",
         "нет, {}",

@@ -14,6 +14,7 @@ import pyarrow
 
 MOST_CHARACTERS = 1000
 BETWEEN_ADDRESSES = re.compile(r'[,;:|<>()\[\]{}"“”„«»]')
+CONJUNCTIONS = ("и", "или", "and", "or")
 BEFORE_AN_ADDRESS = "'‘’‚‹›`.!?*•·…"
 
 
@@ -47,7 +48,7 @@ def words(text: str) -> Iterator[str]:
     """
     for part in BETWEEN_ADDRESSES.split(text):
         found = [without_punctuation(word) for word in re.split(r"[\s\x85]+", part)]
-        found = [word for word in found if word]
+        found = [word for word in found if word and word.lower() not in CONJUNCTIONS]
         if all("@" in word for word in found):
             yield from found
 
