@@ -394,7 +394,6 @@ MUTANTS = (
     Mutant("Report", 'report/card.py', 'max(start for start in starts if start <= place)', 'max(start for start in starts if start < max(place, 1))', MASKS),
     Mutant("Report", 'report/card.py', 'range(0, count, size)', 'range(0, count + 1, size)', MASKS),
     Mutant("Report", 'report/published.py', 'self.mask.asked(value) for name', 'value for name', QUESTIONS),
-    Mutant("Report", 'report/published.py', 'select 1 from journal where phone = $phone', 'select 1 from journal where contains(phone, $phone)', QUESTIONS),
     Mutant("Report", 'report/reporting.py', 'if not PHONE_SEARCHES.is_allowed():', 'if False:', QUESTIONS),
     Mutant("Report", 'report/reporting.py', 'if phone is None:', 'if False:', QUESTIONS),
     Mutant("Report", 'report/masking.py', 'if len(self._times) >= self.most', 'if len(self._times) > self.most', MASKS),

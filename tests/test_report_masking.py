@@ -55,6 +55,21 @@ def test_each_of_several_phones_is_hidden_beside_other_numbers(gap: str) -> None
         assert not re.search(r"\d{10}", hidden), (text, hidden)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        # Other digits have grown onto it.
+        "№58916 123-45-67", "8 (916) 123-45-67100 руб.", "8 916 123 45 672026",
+        # Escaped twice and thrice.
+        "8&amp;nbsp;916&amp;nbsp;123&amp;nbsp;45&amp;nbsp;67", "8%26nbsp%3B916%26nbsp%3B1234567", "8%26amp%3Bnbsp%3B916 123 45 67",
+        "8\\u0020916\\u00201234567",
+    ],
+)  # fmt: skip
+def test_a_phone_is_hidden_that_is_hard_to_read(text: str) -> None:
+    hidden = without_phones(text, "RU")
+    assert HIDDEN in hidden and "916" not in hidden, hidden
+
+
 def test_numbers_of_every_country_are_hidden() -> None:
     for region in phonenumbers.SUPPORTED_REGIONS:
         for kind in (phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE):

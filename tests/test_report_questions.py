@@ -152,7 +152,12 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Generation:
                 'Анна' as client_name, 'Москва' as location, 0 as touch_count, 'no_touches' as icon, null as touch_chain, null as duration,
                 null as final_group, null as value, n % 2 = 1 as is_multichannel
             from range(1, $count + 1) as numbers(n);
-            create table client_history as from journal
+            create table client_history as from journal;
+            create table channel_participation as
+            select 'channel' as grain, 'w' as widget_id, 'call' as contact_type, date '2026-01-01' as contact_date, channel, 1 as contact_count,
+                multichannel_contact_count, 1 as opened_count, 0 as assisted_count, 1 as closed_count, 1 as alone_count,
+                0 as multichannel_opened_count, 0 as multichannel_assisted_count, 0 as multichannel_closed_count
+            from (values ('a', 0), ('b', 1)) as channels(channel, multichannel_contact_count)
         """
         for statement in statements.split(";"):
             values = {"phones": list(PHONES), "count": len(PHONES)}
@@ -247,6 +252,38 @@ def test_the_tree_has_multichannel_contacts_only(generation: Generation) -> None
     for is_multichannel, count in ((True, client["multichannel"]), (False, client["contacts"])):
         rows = generation.rows(*queries.client_contacts(client["client_id"], span, SHOWING, 0, 100, is_multichannel))
         assert len(rows) == count and all(row["is_multichannel"] for row in rows) is is_multichannel
+
+
+def test_lists_have_what_was_asked_for_the_most_first(generation: Generation, asked: queries.Asked) -> None:
+    """Chains, steps, channels and the touches of a contact, against the marts themselves."""
+    for is_multichannel in (True, False):
+        chains = generation.rows(*queries.chains(asked, is_multichannel, SHOWING))
+        steps = generation.rows(*queries.steps(asked, is_multichannel, SHOWING))
+        channels = generation.rows(*queries.participation(asked, is_multichannel, SHOWING))
+        for rows, count in ((chains, "contacts"), (steps, "steps"), (channels, "took_part")):
+            counts = [row[count] for row in rows]
+            assert counts == sorted(counts, reverse=True) and counts[0] > counts[-1] > 0, count
+        if is_multichannel:
+            assert all(row["multichannel"] == row["contacts"] for row in chains)
+    assert any(row["multichannel"] == 0 for row in chains)
+    contact = generation.rows("select contact_id from journal where is_multichannel order by touch_count desc limit 1")[
+        0
+    ]
+    ranks = [row["touch_rank"] for row in generation.rows(*queries.touches([contact["contact_id"]], SHOWING))]
+    assert ranks == list(range(1, len(ranks) + 1)) and len(ranks) > 2
+
+
+def test_several_touches_of_one_channel_are_not_multichannel(few: Generation) -> None:
+    asked = queries.Asked((), date(2026, 1, 1), date(2026, 1, 31), is_multichannel=True)
+    rows = few.rows(*queries.JournalPage(asked, is_descending=False).query(SHOWING))
+    assert [row["contact_id"] for row in rows] == ["c1", "c3", "c5"]
+
+
+def test_channels_that_took_no_part_are_left_out(few: Generation) -> None:
+    asked = queries.Asked((), date(2026, 1, 1), date(2026, 1, 31))
+    for is_multichannel, channels in ((True, ["b"]), (False, ["a", "b"])):
+        rows = few.rows(*queries.participation(asked, is_multichannel, SHOWING))
+        assert [row["channel"] for row in rows] == channels
 
 
 def test_a_site_is_named_as_it_was_last(few: Generation) -> None:
