@@ -65,7 +65,8 @@ ALL = (
     "credits_sum_to_one",
     "all_credits_sum_to_one",
     "all_touches_are_accounted_for",
-    "counts_are_those_of_all_chains",
+    "steps_are_those_of_all_chains",
+    "sets_are_those_of_all_chains",
     "performance_is_all_that_was_spent_and_earned",
     "spend_in_is_spend_out",
 )
@@ -113,7 +114,12 @@ BREAKAGES = {
     "a chain is counted twice": (
         "update intermediate.int_chain_steps set contact_count = contact_count + 1 "
         "where to_channel is null and from_channel = (select min(from_channel) from intermediate.int_chain_steps)",
-        {"counts_are_those_of_all_chains"},
+        {"steps_are_those_of_all_chains"},
+    ),
+    "a set of channels is counted twice": (
+        "update intermediate.int_channel_sets set contact_count = contact_count + 1 "
+        "where channels = (select min(channels) from intermediate.int_channel_sets)",
+        {"sets_are_those_of_all_chains"},
     ),
 }
 
