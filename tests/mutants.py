@@ -84,9 +84,16 @@ COMMANDS = (("tests/test_command_line.py", "-k", "makes_nothing or changes_nothi
 CHANNELS = (("tests/test_origins.py",),)
 SPELLINGS = (("tests/test_identifiers.py", "-k", "not worked_cases"),)
 
+# Numbers in JSON lines.
+IDENTIFIERS, JSON_NUMBERS = (
+    (("tests/test_identifiers.py", "-k", "not worked"),),
+    (("tests/test_bad_input.py", "-k", "number"),),
+)
+
 STAGING, INTERMEDIATE, MARTS = "models/staging/", "models/intermediate/", "models/marts/"
 SAME_EVENTS = INTERMEDIATE + "int_new_same_events.sql"
 WORDS, READING, CHANGES = "macros/words.sql", "macros/reading.sql", "macros/changes.sql"
+PHONES, EMAILS = STAGING + "stg_phones.py", STAGING + "stg_emails.py"
 ATTRIBUTION = "macros/attribution.sql"
 ORIGINS = STAGING + "stg_origins.py"
 CLIENT, MAPPINGS = "sources/http_client.py", "sources/mappings/"
@@ -190,9 +197,56 @@ MUTANTS = (
     Mutant("R13", INTERMEDIATE + "int_tie_components.py", "where ties_of_nodes.node <> firsts.tied_to", "where ties_of_nodes.node = firsts.tied_to"),
     Mutant("R13", INTERMEDIATE + "int_record_groups.sql", "coalesce(identity_groups.group_key, records.identity_key)", "identity_groups.group_key"),
     Mutant("R14", STAGING + "stg_contact_keys.sql", "tying('phone', 'phones.number')", "tying('phone', 'contacts.phone')"),
-    Mutant("R14", STAGING + "stg_phones.py", "if not phonenumbers.is_valid_number(number):", "if not phonenumbers.is_possible_number(number):"),
-    Mutant("R14", WORDS, "then lower({{ email }}) end", "then {{ email }} end"),
-    Mutant("R15", WORDS, "when lower({{ identifier }}) not in", "when {{ identifier }} not in"),
+    Mutant("R14", PHONES, 'if not phonenumbers.is_valid_number(parsed):', 'if not phonenumbers.is_possible_number(parsed):', SPELLINGS),
+    Mutant("R14", PHONES, 'text = html.unescape(html.unescape(spelling))\n    return unquote', 'text = spelling\n    return unquote', SPELLINGS),
+    Mutant("R14", PHONES, 'return unquote(text) if', 'return text if', SPELLINGS),
+    Mutant("R14", PHONES, 'if category == "Nd":', 'if False:', SPELLINGS),
+    Mutant("R14", PHONES, 'if category == "Cf" or category.startswith("M"):', 'if category.startswith("M"):', SPELLINGS),
+    Mutant("R14", PHONES, 'if category == "Pd" or', 'if', SPELLINGS),
+    Mutant("R14", PHONES, 'text = re.sub(r"(?<!\\d)\\d(?:[.,]\\d+)?[eе][+-]?\\d{1,2}(?!\\d)", "\\n", text, flags=re.IGNORECASE)', 'pass', SPELLINGS),
+    Mutant("R14", PHONES, 'text = re.sub(r"(\\d{7})[.,]0+(?![\\d.,])", r"\\1", text)', 'pass', SPELLINGS),
+    Mutant("R14", PHONES, 'text = re.sub(r"@\\S*", "\\n", text)', 'pass', SPELLINGS),
+    Mutant("R14", PHONES, 'text = re.sub(r"\\+ *([08])(?=\\D)", r" \\1", text)', 'pass', SPELLINGS),
+    Mutant("R14", PHONES, 'return re.sub(r"((?:\\d[^\\d\\n+]{0,3}){10,})(?=\\()", "\\\\1\\n", text)', 'return text', SPELLINGS),
+    Mutant("R14", PHONES, '    if len(parts) > 1:\n', '    if False:\n', SPELLINGS),
+    Mutant("R14", PHONES, '    yield number_of_any_country(run)\n    for part', '    for part', SPELLINGS),
+    Mutant("R14", PHONES, 'digits.startswith(("8", "0"))', 'False', SPELLINGS),
+    Mutant("R14", PHONES, 're.sub(r"^(?:00|810)", "", digits)', 'digits', SPELLINGS),
+    Mutant("R14", PHONES, '    if len(digits) < LEAST_DIGITS_WITHOUT_REGION:\n        return None', '    if len(digits) < 10:\n        return None', SPELLINGS),
+    Mutant("R14", PHONES, 'if len(spelling) > MOST_CHARACTERS:', 'if False:', SPELLINGS),
+    Mutant("R14", EMAILS, 'if len(spelling) > MOST_CHARACTERS:', 'if False:', SPELLINGS),
+    Mutant("R14", EMAILS, '("." in domain or not needs_point)', 'True', SPELLINGS),
+    Mutant("R14", EMAILS, '"@" not in domain and', 'True and', SPELLINGS),
+    Mutant("R14", EMAILS, '{name.lower()}@', '{name}@', SPELLINGS),
+    Mutant("R14", EMAILS, 'text = html.unescape(html.unescape(spelling))', 'text = spelling', SPELLINGS),
+    Mutant("R14", EMAILS, 'if unicodedata.category(character) != "Cf"', 'if True', SPELLINGS),
+    Mutant("R14", EMAILS, 'return re.sub(r"(@[^@\\s/?&=#]+)[/?&=#]", r"\\1,", text)', 'return text', SPELLINGS),
+    Mutant("R14", EMAILS, 'if all("@" in word for word in found):', 'if True:', SPELLINGS),
+    Mutant("R14", EMAILS, 'word = word.lstrip(BEFORE_AN_ADDRESS)', 'pass', SPELLINGS),
+    Mutant("R14", EMAILS, 'if label.isascii() and not label.startswith("xn--"):', 'if True:', SPELLINGS),
+    Mutant("R14", EMAILS, 'domain.lower()', 'domain', SPELLINGS),
+    Mutant("R14", STAGING + "stg_contacts.sql", 'emails.address as valid_email', 'contacts.email as valid_email'),
+    Mutant("R15", STAGING + "stg_ignored_identifiers.sql", 'coalesce(emails.address, lower(ignored_kinds.identifier))', 'lower(ignored_kinds.identifier)'),
+    Mutant("R15", STAGING + "stg_ignored_identifiers.sql", "{{ google_client_id('ignored_kinds.identifier') }}", 'ignored_kinds.identifier'),
+    Mutant("R13", WORDS, "if identifier_kind == 'google_client_id' else identifier -%}", 'if true else identifier -%}'),
+    Mutant("R15", READING, '"(?:[^\\\\p{L}\\\\p{N}]|0)*",', '"(?:[^\\\\p{L}\\\\p{N}])*",', SPELLINGS),
+    Mutant("R15", READING, '(?:ga\\\\d+\\\\.[\\\\d-]+\\\\.)?', '', SPELLINGS),
+    Mutant("R15", READING, '(?:[.,]0+)?', '(?:[,]0+)?', SPELLINGS),
+    Mutant("R15", READING, '        "#\\\\p{L}+/\\\\p{L}+",\n', '', SPELLINGS),
+    Mutant("R15", READING, '\\\\p{N}{0,3}\\\\P{N}*"', '\\\\p{N}*\\\\P{N}*"', SPELLINGS),
+    Mutant("R15", READING, '        "\\\\{+\\\\d\\\\}+",\n', '', SPELLINGS),
+    Mutant("R15", READING, '        "__+" ~ name ~ "__+",\n', '', SPELLINGS),
+    Mutant("R15", READING, '        "&lt;" ~ name ~ "&gt;",\n', '', SPELLINGS),
+    Mutant("R15", READING, '(?:%[57]b)+', '(?:%[7]b)+', SPELLINGS),
+    Mutant("R15", READING, '        "[$%:]{1,2}[\\\\p{L}_.]+",\n', '', SPELLINGS),
+    Mutant("R15", READING, "string_split({{ bare }}, '.')", '[{{ bare }}]', SPELLINGS),
+    Mutant("R15", READING, "and not contains({{ identifier }}, '.') then lower", 'then lower', SPELLINGS),
+    Mutant("R13", READING, "'(?s)^GA\\d+\\.[\\d-]+\\.(.+)$'", "'(?s)^GA\\d+\\.\\d+\\.(.+)$'"),
+    Mutant("Deliveries", "orchestration/reading.py", "left(regexp_replace({line}, '{element}', {marked}, -3)", "{line}", JSON_NUMBERS),
+    Mutant("Deliveries", "orchestration/reading.py", "then regexp_replace({line}, '{member}', {marked}", "then {line}", JSON_NUMBERS),
+    Mutant("Deliveries", "orchestration/reading.py", "when contains({line}, '{_MARK}') then {line}", "when false then {line}", JSON_NUMBERS),
+    Mutant("Deliveries", "orchestration/reading.py", "(?:0|[1-9]\\d*)", "\\d+", JSON_NUMBERS),
+    Mutant("Deliveries", "orchestration/reading.py", 'if column.type in ("seconds", "whole_number", "money"):', "if False:", JSON_NUMBERS),
     Mutant("R15", WORDS, "where identifier_kind = '{{ identifier_kind }}'", "where true"),
     Mutant("R15", STAGING + "stg_ignored_identifiers.sql", "coalesce(ignored.identifier_kind, kinds.identifier_kind) = kinds.identifier_kind",
            "ignored.identifier_kind = kinds.identifier_kind"),
@@ -462,7 +516,7 @@ MUTANTS = (
     Mutant("Sources", "orchestration/cli.py", "    except EXPECTED as error:\n", "    except _Problem as error:\n", JOURNAL),
     Mutant("Sources", "sources/assets.py", "days &= set(due_days_of_run(source, rules, settings.landing_dir, pipeline.warehouse))", "pass", JOURNAL),
     Mutant("Sources", "orchestration/assets.py", "not_fetched = _failed_fetches(context)", "not_fetched: list[str] = []", JOURNAL),
-    Mutant("Sources", "sources/mapping.py", "GA\\\\d+", "GAX\\\\d+", JOURNAL),
+    Mutant("Sources", "sources/mapping.py", "return str(self.macros(self.time_zone).google_client_id(f\"({value})\"))", "pass", JOURNAL),
     # Exports: times, days, numbers, headers, escapes, words and sheets.
     Mutant("Exports", "sources/mapping.py", ">= timestamp '1000-01-01'", ">= timestamp '0001-01-01'", exports("four_digits or short_years")),
     Mutant("Exports", "sources/mapping.py", 'dict.fromkeys((*mapped.format, ISO)):', "mapped.format or (ISO,):", exports("a_csv_of_the_same or readable_value")),

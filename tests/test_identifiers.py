@@ -23,6 +23,7 @@ FORMS_OF_NO_VALUE = (
     *("0", "0.0", "-1.0", "000-000", "00000000-0000-0000-0000-000000000000", "...", "{}", "[]", "####", '""', "\u200b"),
     *(
         "#N/A",
+        "#N/D",
         "#Н/Д",
         "#ССЫЛКА!",
         "#REF!",
@@ -128,7 +129,18 @@ def test_what_only_looks_like_no_value_ties() -> None:
             "GS1.1.1700000000.1.0.17",
             "{AF2504E0-4F89-11D3-9A0C-0305E82C3301}",
         ),
-        *("@ivanov", "a.b", "anna.petrova", "#123", '"123"', "%D0%98%D0%B2%D0%B0%D0%BD", "Иван.Петров", "(12)", "ключ"),
+        *(
+            "@ivanov",
+            "a.b",
+            "anna.petrova",
+            "#123",
+            '"123"',
+            "%D0%98%D0%B2%D0%B0%D0%BD",
+            "Иван.Петров",
+            "(12)",
+            "{A1004}",
+            "ключ",
+        ),
         *("A1", "_ym_123", "__123456__", "00a", "nullable", "undefined1", "undefined.a", "не указано 5"),
     ]
     assert tying(texts) == set(texts)
@@ -186,6 +198,38 @@ def test_a_valid_number_is_found_in_every_spelling(region: str) -> None:
         e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
         read = {spelling: model.valid_number(spelling, "RU") for spelling in spellings_of(number)}
         assert {spelling: found for spelling, found in read.items() if found != e164} == {}
+
+
+@pytest.mark.parametrize(
+    ("spelling", "number"),
+    [
+        ("٧٩١٦١٠٠٠٠٠٥.٠", "+79161000005"),
+        ("+7916\u200b100\u202c0005", "+79161000005"),
+        ("8\ufe0f\u20e39161000005", "+79161000005"),
+        # Without the space it is Vietnam's code.
+        ("+8 495 123-45-67", "+74951234567"),
+        ("+84951234567", "+84951234567"),
+        ("+89161000016", "+79161000016"),
+        ("+0079161000027", "+79161000027"),
+        # Germany has numbers 5123 456712 and 5123 456768.
+        ("(495) 123-45-67 (12)", "+74951234567"),
+        ("(495) 123-45-67/68", "+74951234567"),
+        ("375 29/100-00-26", "+375291000026"),
+        ("8 916 100-00-05 8 916 200-00-05", "+79161000005"),
+        ("8 916 100-00-05 12", "+79161000005"),
+        ("12345 89161000005", "+79161000005"),
+        # A digit too few or too many is no other number.
+        ("+7 495 123 45 6", None),
+        ("+7710123456", None),
+        ("8 (900) 123-45-678", None),
+        ("9991234", None),
+        ("1234567890", None),
+        ("6591234567", None),
+        ("89161000005" + 1000 * " ", None),
+    ],
+)
+def test_the_first_valid_number_is_read(spelling: str, number: str | None) -> None:
+    assert python_model("stg_phones").valid_number(spelling, "RU") == number
 
 
 @pytest.mark.parametrize(
@@ -278,6 +322,11 @@ def test_a_valid_address_is_found_in_every_wrapper(wrapper: str, address: str) -
 )
 def test_what_is_no_address(spelling: str) -> None:
     assert python_model("stg_emails").valid_address(spelling) is None
+
+
+def test_entities_and_escapes_of_an_address_are_characters() -> None:
+    for spelling in ("a&#64;x.ru", "a&amp;#64;x.ru", "mailto:a%40x.ru", "a＠x.ru"):
+        assert python_model("stg_emails").valid_address(spelling) == "a@x.ru"
 
 
 def test_an_address_needs_no_point() -> None:
