@@ -764,7 +764,6 @@ def _with_marked_numbers(line: str) -> str:
     element = rf'(?s)((?:[^"]|"(?:[^"\\]|\\.)*")*?)({_MARKED_NUMBER}|$)'
     marked = rf"""'\1"{_MARK}\2"', 'g')"""
     return rf"""case
-        when contains({line}, '{_MARK}') then {line}
         when regexp_matches({line}, '([\[,]|[\s{{\[,:]"\s*:)\s*-?\d+[.eE]') then left(regexp_replace({line}, '{element}', {marked}, -3)
         when regexp_matches({line}, '"\s*:\s*-?\d+[.eE]') then regexp_replace({line}, '{member}', {marked}
         else {line}

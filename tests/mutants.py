@@ -244,7 +244,6 @@ MUTANTS = (
     Mutant("R13", READING, "'(?s)^GA\\d+\\.[\\d-]+\\.(.+)$'", "'(?s)^GA\\d+\\.\\d+\\.(.+)$'"),
     Mutant("Deliveries", "orchestration/reading.py", "left(regexp_replace({line}, '{element}', {marked}, -3)", "{line}", JSON_NUMBERS),
     Mutant("Deliveries", "orchestration/reading.py", "then regexp_replace({line}, '{member}', {marked}", "then {line}", JSON_NUMBERS),
-    Mutant("Deliveries", "orchestration/reading.py", "when contains({line}, '{_MARK}') then {line}", "when false then {line}", JSON_NUMBERS),
     Mutant("Deliveries", "orchestration/reading.py", "(?:0|[1-9]\\d*)", "\\d+", JSON_NUMBERS),
     Mutant("Deliveries", "orchestration/reading.py", 'if column.type in ("seconds", "whole_number", "money"):', "if False:", JSON_NUMBERS),
     Mutant("R15", WORDS, "where identifier_kind = '{{ identifier_kind }}'", "where true"),
