@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import duckdb
+
 from orchestration.sites import site_warnings
 from orchestration.wording import one_line
 
@@ -34,8 +36,13 @@ def warn(message: str) -> None:
 
 def generation_warnings(publications: "Publications", number: int) -> list[str]:
     """What is amiss in a published generation, a line each. Reads published files only, so that it needs no lock."""
-    earlier = [each for each in publications.numbers() if each < number]
-    return site_warnings(publications.file(number), publications.file(earlier[-1]) if earlier else None)
+    file = publications.file(number)
+    for earlier in reversed([each for each in publications.numbers() if each < number]):
+        try:
+            return site_warnings(file, publications.file(earlier))
+        except duckdb.Error:
+            continue  # That one is damaged, or just cleared away; if it is this generation, the last line says so.
+    return site_warnings(file, None)
 
 
 class _Collector(logging.Handler):

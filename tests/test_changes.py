@@ -521,7 +521,7 @@ HOST = scenario(
     first={
         ("touches", SECOND): [
             touch("t-host", 8, "", visitor_id="same")
-            | {"utm_medium": "", "referrer": f"https://{'a.' * 20_000}google.com/search"}
+            | {"utm_medium": "", "referrer": f"https://{'a.' * 20_000}vk.com/feed"}
         ]
     },
 )
@@ -529,7 +529,7 @@ HOST = scenario(
 
 def test_a_host_with_very_many_parts_is_looked_up_all_the_same(story: Story) -> None:
     assert story.place.private(f"select touch_chain from marts.journal where contact_id = '{HOST}: c-same'") == [
-        {"touch_chain": "google / organic"}
+        {"touch_chain": "vk / social"}
     ]
 
 

@@ -31,7 +31,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def make(project: Path, *arguments: str) -> str:
     """What `make` says of a target on either stream; the environment is there already."""
-    own = ("LANDING_DIR", "WAREHOUSE_DIR", "DAGSTER_HOME", "FIRST_LOAD_DAY", "PYTHONPATH", "MAKEFLAGS")
+    own = ("LANDING_DIR", "WAREHOUSE_DIR", "DAGSTER_HOME", "FIRST_LOAD_DAY", "PYTHONPATH", "MAKEFLAGS", "MAKELEVEL")
     finished = subprocess.run(
         ["make", "--old-file=.venv/installed", *arguments],
         cwd=project,
