@@ -17,8 +17,9 @@ from orchestration.reading import Limits, Reading, UnreadableFileError, hash_fil
 from orchestration.settings import Rules, Settings
 from orchestration.space import ResourcesError, check_delivery, exhaustion
 from orchestration.warehouse import transaction
+from orchestration.wording import counted
 
-SMALLEST_JUDGED_FILE = 20  # R26: fewer rows than these are not too many to set aside
+SMALLEST_JUDGED_FILE = 20  # R26: fewer rows than these are not too many to reject
 
 
 @dataclass(frozen=True)
@@ -277,7 +278,7 @@ def _keep_files(
     judged: list[_JudgedFile],
     run_id: str | None,
 ) -> Load:
-    """Rows, set-aside rows and ledger in one transaction."""
+    """Rows, rejected rows and ledger in one transaction."""
     with transaction(connection):
         load = Load(
             delivery.table,
@@ -321,7 +322,7 @@ def _doubled_files(
     ).fetchall()
     return tuple(
         f"{delivery.table}/{delivery.day}: {' and '.join(readable(filled[number].counts.file_name) for number in numbers)} "
-        f"hold the same {row_count:,} row{'s' if row_count > 1 else ''}, and each counts: if that isn't meant, take one "
+        f"hold the same {counted(row_count, 'row')}, and each counts: if that isn't meant, take one "
         "away and load the day again"
         for numbers, row_count in same
     )
@@ -393,7 +394,7 @@ def _is_nested(column: Column) -> str:
 
 
 def _count_rows(connection: duckdb.DuckDBPyConnection, reading: Reading) -> tuple[int, dict[str, int], dict[str, int]]:
-    """All rows, those set aside by reason, and optional values of good rows that can't be read per column that has any."""
+    """All rows, those rejected by reason, and optional values of good rows that can't be read per column that has any."""
     has_nested = _count(connection, f"select count(nested_columns) from {reading.into}") > 0
     is_unreadable = {
         column.name: f"{column.name} is not null and {reading.macros.read(column)} is null"
@@ -423,7 +424,7 @@ def _check_share(
     raise _failed(
         delivery,
         path,
-        f"would have {rejected_count:,} of its {delivered_count:,} rows set aside ({listed}), a larger share than "
+        f"would have {rejected_count:,} of its {delivered_count:,} rows rejected ({listed}), a larger share than "
         f"max_rejected_share {rules.max_rejected_share}; mend the file, or raise the setting",
     )
 

@@ -29,6 +29,7 @@ from orchestration.warehouse import (
     set_aside,
     sync,
 )
+from orchestration.wording import counted
 
 log = logging.getLogger("orchestration")
 
@@ -757,7 +758,7 @@ def _audit(file: Path, rules: Rules, row_counts: dict[str, int], resources: Reso
         }
         found = [f"{count:,} {fault}" for fault, query in faults.items() if (count := _count(connection, f"({query})"))]
         found += [
-            f"{mart} has {count:,} rows where {row_counts[mart]:,} were written"
+            f"{mart} has {counted(count, 'row')} where {row_counts[mart]:,} were written"
             for mart in MARTS
             if (count := _count(connection, mart)) != row_counts[mart]
         ]

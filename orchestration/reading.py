@@ -3,7 +3,7 @@
 The table has a row per record of the file: `row_number` (from 1), `line` (the record's text where the format has
 lines and it didn't parse), a cleaned text per column of the table's contract, `nested_columns` (those that held a
 structure where a value belongs, null if none did), `attributes` (JSON of the columns that the contract doesn't know)
-and `reason`, by which the row is set aside.
+and `reason`, by which the row is rejected.
 """
 
 import codecs

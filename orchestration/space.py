@@ -12,6 +12,7 @@ import duckdb
 from orchestration.landing import Delivery
 from orchestration.settings import Settings
 from orchestration.warehouse import DamageError, Warehouse, is_damage, is_of_another_file
+from orchestration.wording import counted
 
 # How much a delivered byte may need. In the demo it takes 1.0 in the private file, models included; more where contacts
 # have long histories. Unpacked, cut up and spilled, it is needed some three times more while its delivery is read.
@@ -45,7 +46,11 @@ def check_load(warehouse: Warehouse, deliveries: Iterable[Delivery]) -> None:
             # Emptied after each.
             warehouse.temporary_dir: TEMPORARY_FACTOR * max(sizes),
         }
-        _check(needs, f"to load {len(sizes):,} deliveries of {_readable(sum(sizes))} unpacked", "Nothing was loaded.")
+        _check(
+            needs,
+            f"to load {counted(len(sizes), 'delivery')} of {_readable(sum(sizes))} unpacked",
+            "Nothing was loaded.",
+        )
 
 
 def check_delivery(delivery: Delivery, folder: Path, temporary_dir: Path) -> None:

@@ -874,7 +874,7 @@ def test_damaged_parquet_fails_or_keeps_its_rows(desk: Desk, compression: str) -
             # Without checksums, damage may look like other values: then these are judged.
             message = loaded.load.message or ""
             assert (
-                "is not a whole Parquet file: truncated or damaged" in message or "of its 300 rows set aside" in message
+                "is not a whole Parquet file: truncated or damaged" in message or "of its 300 rows rejected" in message
             )
         else:
             assert loaded.load.delivered_count == 300
@@ -2125,7 +2125,7 @@ def test_share_that_is_not_too_large(desk: Desk, good: int, bad: int, share: flo
 def test_share_that_is_too_large_fails(desk: Desk, good: int, bad: int, share: float) -> None:
     desk.refuse(
         as_csv(mixed(good, bad)),
-        f"contacts/2025-11-20/a.csv would have {bad:,} of its {good + bad:,} rows set aside (unknown_contact_type {bad:,})",
+        f"contacts/2025-11-20/a.csv would have {bad:,} of its {good + bad:,} rows rejected (unknown_contact_type {bad:,})",
         f"a larger share than max_rejected_share {share}",
         "mend the file, or raise the setting",
         max_rejected_share=share,
@@ -2142,14 +2142,14 @@ def test_share_is_of_each_file(desk: Desk) -> None:
 
 def test_a_file_of_costs_fails_as_any_other(desk: Desk) -> None:
     rows = [cost(number, currency="USD" if number < 11 else "RUB") for number in range(20)]
-    desk.refuse(as_csv(rows), "a.csv would have 11 of its 20 rows set aside (unknown_currency 11)", table="costs")
+    desk.refuse(as_csv(rows), "a.csv would have 11 of its 20 rows rejected (unknown_currency 11)", table="costs")
     desk.refuse("cost_date,source,medium,amount\n", "a.csv has no column currency;", table="costs")
 
 
 def test_unparsable_rows_count_too(desk: Desk) -> None:
     text = HEADER + "".join(line(number) for number in range(9)) + "c,w\n" * 6 + "x,y,z,call,\n" * 5
-    desk.refuse(text, "11 of its 20 rows set aside (unparsable_row 6, unreadable_contacted_at 5)")
-    desk.refuse({"a.jsonl": json.dumps([contact()] * 30, indent=1)}, "set aside (unparsable_row ")
+    desk.refuse(text, "11 of its 20 rows rejected (unparsable_row 6, unreadable_contacted_at 5)")
+    desk.refuse({"a.jsonl": json.dumps([contact()] * 30, indent=1)}, "rejected (unparsable_row ")
 
 
 def test_one_unreadable_file_fails_the_day_of_its_table_only(desk: Desk) -> None:

@@ -82,7 +82,7 @@ def test_a_load_that_may_not_fit_changes_nothing(loaded: Site, tmp_path: Path) -
 
     assert outcome.exit_code == 1
     said = outcome.failure
-    assert "too little disk space to load 1 deliveries of" in said
+    assert "too little disk space to load 1 delivery of" in said
     assert str(site.warehouse.folder) in said and "free, and up to" in said
     assert "set WAREHOUSE_DIR or TEMPORARY_DIR" in said and "Nothing was loaded." in said
     assert (site.marts(), site.raw_rows()) == before

@@ -94,8 +94,8 @@ where (model.contact_count is distinct from journal.contact_count)
     or (model.multichannel_contact_count is distinct from journal.multichannel_contact_count)
 {% endtest %}
 
-{# Every delivered row was either loaded or set aside (R25). #}
-{% test delivered_is_loaded_plus_set_aside(model) %}
+{# Every delivered row was either loaded or rejected (R25). #}
+{% test delivered_is_loaded_plus_rejected(model) %}
 select load_id
 from {{ model }}
 where delivered_count <> loaded_count + rejected_count
