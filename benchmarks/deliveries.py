@@ -60,11 +60,16 @@ def _generator(volume: Volume) -> duckdb.DuckDBPyConnection:
         create macro seed() as {volume.seed:d};
         create macro touch_count() as {volume.touches:d};
         create macro contact_count() as {volume.contacts:d};
+        """
+    )
+    connection.execute(
+        f"""
         create table widget as
         select list_position({list(WIDGETS)}, widget_id) as widget_slot, widget_id, site_host
-        from read_csv('{PROJECT_DIR / "seeds/widgets.csv"}')
-        where widget_id in {WIDGETS};
-        """
+        from read_csv($widgets)
+        where widget_id in {WIDGETS}
+        """,
+        {"widgets": str(PROJECT_DIR / "seeds/widgets.csv")},
     )
     connection.execute(GENERATOR.read_text("utf-8"))
     return connection

@@ -42,7 +42,7 @@ def relation(connection: duckdb.DuckDBPyConnection, seed: str) -> duckdb.DuckDBP
     """A seed as a build has it."""
     described = yaml.safe_load((PROJECT_DIR / "seeds/_seeds.yml").read_text("utf-8"))["seeds"]
     types = next(each["config"]["column_types"] for each in described if each["name"] == seed)
-    return connection.sql(f"from read_csv('{PROJECT_DIR / 'seeds' / seed}.csv', columns = {types}, header = true)")
+    return connection.read_csv(str(PROJECT_DIR / "seeds" / f"{seed}.csv"), columns=types, header=True)
 
 
 @cache

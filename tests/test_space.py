@@ -253,14 +253,13 @@ def test_a_file_that_fills_the_disk_fails_its_day_alone(
     site: Site, monkeypatch: pytest.MonkeyPatch, file_format: str, tmp_path: Path
 ) -> None:
     folder = site.landing / "touches" / DAYS[0]
-    source = (golden_marts.LANDING / "touches" / DAYS[0] / "part-1.csv").as_posix()
+    source = golden_marts.LANDING / "touches" / DAYS[0] / "part-1.csv"
     shutil.rmtree(folder)
     folder.mkdir()
     with duckdb.connect() as connection:
-        options = "format parquet" if file_format == "parquet" else "format csv, compression gzip"
-        connection.execute(
-            f"copy (from read_csv('{source}', all_varchar=true)) to '{folder}/a.{file_format}' ({options})"
-        )
+        rows = connection.read_csv(str(source), all_varchar=True)
+        file = str(folder / f"a.{file_format}")
+        rows.to_parquet(file) if file_format == "parquet" else rows.to_csv(file, compression="gzip")
     former = reading._read_csv if file_format == "csv.gz" else reading._read_parquet
 
     def full(*arguments: Any) -> None:
