@@ -22,13 +22,15 @@ way goes whole to `stg_origins`, which reads it with care. Plain Jinja, so that 
     {%- set parameter -%} [A-Za-z0-9_.~\[\]-]*(?:=[^&;?#\\\s"''`«»“”„‘’‹›\p{Cf}]*)? {%- endset -%}
     {%- set tag -%} (?:utm_source|utm_medium|utm_campaign|utm_term|utm_content)(?:\[\])?=[^&]+ {%- endset -%}
     {%- set click_id -%} (?:{{ (click_id_parameters or ['yclid']) | join('|') }})(?:\[\])?=(?:[A-Za-z0-9]|[^&]+) {%- endset -%}
+    {%- set query -%} split_part(split_part({{ url }}, '#', 1), '?', 2) {%- endset -%}
+    {#- Without capturing groups, as these take several times as long. -#}
     case
         when regexp_full_match({{ url }}, '(?i)https?://[\p{L}\p{N}.-]+(?::[0-9]+)?(?:/[^?#\\]*)?(?:\?{{ parameter }}(?:&{{ parameter }})*)?(?:#.*)?', 's')
             then regexp_extract({{ url }}, '^[^/]*//[^/?#]*') || case
                 when contains({{ url }}, '?')
-                    then '?' || array_to_string(
-                        regexp_extract_all(regexp_extract({{ url }}, '^[^?#]*\?([^#]*?)/?(?:#|$)', 1), '(?i)(?:^|&)({{ tag }}|{{ click_id }})', 1), '&'
-                    ) || '&'
+                    then '?' || ltrim(array_to_string(regexp_extract_all(
+                        case when ends_with({{ query }}, '/') then left({{ query }}, -1) else {{ query }} end, '(?i)(?:^|&)(?:{{ tag }}|{{ click_id }})'
+                    ), ''), '&') || '&'
                 else ''
             end
         else {{ url }}
