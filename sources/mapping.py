@@ -397,6 +397,7 @@ class Selection:
         names = [*records.fields, *(name for name in mapping.used_fields if name not in records.fields)]
         self.absent_fields = [name for name in names if records.expression(name) is None]
         self._places = {name: f"field_{number}" for number, name in enumerate(names) if name not in self.absent_fields}
+        self._values: dict[tuple[str, frozenset[str]], str] = {}
         self.columns = {
             column.name: self._value_of(column, mapping.columns[column.name])
             for column in table.columns
@@ -483,11 +484,9 @@ class Selection:
 
     def _origin(self, column: ColumnMapping, no_value: frozenset[str]) -> str:
         def value_of(name: str) -> str:
-            place = self._place(name)
             if not no_value or name not in self._places:
-                return place
-            longest = max(map(len, no_value))
-            return f"case when length({place}) > {longest} or lower({place}) not in ({', '.join(map(text, sorted(no_value)))}) then {place} end"
+                return self._place(name)
+            return self._values.setdefault((self._places[name], no_value), f"value_{len(self._values)}")
 
         found = []
         for alternative in column.alternatives:
@@ -591,8 +590,17 @@ class Selection:
             )
         return f"({self.macros(day_zone).report_date(self._instant(value, mapped))})"
 
+    def values(self) -> str:
+        """The third: fields without a column's words for no value. As one pattern: DuckDB plans every word of a list anew."""
+        values = []
+        for (place, no_value), name in self._values.items():
+            longest, words = max(map(len, no_value)), "|".join(map(re.escape, sorted(no_value)))
+            is_value = f"length({place}) > {longest} or not regexp_full_match(lower({place}), {text(words)})"
+            values.append(f", case when {is_value} then {place} end as {name}")
+        return "".join(values)
+
     def rows(self, day: date | None = None) -> str:
-        """The third: our columns, the day that a record is of (a given one, or what it says), and whether it is wanted.
+        """The last: our columns, the day that a record is of (a given one, or what it says), and whether it is wanted.
 
         `day_text` is what says the day, and `is_left_out` whether a record would be unwanted without `only`, too.
         """
@@ -602,11 +610,14 @@ class Selection:
         return f"""
             with cleaned as (
                 select *{self.cleaned_fields()} from ({self.fields()})
+            ),
+            valued as (
+                select *{self.values()} from cleaned
             )
             select position as record_position, {rank}, {self.day} as told_day, {self.day_text} as day_text,
                 {f"date '{day}'" if day else self.day} as record_day, {self.is_wanted()} as is_wanted, {self.is_left_out()} as is_left_out,
                 {selected}
-            from cleaned
+            from valued
         """
 
 
