@@ -79,7 +79,7 @@ DAMAGE, PUBLICATIONS, CRASHES = (
     (("tests/test_crashes.py",),),
 )
 CUT_SHORT = (("tests/test_attribution.py", "-k", "killed or cut_short or fail_their_own"),)
-COMMANDS = (("tests/test_command_line.py", "-k", "makes_nothing or changes_nothing"),)
+COMMANDS = (("tests/test_command_line.py", "-k", "makes_nothing or changes_nothing or status_is_told"),)
 # What names a channel, without a build.
 CHANNELS = (("tests/test_origins.py",),)
 SPELLINGS = (("tests/test_identifiers.py", "-k", "not worked_cases"),)
@@ -709,7 +709,7 @@ MUTANTS = (
     Mutant("Killed", "orchestration/warehouse.py", '        log.warning("%s It was put aside, as %s, and a new one is begun.", trouble, set_aside(warehouse.file))', "        os.unlink(warehouse.file)", DAMAGE),
     Mutant("Killed", "orchestration/warehouse.py", '            for table in raw_columns():\n                connection.execute(f"select max(hash({table})) from raw.{table}").fetchall()\n', "            pass\n", DAMAGE),
     Mutant("Killed", "orchestration/warehouse.py", "            with self._opened(read_only=True, config=limits)", "            with self._opened(read_only=False, config=limits)", COMMANDS),
-    Mutant("Killed", "orchestration/warehouse.py", "            if _is_held(handle):\n", "            if False:\n", (("tests/test_dagster.py", "-k", "sensor"),)),
+    Mutant("Killed", "orchestration/warehouse.py", "            if _is_held(handle):\n", "            if False:\n", COMMANDS),
     Mutant("Killed", "orchestration/cli.py", "                repair(warehouse)\n            else:\n", "                pass\n            else:\n", DAMAGE),
     Mutant("Killed", "orchestration/cli.py", '        record_update(warehouse.folder, "failed", message=str(error))\n', "", DAMAGE),
     Mutant("Killed", "report/queries.py", "outcome = 'failed' and superseded_by is null and", "outcome = 'failed' and", PUBLICATIONS),

@@ -424,6 +424,16 @@ def test_status_changes_nothing_where_something_is(site: Site) -> None:
     assert everything_in(site.folder) == before
 
 
+def test_status_is_told_while_others_look_and_while_a_load_works(site: Site) -> None:
+    with duckdb.connect(str(site.warehouse.file), read_only=True):
+        assert site.run("status").exit_code == 0
+    (site.landing / "touches" / "2026-03-03" / "more.csv").write_text("touch_id,touched_at,widget_id\n", "utf-8")
+    with site.warehouse.locked("test"), site.warehouse.connected():
+        outcome = site.run("status")
+    assert outcome.exit_code == 0, outcome.progress
+    assert "pending: touches/2026-03-03 (changed)" in outcome.said
+
+
 def test_rejected_makes_nothing_where_nothing_is(tmp_path: Path) -> None:
     site = Site(tmp_path / "site")
     outcome = site.run("rejected")

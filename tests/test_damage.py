@@ -130,16 +130,32 @@ def test_every_command_that_needs_the_generation_says_so(site: Site, tmp_path: P
     assert told and told.outcome == "failed"
 
 
-def test_bytes_in_the_middle_are_found_by_who_reads_them(site: Site) -> None:
-    file = newest(site)
+def damage_rows_of(table: str, file: Path) -> None:
+    """Only reading the table's rows finds it out."""
     with duckdb.connect(str(file), read_only=True) as connection:
         (block,) = connection.execute(
-            "select min(block_id) from pragma_storage_info('journal') where block_id >= 0"
+            f"select min(block_id) from pragma_storage_info('{table}') where block_id >= 0"
         ).fetchall()
-    file.chmod(0o644)
+    file.chmod(0o600)
     with open(file, "r+b") as opened:
         opened.seek(12_288 + block[0] * BLOCK + 4_096)
         opened.write(random.Random(1).randbytes(512))
+
+
+def test_rows_that_cannot_be_read_are_loaded_anew(site: Site, loaded: Site) -> None:
+    damage_rows_of("raw.touches", site.warehouse.file)
+    with site.warehouse.locked("test"), site.warehouse.connected() as connection:
+        assert connection.execute("select count(*) from raw.touches").fetchall() != [(0,)]
+
+    outcome = site.load("--full-refresh")
+
+    assert "is damaged" in outcome.progress and "a new one is begun" in outcome.progress
+    assert site.marts() == loaded.marts()
+    assert site.raw_rows() == loaded.raw_rows()
+
+
+def test_bytes_in_the_middle_are_found_by_who_reads_them(site: Site) -> None:
+    damage_rows_of("journal", newest(site))
     one_line(site.run("look"), "Generation 1 is damaged", "checksum")
     with site.warehouse.locked("test"):
         # It isn't compared with, nor gone back to.
