@@ -382,7 +382,7 @@ def _print_loads(warehouse: Warehouse, run_id: str, waiting: int, verbose: bool)
             deliveries,
             loaded_rows,
             rejected_rows,
-            sum(count for table, _, count in unreadable if table == name),
+            {column: count for table, column, count in unreadable if table == name},
             failed_days,
         )
         for name, deliveries, _, loaded_rows, rejected_rows, failed_days in loads

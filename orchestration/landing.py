@@ -10,6 +10,8 @@ from orchestration.contracts import delivered_tables
 
 FORMATS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
 
+SHOWN_STRANGERS = 3
+
 # Name, size in bytes and modification time in nanoseconds of each file: changes when a delivery does.
 Signature = tuple[tuple[str, int, int], ...]
 
@@ -50,7 +52,7 @@ class Landing:
 
 def is_complete(name: str) -> bool:
     """Whether a file with this name is part of a delivery, rather than still being written."""
-    return not name.startswith((".", "_")) and not name.endswith((".part", ".tmp"))
+    return not name.startswith((".", "_", "~$")) and not name.endswith((".part", ".tmp"))
 
 
 def scan(
@@ -61,7 +63,7 @@ def scan(
     Folders of later days wait for their day (R9) without a warning, and so do those before a `first_day` that is given.
     """
     deliveries: list[Delivery] = []
-    warnings: list[str] = []
+    warnings = _strangers(landing_dir)
     for table in tables:
         folder = landing_dir / table
         if folder.is_symlink() and _is_outside(folder, landing_dir):
@@ -93,6 +95,19 @@ def scan(
                 if files:
                     deliveries.append(Delivery(table, day, files))
     return Landing(tuple(sorted(deliveries, key=lambda delivery: (delivery.day, delivery.table))), tuple(warnings))
+
+
+def _strangers(landing_dir: Path) -> list[str]:
+    """What lies beside the folders of the tables, in one warning."""
+    try:
+        names = sorted(name for name in filter(is_complete, os.listdir(landing_dir)) if name not in delivered_tables())
+    except OSError:
+        return []
+    more = f" and {len(names) - SHOWN_STRANGERS:,} more" if len(names) > SHOWN_STRANGERS else ""
+    shown = f"{', '.join(readable(landing_dir / name) for name in names[:SHOWN_STRANGERS])}{more}"
+    tables = ", ".join(delivered_tables())
+    are_not = "is not" if len(names) == 1 else "are not"
+    return [f"{shown} {are_not} read: deliveries lie in TABLE/DAY, where TABLE is one of {tables}"] if names else []
 
 
 def _is_outside(link: Path, landing_dir: Path) -> bool:

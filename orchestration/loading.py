@@ -288,7 +288,10 @@ def _keep_files(
             files=tuple(file.counts for file in judged),
             rejected_by_reason=_added(file.rejected_by_reason for file in judged),
             unreadable_values=_added(file.unreadable_values for file in judged),
-            warnings=_doubled_files(connection, table, delivery, judged),
+            warnings=(
+                *_files_without_good_rows(delivery, judged),
+                *_doubled_files(connection, table, delivery, judged),
+            ),
         )
         records_before = RECORDS_PER_LOAD * (load.load_id or 0)
         for file in judged:
@@ -299,6 +302,17 @@ def _keep_files(
     for file in judged:
         connection.execute(f"drop table {file.rows}")
     return load
+
+
+def _files_without_good_rows(delivery: Delivery, judged: list[_JudgedFile]) -> Iterator[str]:
+    """Of a file with few rows (R26) all may be rejected, and what the day held before is gone with them."""
+    for file in judged:
+        if file.counts.rejected_count and not file.counts.loaded_count:
+            reasons = ", ".join(f"{reason} {count:,}" for reason, count in file.rejected_by_reason.items())
+            yield (
+                f"{delivery.table}/{delivery.day}/{readable(file.counts.file_name)} has no good row, so it loads none: all "
+                f"{file.counts.rejected_count:,} were rejected ({reasons}). `rejected` shows them; mend the file and load the day again"
+            )
 
 
 def _doubled_files(

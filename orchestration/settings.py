@@ -20,6 +20,7 @@ import duckdb
 import phonenumbers
 import yaml
 from dotenv import load_dotenv
+from dotenv.parser import parse_stream
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
@@ -47,6 +48,9 @@ def load_environment(file: Path = PROJECT_DIR / ".env") -> None:
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise SettingsError(f"{file}, line {line}: it holds a NUL byte; save the file as UTF-8.")
+    for binding in parse_stream(io.StringIO(text)):
+        if binding.error:
+            raise SettingsError(f"{file}, line {binding.original.line}: it is no setting; write it as NAME=value.")
     load_dotenv(stream=io.StringIO(text))
 
 

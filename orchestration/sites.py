@@ -16,7 +16,7 @@ def site_warnings(file: Path, previous_file: Path | None) -> list[str]:
             if published:
                 path = str(published).replace("'", "''")
                 connection.execute(f"attach '{path}' as {name} (read_only)")
-        warnings = [_unknown_sites(connection)]
+        warnings = [_unknown_sites(connection), _untied_contacts(connection)]
         if previous_file:
             warnings.append(_lost_touches(connection))
     return [warning for warning in warnings if warning]
@@ -40,6 +40,25 @@ def _unknown_sites(connection: duckdb.DuckDBPyConnection) -> str | None:
     return (
         f"{counted(len(sites), 'site')} missing in seeds/widgets.csv: {listed([*shown, *more])}. Add each with its brand and "
         "hosts: without them it is of the brand `default`, and its clients are nobody else's."
+    )
+
+
+def _untied_contacts(connection: duckdb.DuckDBPyConnection) -> str | None:
+    """Touches and contacts that nothing brings together look like contacts without advertising."""
+    contacts, tied, touches = connection.execute(
+        """
+        select
+            (select count(*) from published.journal),
+            (select count(*) from published.journal where touch_count > 0),
+            (select sum(loaded_count) from published._loads
+            where table_name = 'touches' and outcome = 'loaded' and superseded_by is null)
+        """
+    ).fetchone() or (0, 0, 0)
+    if not contacts or tied or not touches:
+        return None
+    return (
+        f"None of {counted(contacts, 'contact')} has touches, though {counted(touches, 'touch')} are loaded. Both need the same "
+        "identifiers, such as visitor_id; of two sources they are the same only with the same `account` in sources.yml."
     )
 
 

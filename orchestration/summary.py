@@ -1,7 +1,7 @@
 """What `load` and `status` say of loads and generations, in few lines."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 from orchestration.wording import counted
@@ -25,7 +25,7 @@ class TableLoads:
     deliveries: int = 0
     loaded_rows: int = 0
     rejected_rows: int = 0
-    unreadable_values: int = 0
+    unreadable_values: Mapping[str, int] = field(default_factory=dict)  # by column
     failed_days: Sequence[date] = ()
 
 
@@ -40,9 +40,11 @@ def describe_loads(loads: Iterable[TableLoads], waiting: int) -> list[str]:
         of_tables = ", ".join(f"{load.loaded_rows:,} of {load.table}" for load in loads if load.deliveries)
         line = f"{counted(deliveries, 'delivery')} loaded: {counted(sum(load.loaded_rows for load in loads), 'row')} ({of_tables})"
         if rejected := sum(load.rejected_rows for load in loads):
-            line += f"; {counted(rejected, 'row')} rejected"
-        if unreadable := sum(load.unreadable_values for load in loads):
-            line += f"; {counted(unreadable, 'optional value')} unreadable"
+            line += f"; {counted(rejected, 'row')} rejected (`rejected` shows them)"
+        if unreadable := {
+            f"{column} of {load.table}": n for load in loads for column, n in load.unreadable_values.items()
+        }:
+            line += f"; {counted(sum(unreadable.values()), 'optional value')} unreadable ({', '.join(unreadable)})"
         lines.append(line)
     if unchanged := max(waiting - deliveries - failures, 0):
         have = "has" if unchanged == 1 else "have"

@@ -185,6 +185,7 @@ def _mapped_rows(source: Source, answer: Answer, workshop: Workshop) -> tuple[Se
     )
     if answer.mapping_name:
         _check_readable(workshop, rows, selection, answer)
+        _warn_of_unreadable(workshop, rows, selection, answer, source.name)
     return selection, rows
 
 
@@ -224,6 +225,41 @@ def _check_readable(workshop: Workshop, rows: str, selection: Selection, answer:
         ).fetchone()
         if found:
             raise RefusedError(_unreadable_column(column, mapped, answer, *found))
+
+
+def _warn_of_unreadable(workshop: Workshop, rows: str, selection: Selection, answer: Answer, source: str) -> None:
+    """Of an optional column that no row can be read by, and of words that nobody knows: these rows load without, or not at all."""
+    macros = zone_macros(workshop.rules, selection.time_zone)
+    for column in delivered_tables()[answer.mapping.table].columns:
+        mapped = answer.mapping.columns.get(column.name)
+        if mapped is None or mapped.constant is not None or column.type == "text":
+            continue
+        words = column.known_words(workshop.rules) if column.type == "word" else ()
+        if column.is_required and not words:
+            continue
+        is_readable = (
+            f"lower({column.name}) in ({', '.join(text(word) for word in words)})"
+            if words
+            else f"({macros.read(column)}) is not null"
+        )
+        unread, read, value, row, file = workshop.connection.execute(
+            f"""
+            select count(*) filter (not is_readable), count(*) filter (is_readable),
+                min_by(value, record_position) filter (not is_readable),
+                min_by(export_row, record_position) filter (not is_readable),
+                min_by(export_file, record_position) filter (not is_readable)
+            from (
+                select {column.name} as value, record_position, export_row, export_file, {is_readable} as is_readable
+                from {rows} where is_wanted and {identifier(UNPARSABLE)} is null and {column.name} is not null
+            )
+            """
+        ).fetchone() or (0, 0, None, None, None)
+        if unread and (words or not read):
+            expected = f"one of {', '.join(words)}: add it to `words`" if words else _expected(column, mapped)
+            log.warning(
+                "%s: %s has %s whose %s can't be read, as %r in row %s; %s expects %s",
+                source, file, counted(unread, "row"), column.name, value[:100], row, answer.mapping_name, expected,
+            )  # fmt: skip
 
 
 def _unreadable_column(

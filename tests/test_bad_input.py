@@ -1057,6 +1057,17 @@ def test_folders_that_are_no_deliveries_are_told(desk: Desk) -> None:
     )
 
 
+def test_what_lies_beside_the_tables_is_told_once(desk: Desk) -> None:
+    assert desk.scan().warnings == ()
+    for name in ("визиты.csv", "contact", "b.csv", "c.csv", "_notes", ".hidden", "~$книга.xlsx"):
+        (desk.landing / name).mkdir() if name == "contact" else (desk.landing / name).write_text(HEADER)
+    (warning,) = desk.scan().warnings
+    shown = ", ".join(str(desk.landing / name) for name in ("b.csv", "c.csv", "contact"))
+    assert warning == (
+        f"{shown} and 1 more are not read: deliveries lie in TABLE/DAY, where TABLE is one of touches, contacts, costs"
+    )
+
+
 def test_today_and_later_wait_without_a_word(desk: Desk) -> None:
     rules = Rules.read()
     for day in (rules.today(), rules.today() + timedelta(days=1), date(9999, 12, 31)):
@@ -1253,7 +1264,7 @@ UNREADABLE = """
             return [load_delivery(connection, each, rules, landing).message for each in found.deliveries], found.warnings
 
     # Once before, for what Python looks up when it is first needed, and may not be let read later.
-    rehearsed = load(Warehouse(folder / "rehearsal"), folder / "rehearsal")
+    rehearsed = load(Warehouse(folder / "rehearsed"), folder / "rehearsal")
     assert rehearsed == ([None], ()), rehearsed
     if os.getuid() == 0:
         os.setgid(65534)
@@ -1867,6 +1878,15 @@ def test_record_numbers_go_on_over_rejected_rows_and_files(
         if (file + row) % 3 != 0
     ]
     assert loaded.load.rejected_count == 3 * count
+
+
+def test_a_file_without_a_good_row_is_said(desk: Desk) -> None:
+    rows = [contact(number, contact_type="чат") for number in range(3)]
+    loaded = desk.take({"a.csv": as_csv(rows), "b.csv": as_csv([contact(9)]), "c.csv": HEADER})
+    assert loaded.load.warnings == (
+        f"contacts/{DAY}/a.csv has no good row, so it loads none: all 3 were rejected (unknown_contact_type 3). "
+        "`rejected` shows them; mend the file and load the day again",
+    )
 
 
 # The same rows twice

@@ -455,6 +455,8 @@ def test_an_env_file_is_read_with_a_byte_order_mark_or_without(
         ("A=1\n".encode("utf-16"), ", line 1: it isn't in UTF-8"),
         ("A=1\n".encode("utf-16-le"), ", line 1: it holds a NUL byte"),
         (b"A=1\nB=\0\n", ", line 2: it holds a NUL byte"),
+        (b"A=1\n\n# x\nWAREHOUSE_DIR data/x\nC=2\n", ", line 4: it is no setting; write it as NAME=value"),
+        (b"A='1\nB=2\n", ", line 1: it is no setting; write it as NAME=value"),
         (None, " can't be read: Is a directory"),
     ],
 )

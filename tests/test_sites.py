@@ -11,9 +11,20 @@ import pytest
 from orchestration.sites import SHOWN_SITES, site_warnings
 
 
-def published(file: Path, contacts: Mapping[str, tuple[int, int]], unknown: Mapping[str, tuple[int, int]] = {}) -> Path:
-    """A generation: by site, contacts with touches and without; by unknown site, touches and contacts."""
+def published(
+    file: Path,
+    contacts: Mapping[str, tuple[int, int]],
+    unknown: Mapping[str, tuple[int, int]] = {},
+    touches: Mapping[str, int] = {},
+) -> Path:
+    """A generation: by site, contacts with touches and without; by unknown site, touches and contacts; touches by outcome."""
     with duckdb.connect(str(file)) as connection:
+        connection.execute(
+            "create table _loads (table_name text, outcome text, loaded_count bigint, superseded_by bigint)"
+        )
+        for outcome, touch_count in touches.items():
+            connection.execute("insert into _loads values ('touches', ?, ?, null)", [outcome, touch_count])
+        connection.execute("insert into _loads values ('contacts', 'loaded', 9, null), ('touches', 'loaded', 9, 7)")
         connection.execute("create table journal (widget_id text, touch_count bigint)")
         for site, counts in contacts.items():
             for touch_count, contact_count in zip((3, 0), counts, strict=True):
@@ -59,3 +70,14 @@ def test_contacts_that_lost_their_touches_are_said(
     assert len(warnings) == (named is not None)
     if named:
         assert f": {named}. Do touches" in warnings[0]
+
+
+def test_contacts_that_no_touch_is_tied_to_are_said(tmp_path: Path) -> None:
+    file = published(tmp_path / "untied.duckdb", {"a": (0, 40)}, touches={"loaded": 60, "failed": 7})
+    (warning,) = site_warnings(file, None)
+    assert warning.startswith(
+        "None of 40 contacts has touches, though 60 touches are loaded. Both need the same identifiers"
+    )
+    for number, (contacts, touches) in enumerate([((1, 39), 60), ((0, 40), 0), ((0, 0), 60)]):
+        file = published(tmp_path / f"{number}.duckdb", {"a": contacts}, touches={"loaded": touches})
+        assert site_warnings(file, None) == []

@@ -522,6 +522,38 @@ def test_columns_that_no_file_has_are_told_once(desk: Desk, caplog: pytest.LogCa
     assert caplog.messages == ["exports: no file has a column for location («Город», «Регион»): these stay empty"]
 
 
+def test_words_that_nobody_knows_and_columns_that_no_row_can_be_read_by_are_told(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    mapping = desk.mapping(
+        {
+            "table": "contacts",
+            "columns": {
+                "contact_id": "id",
+                "contacted_at": "at",
+                "contact_type": {"from": "type", "words": {"Чат": "чат", "звонок": "call"}},
+                "value": "sum",
+                "duration": "seconds",
+                "is_unique": "new",
+            },
+        }
+    )
+    rows = (
+        '1,2025-11-20 10:00,звонок,"1 202,50",7,да',
+        '2,2025-11-20 11:00,Чат,"3,5",x,нет',
+        "3,2025-11-20 12:00,звонок,,,",
+    )
+    desk.write("a.csv", "\n".join(("id,at,type,sum,seconds,new", *rows)))
+    with caplog.at_level("WARNING", "orchestration"):
+        desk.delivered(desk.source(mapping))
+
+    words, value = sorted(caplog.messages)
+    assert words.startswith("exports: a.csv has 1 row whose contact_type can't be read, as 'чат' in row 2; ")
+    assert words.endswith(" expects one of call, form, callback, email, chat: add it to `words`")
+    assert value.startswith("exports: a.csv has 2 rows whose value can't be read, as '1 202,50' in row 1; ")
+    assert value.endswith(" expects a number like 1234.50")
+
+
 # Several files
 
 
@@ -531,6 +563,7 @@ def test_the_later_file_and_row_say_what_is_new(desk: Desk) -> None:
     desk.write("2.csv", "v,at,id,more\nnew,2025-11-20 11:00,1,m\n")
     desk.write("3.csv.part", "id,at,v\n1,2025-11-20 12:00,unfinished\n")
     desk.write("_4.csv", "id,at,v\n1,2025-11-20 12:00,left out\n")
+    desk.write("~$5.csv", "what Excel leaves beside an open file")
     source = desk.source(desk.mapping(TOUCHES), "*")
     (fetched,) = desk.fetch(source)
 

@@ -60,10 +60,11 @@ def test_a_message_is_one_line() -> None:
         ([TableLoads("touches", 1, 1)], 1, ["1 delivery loaded: 1 row (1 of touches)"]),
         ([TableLoads("touches", 1, 0)], 1, ["1 delivery loaded: 0 rows (0 of touches)"]),
         (
-            [TableLoads("contacts", 1, 20, 1, 1), TableLoads("touches", 2, 2_000, 20)],
+            [TableLoads("contacts", 1, 20, 1, {"value": 1}), TableLoads("touches", 2, 2_000, 20)],
             4,
             [
-                "3 deliveries loaded: 2,020 rows (20 of contacts, 2,000 of touches); 21 rows rejected; 1 optional value unreadable",
+                "3 deliveries loaded: 2,020 rows (20 of contacts, 2,000 of touches); 21 rows rejected (`rejected` shows them); "
+                "1 optional value unreadable (value of contacts)",
                 "1 delivery has the same bytes as when loaded before",
             ],
         ),
@@ -153,7 +154,8 @@ def test_a_period_of_one_day_is_that_day() -> None:
 
 def test_nothing_that_is_said_is_none_or_python() -> None:
     for deliveries, rows, rejected, unreadable, failed in product((0, 1, 21), repeat=5):
-        loads = [TableLoads("touches", deliveries, rows, rejected, unreadable, DAYS[:failed])]
+        columns = {"time_on_site": unreadable} if unreadable else {}
+        loads = [TableLoads("touches", deliveries, rows, rejected, columns, DAYS[:failed])]
         for line in describe_loads(loads, deliveries + failed + 1):
             assert "None" not in line and not set("[]{}'=") & set(line), line
             assert " 1 rows" not in line and "1 deliveries" not in line.replace("21 deliveries", ""), line
