@@ -11,6 +11,7 @@ from orchestration.contracts import delivered_tables
 FORMATS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
 
 SHOWN_STRANGERS = 3
+NO_STRANGERS = {*delivered_tables(), "lost+found"}  # as a disk of its own has it
 
 # Name, size in bytes and modification time in nanoseconds of each file: changes when a delivery does.
 Signature = tuple[tuple[str, int, int], ...]
@@ -100,7 +101,7 @@ def scan(
 def _strangers(landing_dir: Path) -> list[str]:
     """What lies beside the folders of the tables, in one warning."""
     try:
-        names = sorted(name for name in filter(is_complete, os.listdir(landing_dir)) if name not in delivered_tables())
+        names = sorted(name for name in filter(is_complete, os.listdir(landing_dir)) if name not in NO_STRANGERS)
     except OSError:
         return []
     more = f" and {len(names) - SHOWN_STRANGERS:,} more" if len(names) > SHOWN_STRANGERS else ""

@@ -1058,6 +1058,7 @@ def test_folders_that_are_no_deliveries_are_told(desk: Desk) -> None:
 
 
 def test_what_lies_beside_the_tables_is_told_once(desk: Desk) -> None:
+    (desk.landing / "lost+found").mkdir()
     assert desk.scan().warnings == ()
     for name in ("визиты.csv", "contact", "b.csv", "c.csv", "_notes", ".hidden", "~$книга.xlsx"):
         (desk.landing / name).mkdir() if name == "contact" else (desk.landing / name).write_text(HEADER)
