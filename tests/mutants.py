@@ -704,7 +704,7 @@ MUTANTS = (
     Mutant("Killed", "orchestration/publishing.py", "        self.current()\n        self.meta(numbers[-1])\n        self.pin.unlink", "        self.pin.unlink", DAMAGE),
     Mutant("Killed", "orchestration/publishing.py", "        self.meta(to)\n", "", DAMAGE),
     Mutant("Killed", "orchestration/publishing.py", "        self._clear_away()\n        last = last_update", "        last = last_update", CRASHES),
-    Mutant("Killed", "orchestration/publishing.py", '            leftover = self.folder / f"{number:06}.tmp"\n                os.rename', '            leftover = self.folder / f"{number:06}"\n                os.rename', CRASHES),
+    Mutant("Killed", "orchestration/publishing.py", '            leftover = self.folder / f"{number:06}.tmp"\n                os.rename', '            leftover = self.folder / f"{number:06}"\n                os.rename', PUBLICATIONS),
     Mutant("Killed", "orchestration/warehouse.py", '        log.warning("%s The write-ahead log was put aside, as %s.", trouble, set_aside(write_ahead_log))\n        trouble = _trouble(warehouse)\n', "        set_aside(write_ahead_log)\n", DAMAGE),
     Mutant("Killed", "orchestration/warehouse.py", '        log.warning("%s It was put aside, as %s, and a new one is begun.", trouble, set_aside(warehouse.file))', "        os.unlink(warehouse.file)", DAMAGE),
     Mutant("Killed", "orchestration/warehouse.py", '            for table in raw_columns():\n                connection.execute(f"select max(hash({table})) from raw.{table}").fetchall()\n', "            pass\n", DAMAGE),

@@ -278,6 +278,8 @@ def test_a_build_killed_between_chains_and_their_counts(published_day: Path, tmp
         # As many chains as there are, of other channels.
         ("int_channel_sets", "update {} set channels = ['x'] where len(channels) = 1", "sets_are_those_of_all_chains"),
         ("int_channel_sets", "update {} set contact_count = other_count, other_count = contact_count", "sets_are_those_of_all_chains"),
+        # Of those who never made contact alone.
+        ("int_channel_sets", "update {} set channels = ['x'] where contact_count = 0", "sets_are_those_of_all_chains"),
         ("int_channel_sets", "update {} set brand_id = 'another'", "sets_are_those_of_all_chains"),
         ("int_chain_steps", "update {} set from_channel = 'x' where from_channel is not null", "steps_are_those_of_all_chains"),
         ("int_chain_steps", "update {} set contact_count = contact_count + 1 where to_channel is not null", "steps_are_those_of_all_chains"),

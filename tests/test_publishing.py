@@ -1,8 +1,10 @@
 """What is published, when it isn't, and what readers notice of it."""
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -524,6 +526,24 @@ def test_the_last_generations_are_kept_and_those_that_readers_are_held_at(site: 
         f"{number:06}" for number in publications.numbers()
     ]
     assert (publications.current(), publications.pinned()) == (newest + 1, None)
+
+
+def test_a_generation_whose_removal_was_cut_short_is_none(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut_short(folder: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error", str(folder))
+
+    publications = site.publications
+    for _ in range(KEPT_GENERATIONS - 1):
+        publications.publish(RULES)
+    with monkeypatch.context() as broken, pytest.raises(OSError, match="Input/output error"):
+        broken.setattr(shutil, "rmtree", cut_short)
+        publications.publish(RULES)
+    assert publications.numbers() == list(range(2, KEPT_GENERATIONS + 2))
+
+    publications.publish(RULES)
+    assert sorted(path.name for path in publications.folder.iterdir()) == [
+        f"{number:06}" for number in publications.numbers()
+    ]
 
 
 def test_readers_are_not_held_at_a_generation_that_somebody_removed(site: Site) -> None:
