@@ -6,7 +6,7 @@ whole number, not negative, that is the same in every build: sums of it are exac
     kept_touch_count           how many it keeps
     last_non_direct_position   the position of the last touch that isn't direct; null if all are
     half_lives_before_last     how long before the contact's last touch it happened
-    markov_worth, shapley_worth  what its channel is worth in its brand; these change with every build, so credits that are
+    removal_effect, shapley_value  what its channel is worth in its brand; these change with every build, so credits that are
                                weighed by them (`is_data_driven`) aren't kept, but worked out where they are read
 #}
 {% macro attribution_models() -%}
@@ -26,8 +26,8 @@ whole number, not negative, that is the same in every build: sums of it are exac
             " else " ~ (1000000 - first_share - last_share) ~
             " end"},
         'time_decay': {'weight': "round(" ~ parts_of_one() ~ " * power(0.5, half_lives_before_last))"},
-        'markov': {'weight': "markov_worth", 'is_data_driven': true},
-        'shapley': {'weight': "shapley_worth", 'is_data_driven': true},
+        'markov': {'weight': "removal_effect", 'is_data_driven': true},
+        'shapley': {'weight': "shapley_value", 'is_data_driven': true},
     }) }}
 {%- endmacro %}
 

@@ -42,7 +42,7 @@ everything closes it as passed. Publication asks for the last entry, whoever ran
         {% set left_out = [] %}
         {% for node in graph.nodes.values() if node.resource_type in ('model', 'seed', 'test') and node.config.enabled and node.unique_id not in passed %}
             {# Only a full build loads seeds and tests them, and makes views that say the same in every build. #}
-            {% if flags.FULL_REFRESH or not ((node.attached_node or node.unique_id).startswith('seed.') or 'lasting' in node.tags) %}
+            {% if flags.FULL_REFRESH or not ((node.attached_node or node.unique_id).startswith('seed.') or 'static_view' in node.tags) %}
                 {% do left_out.append(node.unique_id) %}
             {% endif %}
         {% endfor %}

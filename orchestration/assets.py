@@ -1,5 +1,6 @@
 """The whole way of the data as Dagster assets: raw, staging, intermediate and marts (by dbt), published."""
 
+import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -252,7 +253,16 @@ ledgers = [
 ]
 
 
-@dbt_assets(manifest=prepared_manifest(), name="dbt_models", retry_policy=RETRIES, pool=POOL)
+manifest = prepared_manifest()
+# What the build before left, read before this one replaces it: named apart from the models that make it.
+previous_tables = [
+    dg.AssetSpec(["previous", source["name"]], group_name="previous", kinds={"duckdb"}, description=source["description"])
+    for source in json.loads(manifest.read_text("utf-8"))["sources"].values()
+    if source["source_name"] == "previous"
+]
+
+
+@dbt_assets(manifest=manifest, name="dbt_models", retry_policy=RETRIES, pool=POOL)
 def dbt_models(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterator[Any]:
     specs = {spec.metadata[DAGSTER_DBT_UNIQUE_ID_METADATA_KEY]: spec for spec in context.assets_def.specs}
     checks = {

@@ -33,12 +33,12 @@ from orchestration.wording import counted
 log = logging.getLogger("orchestration")
 
 # What a build depends on besides the data: all that dbt reads, and the packages that decide values.
-BUILT_FROM = ("dbt_project.yml", "models", "macros", "seeds", "tests/generic")
+BUILT_FROM = ("dbt_project.yml", "models", "macros", "seeds", "data_tests")
 # Saved queries are asked of what is published; dbt would count them among what it built.
 BUILD = ("build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "saved_query")
 # Seeds that have changed are a reason to build everything; those that haven't are there, and tested. So are views that say the
 # same in every build. Tests are chosen by themselves, or those of what is left out would be left out too.
-WITHOUT_LASTING = ("--indirect-selection", "empty", "--exclude", "path:seeds", "tag:lasting")
+WITHOUT_STATIC_VIEWS = ("--indirect-selection", "empty", "--exclude", "path:seeds", "tag:static_view")
 # Why a full build follows an incremental one of which only tests failed.
 MENDED = "what changed did not pass its tests"
 # What an incremental build may take of the memory. It reads most of the warehouse's keys once, and to have them in memory
@@ -250,7 +250,7 @@ def _memory_for_changes(connection: duckdb.DuckDBPyConnection) -> int | None:
             ) as changed_rows,
             -- Whoever has very many rows is likely to come again, and is then worked out whole.
             (
-                select coalesce(sum(contact_count + touch_count), 0) from intermediate.int_large_clients
+                select coalesce(sum(contact_count + touch_count), 0) from intermediate.int_oversized_clients
             ) as large_clients_rows,
             parse_formatted_bytes(current_setting('memory_limit')) as most
         """
@@ -271,7 +271,7 @@ def _build(
 ) -> Build:
     if reason:
         log.info("everything is built anew: %s", reason)
-    arguments = [*BUILD, *(["--full-refresh"] if reason else ["--select", *select] if select else WITHOUT_LASTING)]
+    arguments = [*BUILD, *(["--full-refresh"] if reason else ["--select", *select] if select else WITHOUT_STATIC_VIEWS)]
     # The hooks that keep raw.builds read these.
     facts = {
         # A part of a build may leave tables that don't fit together, so that the next one takes everything anew.
@@ -285,6 +285,8 @@ def _build(
     if not outcome.is_passed or select:
         return outcome
     with warehouse.connected() as connection:
+        if reason:
+            _drop_unused(connection, outcome)
         return replace(outcome, affected_clients=_note_affected(connection, outcome))
 
 
@@ -295,15 +297,28 @@ def _outcome(outcome: dbtRunnerResult) -> Build:
     return Build(outcome.success and error is None, nodes, error)
 
 
+def _drop_unused(connection: duckdb.DuckDBPyConnection, full_build: Build) -> None:
+    """Drops what a full build did not make: tables and views of an earlier version's models."""
+    made = {(node.schema, node.name) for node in full_build.nodes}
+    for kind in ("view", "table"):
+        existing = connection.execute(
+            f"select schema_name, {kind}_name from duckdb_{kind}s() "
+            "where database_name = current_database() and schema_name in ('staging', 'intermediate', 'marts')"
+        ).fetchall()
+        for schema, name in existing:
+            if (schema, name) not in made:
+                connection.execute(f'drop {kind} "{schema}"."{name}"')
+
+
 def _note_affected(connection: duckdb.DuckDBPyConnection, outcome: Build) -> int:
     """Writes into the ledger of builds what the last one took in and worked out anew."""
     row = connection.execute(
         """
         update raw.builds
-        set load_ids = (select list(load_id order by load_id) from intermediate.int_changed_loads),
+        set load_ids = (select list(load_id order by load_id) from staging.stg_changed_loads),
             changed_touch_count = (select count(*) from intermediate.int_changed_records where record_kind = 'touch'),
             changed_contact_count = (select count(*) from intermediate.int_changed_records where record_kind = 'contact'),
-            affected_client_count = (select count(*) from intermediate.int_client_card),
+            affected_client_count = (select count(*) from intermediate.int_contact_clients where contact_number = 1),
             affected_contact_count = (select count(*) from intermediate.int_affected_contacts)
         where started_at = (select max(started_at) from raw.builds)
         returning is_full, changed_touch_count, changed_contact_count, affected_client_count
@@ -406,7 +421,7 @@ def _manifest(rules: Rules) -> Manifest:
 def _parsing_fingerprint(rules: Rules) -> str:
     """Changes whenever dbt could make something else of the project."""
     digest = _digest_of_project()
-    others = (*sorted((PROJECT_DIR / "tests").rglob("*.sql")), *sorted((PROJECT_DIR / "metrics").rglob("*.yml")))
+    others = (*sorted((PROJECT_DIR / "data_tests").rglob("*.sql")), *sorted((PROJECT_DIR / "metrics").rglob("*.yml")))
     for file in (PROJECT_DIR / "profiles.yml", *others):
         digest.update(file.relative_to(PROJECT_DIR).as_posix().encode() + b"\0" + file.read_bytes())
     for package in PARSING_PACKAGES:

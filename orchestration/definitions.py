@@ -18,6 +18,7 @@ from orchestration.assets import (
     default_rules,
     free_pools,
     ledgers,
+    previous_tables,
     published_marts,
     raw_assets,
     sources,
@@ -197,7 +198,7 @@ def notice_of_failure(context: dg.RunFailureSensorContext) -> None:
 
 
 defs = dg.Definitions(
-    assets=[*source_assets, *raw_assets, *ledgers, dbt_models, published_marts, all_days_loaded],
+    assets=[*source_assets, *raw_assets, *ledgers, *previous_tables, dbt_models, published_marts, all_days_loaded],
     jobs=[daily_update, *([fetch_and_load] if sources else []), rebuild, verification],
     schedules=[daily_schedule(), weekly_verification],
     sensors=[late_deliveries, lost_runs, notice_of_failure],

@@ -488,7 +488,7 @@ def _write(connection: duckdb.DuckDBPyConnection, file: Path, number: int, forme
                 cast(? as bigint) as generation,
                 cast(? as varchar) as build_id,
                 cast(? as timestamptz) as built_at,
-                (select data_through from intermediate.int_data_through) as data_through,
+                (select data_through from staging.stg_data_through) as data_through,
                 cast(? as bigint[]) as load_ids,
                 cast(? as varchar) as fingerprint,
                 cast(? as json) as settings,
@@ -515,7 +515,7 @@ def _write(connection: duckdb.DuckDBPyConnection, file: Path, number: int, forme
         )
         connection.execute(
             "create table published._large_clients as "
-            "select * from intermediate.int_large_clients order by contact_count + touch_count desc, client_id"
+            "select * from intermediate.int_oversized_clients order by contact_count + touch_count desc, client_id"
         )
         connection.execute(
             "create table published._same_events as "

@@ -219,7 +219,7 @@ def decayed(elapsed: timedelta, half_life_days: Fraction) -> Fraction:
 # Worths of a brand's channels
 
 
-def markov_worths(chains: Iterable[Chain]) -> dict[str, Fraction]:
+def removal_effects(chains: Iterable[Chain]) -> dict[str, Fraction]:
     """Channel → removal effect, 0 to 1, for every channel of a brand's chains.
 
     Repeats need no collapsing: a channel that leads to itself for a while leads to the same places after it.
@@ -308,7 +308,7 @@ def coalition_worth(coalition: Iterable[str], rates: Mapping[frozenset[str], Fra
     return sum((rate for channels, rate in rates.items() if channels <= coalition), start=Fraction(0))
 
 
-def shapley_worths(chains: Iterable[Chain]) -> dict[str, Fraction]:
+def shapley_values(chains: Iterable[Chain]) -> dict[str, Fraction]:
     """Channel → Shapley value, 0 or more, for every channel of a brand's chains; they sum to the worth of all together.
 
     What a channel adds to each coalition of others, which comes before it in |S|! (n − |S| − 1)! of the n! orders.
@@ -356,7 +356,7 @@ def worths_of_brands(
     model: str, contacts: Iterable[Contact], other_chains: Mapping[str, Iterable[Sequence[str]]]
 ) -> dict[str, dict[str, Fraction]]:
     """Brand → channel → worth, by one of MODELS_BY_WORTH."""
-    worths_of = {"markov": markov_worths, "shapley": shapley_worths}[model]
+    worths_of = {"markov": removal_effects, "shapley": shapley_values}[model]
     return {brand: worths_of(chains) for brand, chains in chains_of_brands(contacts, other_chains).items()}
 
 

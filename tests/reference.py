@@ -292,16 +292,16 @@ class Client:
 
 
 def expected_marts(
-    deliveries: Iterable[Delivery], settings: Settings, seeds: Seeds, markov_worths: Worths | None = None
+    deliveries: Iterable[Delivery], settings: Settings, seeds: Seeds, given_effects: Worths | None = None
 ) -> Marts:
     """What the marts hold after these deliveries arrived in this order; credits go by Markov's worths if they are given."""
     arrivals = Arrivals()
     for delivery in deliveries:
         arrivals.add(delivery, settings)
-    return marts_of(arrivals, settings, seeds, markov_worths)
+    return marts_of(arrivals, settings, seeds, given_effects)
 
 
-def marts_of(arrivals: Arrivals, settings: Settings, seeds: Seeds, markov_worths: Worths | None = None) -> Marts:
+def marts_of(arrivals: Arrivals, settings: Settings, seeds: Seeds, given_effects: Worths | None = None) -> Marts:
     """What the marts hold after these arrivals, whatever the settings were when they came."""
     accepted = arrivals.accepted
     rejected = [row for _, delivery in sorted(accepted.items()) for row in delivery.rejected]
@@ -324,7 +324,7 @@ def marts_of(arrivals: Arrivals, settings: Settings, seeds: Seeds, markov_worths
         if client.contacts:  # R16
             led_contacts += add_client(client, marts, settings)
     led_contacts.sort(key=lambda contact: contact.row["contact_id"])
-    for mart, rows in attribution_marts(led_contacts, clients, settings, markov_worths).items():
+    for mart, rows in attribution_marts(led_contacts, clients, settings, given_effects).items():
         getattr(marts, mart).extend(rows)
     marts.unmapped_sources.extend(
         unmapped_sources(led_contacts, [touch.widget_id for touch in touches], seeds.widgets, settings)

@@ -57,7 +57,7 @@ class LedContact:
 
 
 def attribution_marts(
-    contacts: Sequence[LedContact], clients: Iterable[Client], settings: Settings, markov_worths: Worths | None = None
+    contacts: Sequence[LedContact], clients: Iterable[Client], settings: Settings, given_effects: Worths | None = None
 ) -> dict[str, list[MartRow]]:
     """The rows by mart. Credits go by these worths for Markov's model; by default, by those worked out here."""
     chains: dict[str, list[oracle.Chain]] = defaultdict(list)
@@ -74,7 +74,7 @@ def attribution_marts(
         model: {brand: worths_of(of_brand) for brand, of_brand in chains.items()}
         for model, worths_of in (("markov", removal_effects), ("shapley", shared_rates))
     }
-    used_worths = worths if markov_worths is None else {**worths, "markov": markov_worths}
+    used_worths = worths if given_effects is None else {**worths, "markov": given_effects}
     return {
         "touch_chains": touch_chains(contacts, settings),
         "channel_steps": channel_steps(contacts, settings),
@@ -248,7 +248,7 @@ def contact_parts(contact: LedContact, settings: Settings) -> dict[tuple[Any, ..
 
 
 def removal_effects(chains: Sequence[oracle.Chain]) -> dict[str, Fraction]:
-    """As the oracle's markov_worths, of many channels: by floating point, so within 10^-9 or so."""
+    """As the oracle's removal_effects, of many channels: by floating point, so within 10^-9 or so."""
     steps = oracle.steps_of(chains)
     channels = sorted(state for state in steps if isinstance(state, str))
     place = {channel: number for number, channel in enumerate(channels)}
@@ -275,7 +275,7 @@ def removal_effects(chains: Sequence[oracle.Chain]) -> dict[str, Fraction]:
 
 
 def shared_rates(chains: Sequence[oracle.Chain]) -> dict[str, Fraction]:
-    """As the oracle's shapley_worths, of many channels: each set's rate in even shares, which are cut to 10^-12."""
+    """As the oracle's shapley_values, of many channels: each set's rate in even shares, which are cut to 10^-12."""
     worths: dict[str, Fraction] = defaultdict(Fraction)
     for channels, rate in oracle.set_rates(chains).items():
         share = Fraction(oracle.CREDIT_UNITS * rate // len(channels), oracle.CREDIT_UNITS)

@@ -1,6 +1,6 @@
 """R11, steps 1 to 3, in plain Python: a second reading of the rule, which shares no code with the models.
 
-Where `stg_origins` splits and replaces, this goes through a URL from left to right; hosts go by the standard library.
+Where `int_origins` splits and replaces, this goes through a URL from left to right; hosts go by the standard library.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ def assert_counts_are_those_of_chains(place: Place) -> None:
     """And what channels are worth is what the oracle makes of the chains."""
     of_brands = oracle_chains(place.private("from intermediate.int_chains"))
     worths = place.private("from marts.channel_worths")
-    for model, worths_of in (("markov", oracle.markov_worths), ("shapley", oracle.shapley_worths)):
+    for model, worths_of in (("markov", oracle.removal_effects), ("shapley", oracle.shapley_values)):
         expected = {
             (brand, channel): worth
             for brand, chains_of_brand in of_brands.items()
@@ -265,8 +265,8 @@ def test_a_build_killed_between_chains_and_their_counts(published_day: Path, tmp
     assert (last["outcome"], last["finished_at"]) == ("running", None)
     assert place.private("from intermediate.int_channel_sets order by all") == before
     assert ("c-anna", [A, C, B]) in chains(place), "the kill came too early"
-    assert failures(place, "steps_are_those_of_all_chains_int_chain_steps_") == 0
-    assert failures(place, "sets_are_those_of_all_chains_int_channel_sets_") == 1
+    assert failures(place, "steps_are_those_of_all_chains") == 0
+    assert failures(place, "sets_are_those_of_all_chains") == 1
     place.update()
     assert_counts_are_those_of_chains(place)
     assert_as_built_in_full(place)
@@ -289,10 +289,9 @@ def test_counts_that_are_not_those_of_the_chains_fail_their_own_test(
     published_day: Path, tmp_path: Path, table: str, statement: str, test: str
 ) -> None:
     place = copied(published_day, tmp_path)
-    name = f"{test}_{table}_"
-    assert failures(place, name) == 0
+    assert failures(place, test) == 0
     place.private(statement.format(f"intermediate.{table}"))
-    assert failures(place, name) == 1
+    assert failures(place, test) == 1
 
 
 def failures(place: Place, name: str) -> int:
@@ -304,10 +303,10 @@ def failures(place: Place, name: str) -> int:
     return int(result.failures)
 
 
-def markov_worths(steps: str) -> list[tuple[str, str, int]]:
+def removal_effects(steps: str) -> list[tuple[str, str, int]]:
     """What the model makes of steps of chains."""
-    path = PROJECT_DIR / "models" / "intermediate" / "int_markov_worths.py"
-    spec = importlib.util.spec_from_file_location("int_markov_worths", path)
+    path = PROJECT_DIR / "models" / "intermediate" / "attribution" / "int_removal_effects.py"
+    spec = importlib.util.spec_from_file_location("int_removal_effects", path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -325,7 +324,7 @@ def test_removal_effects_are_rounded_to_the_twelfth_decimal() -> None:
         ('okna', null, 'a', 2, 0), ('okna', 'a', null, 2, 0), ('okna', null, 'b', 1, 0), ('okna', 'b', null, 1, 0),
         ('dveri', null, 'a', 1, 0), ('dveri', 'a', null, 1, 0)
     """
-    assert markov_worths(steps) == [
+    assert removal_effects(steps) == [
         ("dveri", "a", 10**12),
         ("okna", "a", 666_666_666_667),
         ("okna", "b", 333_333_333_333),
@@ -355,7 +354,7 @@ def worths(demo: Mapping[str, list[dict[str, Any]]]) -> dict[str, dict[str, dict
     of_brands = oracle_chains(demo["int_chains"])
     return {
         model: {brand: worths_of(chains_of_brand) for brand, chains_of_brand in of_brands.items()}
-        for model, worths_of in (("markov", oracle.markov_worths), ("shapley", oracle.shapley_worths))
+        for model, worths_of in (("markov", oracle.removal_effects), ("shapley", oracle.shapley_values))
     }
 
 

@@ -33,9 +33,9 @@ from attribution_oracle import (
     credits,
     credits_of_weights,
     decayed,
-    markov_worths,
+    removal_effects,
     set_rates,
-    shapley_worths,
+    shapley_values,
     solved,
     worths_of_brands,
 )
@@ -323,7 +323,7 @@ def test_worths_may_be_floats() -> None:
     ],
 )
 def test_worked_removal_effects(chains: list[Chain], expected: dict[str, str]) -> None:
-    assert markov_worths(chains) == {channel: Fraction(worth) for channel, worth in expected.items()}
+    assert removal_effects(chains) == {channel: Fraction(worth) for channel, worth in expected.items()}
 
 
 @pytest.mark.parametrize(
@@ -346,12 +346,12 @@ def test_worked_removal_effects(chains: list[Chain], expected: dict[str, str]) -
     ],
 )
 def test_worked_shapley_values(chains: list[Chain], expected: dict[str, str]) -> None:
-    assert shapley_worths(chains) == {channel: Fraction(worth) for channel, worth in expected.items()}
+    assert shapley_values(chains) == {channel: Fraction(worth) for channel, worth in expected.items()}
 
 
 def test_too_many_channels_for_all_coalitions_are_refused() -> None:
     with pytest.raises(ValueError, match="15 channels"):
-        shapley_worths(with_contact("ABCDEFGHIJKLMNO"))
+        shapley_values(with_contact("ABCDEFGHIJKLMNO"))
 
 
 def test_worked_credits_of_two_brands() -> None:
@@ -464,7 +464,7 @@ def test_removal_effects_are_shares_of_all_walks(seed: int) -> None:
     to_contact = [(walk, probability) for walk, probability in all_walks if walk[-1] == "contact"]
     total = sum(probability for _, probability in to_contact)
     channels = {channel for chain in chains for channel in chain.channels}
-    assert markov_worths(chains) == {
+    assert removal_effects(chains) == {
         channel: sum(probability for walk, probability in to_contact if channel in walk) / total for channel in channels
     }
 
@@ -491,7 +491,7 @@ def test_removal_effects_lie_where_long_walks_leave_them(seed: int) -> None:
 
     lowest, highest = bounds(None)
     assert highest - lowest < 1e-9
-    for channel, worth in markov_worths(chains).items():
+    for channel, worth in removal_effects(chains).items():
         lowest_without, highest_without = bounds(channel)
         assert 1 - highest_without / lowest - 1e-9 <= worth <= 1 - lowest_without / highest + 1e-9
 
@@ -499,22 +499,22 @@ def test_removal_effects_lie_where_long_walks_leave_them(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_removal_effects_in_general(seed: int) -> None:
     chains = random_chains(seed)
-    worths = markov_worths(chains)
+    worths = removal_effects(chains)
     assert all(0 <= worth <= 1 for worth in worths.values())
     # Whoever is in a chain that led to a contact is missed: so credits by worth never come down to no weights at all.
     in_contacts = {channel for chain in chains if chain.is_contact for channel in chain.channels}
     assert {channel for channel, worth in worths.items() if worth > 0} >= in_contacts
 
     collapsed = [replace(chain, channels=tuple(name for name, _ in groupby(chain.channels))) for chain in chains]
-    assert markov_worths(collapsed) == worths
-    assert markov_worths([replace(chain, count=chain.count * 3) for chain in reversed(chains)]) == worths
-    assert markov_worths([replace(chain, count=1) for chain in chains for _ in range(chain.count)]) == worths
+    assert removal_effects(collapsed) == worths
+    assert removal_effects([replace(chain, count=chain.count * 3) for chain in reversed(chains)]) == worths
+    assert removal_effects([replace(chain, count=1) for chain in chains for _ in range(chain.count)]) == worths
     # A channel after which nothing ever came is worth nothing, and changes no other's worth: nothing is nothing.
-    assert markov_worths(chains + others("Z", count=5)) == worths | {"Z": 0}
+    assert removal_effects(chains + others("Z", count=5)) == worths | {"Z": 0}
 
     names = dict(zip("ABCDE", "DEABC", strict=True))
     renamed = [replace(chain, channels=tuple(names[name] for name in chain.channels)) for chain in chains]
-    assert markov_worths(renamed) == {names[channel]: worth for channel, worth in worths.items()}
+    assert removal_effects(renamed) == {names[channel]: worth for channel, worth in worths.items()}
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -527,7 +527,7 @@ def test_shapley_values_are_means_over_all_orders(seed: int) -> None:
     for order in orders:
         for position, channel in enumerate(order):
             added[channel] += coalition_worth(order[: position + 1], rates) - coalition_worth(order[:position], rates)
-    worths = shapley_worths(chains)
+    worths = shapley_values(chains)
     assert worths == {channel: sum_of_orders / len(orders) for channel, sum_of_orders in added.items()}
 
 
@@ -535,7 +535,7 @@ def test_shapley_values_are_means_over_all_orders(seed: int) -> None:
 def test_shapley_values_in_general(seed: int) -> None:
     chains = random_chains(seed)
     rates = set_rates(chains)
-    worths = shapley_worths(chains)
+    worths = shapley_values(chains)
     # Every set's rate falls to its channels in equal parts.
     assert worths == {
         channel: sum(rate / len(channels) for channels, rate in rates.items() if channel in channels)
@@ -546,17 +546,17 @@ def test_shapley_values_in_general(seed: int) -> None:
     assert {channel for channel, worth in worths.items() if worth > 0} == in_contacts
 
     # A dummy adds nothing to any coalition.
-    assert shapley_worths(chains + others("Z", "AZ", "ZBC")) == worths | {"Z": 0}
+    assert shapley_values(chains + others("Z", "AZ", "ZBC")) == worths | {"Z": 0}
     # Twins, of which each does what the other does, are worth the same.
     swapped = str.maketrans("AB", "BA")
     twins = chains + [
         replace(chain, channels=tuple(name.translate(swapped) for name in chain.channels)) for chain in chains
     ]
-    worths_of_twins = shapley_worths(twins)
+    worths_of_twins = shapley_values(twins)
     assert worths_of_twins["A"] == worths_of_twins["B"]
 
     in_other_order = [replace(chain, channels=tuple(reversed(chain.channels)) * 2) for chain in chains]
-    assert shapley_worths(in_other_order) == worths
+    assert shapley_values(in_other_order) == worths
 
 
 # Against the library
@@ -770,7 +770,7 @@ def test_same_shapley_values_as_library_in_the_same_game(seed: int) -> None:
     """
     chains = random_chains(seed, "ABCDEF"[: 2 + seed % 5])
     rates = set_rates(chains)
-    worths = shapley_worths(chains)
+    worths = shapley_values(chains)
     channels = sorted(worths)
     coalitions = [
         [channel for position, channel in enumerate(channels) if number >> position & 1]

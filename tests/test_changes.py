@@ -489,8 +489,8 @@ def test_who_only_lies_in_the_same_place_of_another_table_is_not_affected(story:
     """The client's first touch is affected by the builds above, and nobody who made contact otherwise."""
     places = story.place.private(
         f"""
-        select contacts.place
-        from intermediate.int_record_keys as contacts inner join intermediate.int_record_keys as touches using (place)
+        select contacts.row_id
+        from intermediate.int_record_keys as contacts inner join intermediate.int_record_keys as touches using (row_id)
         where contacts.record_kind = 'contact' and touches.record_kind = 'touch'
             and touches.record_key = md5_number('touch {UNPUBLISHED}: t-late')
             and contacts.record_key not in (
@@ -511,7 +511,7 @@ def test_a_clock_that_was_set_back_stops_nothing(story: Story, tmp_path: Path) -
     assert all(build["finished_at"] >= build["started_at"] for build in builds)
 
     with place.warehouse.locked("test"):
-        assert build(place.warehouse, RULES, select=["int_identifier_groups"]).is_passed
+        assert build(place.warehouse, RULES, select=["int_identifier_clusters"]).is_passed
     reason = reason_for_everything(place)
     assert reason is not None and reason.endswith("built otherwise, in part or by hand")
 
@@ -643,7 +643,7 @@ def rebuilt(published_day: Path, tmp_path_factory: pytest.TempPathFactory) -> Re
 
     place.private(
         """
-        insert into intermediate.int_large_clients (client_id, first_contact_id, contact_count, touch_count)
+        insert into intermediate.int_oversized_clients (client_id, first_contact_id, contact_count, touch_count)
         values ('a bot', 'no contact of those that change', 10000, 100000)
         """
     )
@@ -752,7 +752,7 @@ def troubled(published_day: Path, tmp_path_factory: pytest.TempPathFactory) -> T
     seen: dict[str, Any] = {}
 
     tied_by_the_other = "identifier_key = md5_number('yandex_client_id 7 default group')"
-    place.private(f"delete from intermediate.int_identifier_groups where {tied_by_the_other}")
+    place.private(f"delete from intermediate.int_identifier_clusters where {tied_by_the_other}")
     place.deliver("touches", SECOND, [touch("t-new", 20, "vk", visitor_id="group", crm_client_id="1")])
     place.update()
     seen["build_of_a_broken_group"] = place.last_build()
@@ -773,7 +773,7 @@ def troubled(published_day: Path, tmp_path_factory: pytest.TempPathFactory) -> T
 def test_a_group_that_is_not_whole_is_noticed_and_everything_built_anew(troubled: Troubled) -> None:
     build = troubled.build_of_a_broken_group
     assert build["is_full"] is True
-    assert build["reason"].startswith("what changed did not pass its tests: groups_are_whole_int_affected_ties")
+    assert build["reason"].startswith("what changed did not pass its tests: clusters_are_whole")
     assert troubled.differences == []
 
 
@@ -827,10 +827,10 @@ def test_the_rows_of_a_group_lie_one_after_another_in_whatever_build_they_were_w
     place, _, _ = many
     assert place.last_build()["is_full"] is False
     scattered = """
-        select group_class, group_size, rowid - group_position as first_place
-        from intermediate.int_identifier_groups
+        select cluster_bucket, cluster_size, rowid - cluster_position as first_row_id
+        from intermediate.int_identifier_clusters
         group by all
-        having count(*) <> group_size
+        having count(*) <> cluster_size
     """
     place.deliver("touches", SECOND, [touch("t-more", 9, "vk", visitor_id="s-7", crm_client_id="s-8")])
     place.update()
@@ -839,22 +839,22 @@ def test_the_rows_of_a_group_lie_one_after_another_in_whatever_build_they_were_w
 
     with place.warehouse.locked("test"):
         assert build(place.warehouse, RULES, full_refresh=True).is_passed
-    assert place.private("select count(*) > 122880 as is_large from intermediate.int_identifier_groups") == [
+    assert place.private("select count(*) > 122880 as is_large from intermediate.int_identifier_clusters") == [
         {"is_large": True}
     ]
     assert place.private(scattered) == []
 
 
 def test_an_identifier_of_two_groups_is_noticed_where_everything_is_built(place: Place) -> None:
-    test_alone = ["build", "--full-refresh", "--select", "groups_are_complete_int_identifier_groups_"]
+    test_alone = ["build", "--full-refresh", "--select", "clusters_are_complete_int_identifier_clusters_"]
     with place.warehouse.locked("test"):
         assert run_dbt(place.warehouse.folder, test_alone, RULES).success
 
     place.private(
         """
-        insert into intermediate.int_identifier_groups by name
-        select * replace (3 as record_number, 2 as group_class)
-        from intermediate.int_identifier_groups
+        insert into intermediate.int_identifier_clusters by name
+        select * replace (3 as record_number, 2 as cluster_bucket)
+        from intermediate.int_identifier_clusters
         where identifier_key = md5_number('yandex_client_id 7 default group') limit 1
         """
     )
@@ -865,20 +865,20 @@ def test_an_identifier_of_two_groups_is_noticed_where_everything_is_built(place:
 
 def test_ties_that_do_not_lie_where_they_were_found_are_taken_out_all_the_same(place: Place) -> None:
     place.deliver("touches", SECOND, [touch("t-more", 20, "vk", visitor_id="group", yandex_client_id="group")])
-    ties = "from intermediate.int_identifier_groups order by all"
+    ties = "from intermediate.int_identifier_clusters order by all"
 
     def run(*models: str) -> None:
         with place.warehouse.locked("test"):
             assert run_dbt(place.warehouse.folder, ["run", "--select", *models], RULES).success
 
-    run("+int_affected_ties", "+int_identity_groups")
+    run("+int_affected_edges", "+int_identity_clusters")
     place.private(
         """
-        create or replace table intermediate.int_identifier_groups as
-        from intermediate.int_identifier_groups order by record_number desc, identifier_key
+        create or replace table intermediate.int_identifier_clusters as
+        from intermediate.int_identifier_clusters order by record_number desc, identifier_key
         """
     )
-    run("int_identifier_groups")
+    run("int_identifier_clusters")
 
     built = place.private(ties)
     with place.warehouse.locked("test"):

@@ -16,7 +16,7 @@ import numpy
 import pyarrow
 import pytest
 import yaml
-from attribution_oracle import Chain, markov_worths
+from attribution_oracle import Chain, removal_effects
 from dbt.contracts.graph.manifest import Manifest
 from dbt.contracts.graph.nodes import ModelNode
 
@@ -71,32 +71,37 @@ def test_unit_tests_of_the_models_all_run_and_pass(warehouse: Warehouse) -> None
     assert sorted(results) == sorted(defined_unit_tests())
 
 
-def test_keys_that_repeat_and_columns_that_are_empty_are_told(warehouse: Warehouse) -> None:
+def test_keys_that_repeat_and_columns_that_are_empty_are_found(warehouse: Warehouse) -> None:
     with warehouse.connected() as connection:
+        connection.execute("insert into intermediate.int_affected_contacts values ('c1'), ('c2'), ('c3')")
         connection.execute(
             """
-            insert into intermediate.int_client_history by name
-            from (values ('c1', 'client-c1', 1), ('c2', 'client-c1', 1), ('c2', 'client-c2', null), ('c3', 'client-c3', 1))
-                as history(contact_id, client_id, contact_number)
+            insert into marts.client_history by name
+            from (
+                values ('c1', 'client-c1', 1), ('c2', 'client-c1', 1), ('c2', 'client-c2', null), ('c3', 'client-c3', 1),
+                    ('not affected', 'client-c3', 1)
+            ) as history(contact_id, client_id, contact_number)
             """
         )
         connection.execute(
-            "insert into intermediate.int_client_card by name "
-            "from (values ('client-c1', 'c1', 'okna'), ('client-c2', 'c2', null)) as card(client_id, first_contact_id, brand_id)"
+            "insert into marts.client_card by name "
+            "from (values ('client-c1', 'c1', 'okna'), ('client-c2', 'c2', null), ('client-c4', 'not affected', null)) "
+            "as card(client_id, first_contact_id, brand_id)"
         )
     outcome = run_dbt(
-        warehouse.folder, ["test", "--select", "int_client_history", "test_name:complete,int_client_card"], Rules.read()
+        warehouse.folder, ["test", "--select", "client_history", "test_name:complete,client_card"], Rules.read()
     )
     failures = {
-        result.node.name.split("__")[0]: result.failures for result in outcome.result.results if result.status == "fail"
+        result.node.name: result.failures for result in outcome.result.results if result.status == "fail"
     }
     with warehouse.connected() as connection:
-        connection.execute("delete from intermediate.int_client_history; delete from intermediate.int_client_card")
+        for table in ("marts.client_history", "marts.client_card", "intermediate.int_affected_contacts"):
+            connection.execute(f"delete from {table}")
     assert failures == {
-        "key_int_client_history_contact_id": 1,  # c2
-        "key_int_client_history_client_id": 2,  # the first of client-c1 twice, one of client-c2 without a number
-        "complete_int_client_card_brand_id": 2,  # whatever is missing, a row counts once
-        "same_row_count_int_journal_ref_int_client_history_": 1,
+        "key_client_history_contact_id": 1,  # c2
+        "key_client_history_contact_number": 2,  # the first of client-c1 twice, one of client-c2 without a number
+        "complete_client_card": 2,  # whatever is missing, a row counts once
+        "client_history_has_as_many_contacts_as_the_journal": 1,
     }
 
 
@@ -236,7 +241,7 @@ def phones_model(
         "ignored_identifiers": connection.sql(
             f"select * from (values {ignored}) as ignored (identifier_kind, identifier)"
         ),
-        "int_changed_loads": connection.sql("select 2 as load_id"),
+        "stg_changed_loads": connection.sql("select 2 as load_id"),
     }
     return python_model("stg_phones").model(StubDbt(relations, this, default_phone_region=region), connection)
 
@@ -287,15 +292,15 @@ Tie = tuple[int, int]
 
 def components(ties: Sequence[Tie]) -> pyarrow.Table:
     connection = duckdb.connect()
-    connection.execute("create table int_ties (identity_key uhugeint, identifier_key uhugeint)")
+    connection.execute("create table int_identity_edges (identity_key uhugeint, identifier_key uhugeint)")
     if ties:
-        connection.executemany("insert into int_ties values (?, ?)", ties)
+        connection.executemany("insert into int_identity_edges values (?, ?)", ties)
     nodes = """
         select identifier_key, row_number() over (order by identifier_key) - 1 as node
-        from (select distinct identifier_key from int_ties)
+        from (select distinct identifier_key from int_identity_edges)
     """
-    relations = {"int_ties": connection.table("int_ties"), "int_tie_nodes": connection.sql(nodes)}
-    return python_model("int_tie_components").model(StubDbt(relations), connection)
+    relations = {"int_identity_edges": connection.table("int_identity_edges"), "int_identity_nodes": connection.sql(nodes)}
+    return python_model("int_identity_components").model(StubDbt(relations), connection)
 
 
 def grouped(ties: Sequence[Tie]) -> list[list[int]]:
@@ -365,7 +370,7 @@ def steps_of(chains: Sequence[Chain], channels: list[str]) -> tuple[numpy.ndarra
 @pytest.mark.parametrize("seed", range(8))
 def test_removal_effects_are_the_oracles(seed: int, largest_dense: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever way walks among channels are worked out; some channels are on no way back, some on none to a contact."""
-    model = python_model("int_markov_worths")
+    model = python_model("int_removal_effects")
     monkeypatch.setattr(model, "LARGEST_DENSE", largest_dense)
     dice = random.Random(seed)
     names = [f"channel {number}" for number in range(dice.randint(1, 7))]
@@ -375,7 +380,7 @@ def test_removal_effects_are_the_oracles(seed: int, largest_dense: int, monkeypa
     ]
     channels = sorted({name for chain in chains for name in chain.channels})
     effects = model.removal_effects(*steps_of(chains, channels), len(channels))
-    expected = markov_worths(chains)
+    expected = removal_effects(chains)
     assert dict(zip(channels, effects, strict=True)) == {
         name: pytest.approx(float(effect), abs=1e-12) for name, effect in expected.items()
     }

@@ -30,8 +30,8 @@ TAGS = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 
 @cache
 def model() -> ModuleType:
-    file = PROJECT_DIR / "models/staging/stg_origins.py"
-    spec = importlib.util.spec_from_file_location("stg_origins", file)
+    file = PROJECT_DIR / "models/intermediate/touches/int_origins.py"
+    spec = importlib.util.spec_from_file_location("int_origins", file)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -304,8 +304,8 @@ def test_of_a_host_in_both_seeds_the_companys_own_entry_counts() -> None:
 
 
 def shortened(rows: Sequence[Mapping[str, str | None]]) -> list[Any]:
-    """Origins as `macros/origins.sql` makes them."""
-    macros = jinja2.Environment().from_string((PROJECT_DIR / "macros/origins.sql").read_text("utf-8")).module
+    """Origins as `macros/urls.sql` makes them."""
+    macros = jinja2.Environment().from_string((PROJECT_DIR / "macros/urls.sql").read_text("utf-8")).module
     parameters = [click_id.parameter for click_id in seeds().click_ids]
     columns = {column: pyarrow.array([row.get(column) for row in rows], pyarrow.string()) for column in model().ORIGIN}
     connection = duckdb.connect()

@@ -102,7 +102,7 @@ BREAKAGES = {
         {"performance_is_all_that_was_spent_and_earned"},
     ),
     "a pair of source and medium has two names": (
-        "insert into staging.stg_channel_names select source, medium, channel, 1 from "
+        "insert into intermediate.int_channel_names select source, medium, channel, 1 from "
         "(select source, medium from staging.stg_costs limit 1), (values ('one'), ('another')) as names(channel)",
         {"spend_in_is_spend_out", "performance_is_all_that_was_spent_and_earned"},
     ),

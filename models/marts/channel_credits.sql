@@ -1,5 +1,5 @@
 -- One row per widget, day, channel and model: what the day's contacts credit to it.
-{{ config(materialized='view', tags='lasting') }}
+{{ config(materialized='view', tags='static_view') }}
 
 with
 

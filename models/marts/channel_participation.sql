@@ -1,5 +1,5 @@
 -- One row per widget, day and channel, and one per widget, day, channel, source, medium and campaign.
-{{ config(materialized='view', tags='lasting') }}
+{{ config(materialized='view', tags='static_view') }}
 
 with
 

@@ -1,5 +1,5 @@
 -- One row per day, channel, campaign and model: what was spent that day, and what was earned by that day's contacts.
-{{ config(materialized='view', tags='lasting') }}
+{{ config(materialized='view', tags='static_view') }}
 
 with
 

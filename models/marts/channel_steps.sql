@@ -1,5 +1,5 @@
 -- One row per widget, day, channel and the channel that comes next, or none where the contact does.
-{{ config(materialized='view', tags='lasting') }}
+{{ config(materialized='view', tags='static_view') }}
 
 with
 

@@ -1,10 +1,26 @@
--- One row per brand and channel that is in some chain.
-{{ config(materialized='view', tags='lasting') }}
+-- One row per brand and channel that is in some chain, with what the channel is worth by the data-driven models.
+{{ config(materialized='view', tags='static_view') }}
+
+with
+
+shapley_values as (
+
+    select * from {{ ref('int_shapley_values') }}
+
+),
+
+removal_effects as (
+
+    select * from {{ ref('int_removal_effects') }}
+
+)
 
 select
-    brand_id,
-    channel,
-    {{ as_share('markov_worth') }} as markov,
-    {{ as_share('shapley_worth', digits=38) }} as shapley
-from {{ ref('int_channel_worths') }}
-order by brand_id, channel
+    shapley_values.brand_id,
+    shapley_values.channel,
+    {{ as_share('removal_effects.removal_effect') }} as markov,
+    {{ as_share('shapley_values.shapley_value', digits=38) }} as shapley
+from shapley_values
+left join removal_effects
+    on shapley_values.brand_id = removal_effects.brand_id and shapley_values.channel = removal_effects.channel
+order by shapley_values.brand_id, shapley_values.channel

@@ -1,5 +1,5 @@
 -- One row per widget, day and contact type.
-{{ config(materialized='view', tags='lasting') }}
+{{ config(materialized='view', tags='static_view') }}
 
 select
     widget_id,

@@ -1,5 +1,5 @@
 -- One row per contact.
-{{ config(pre_hook="{{ drop_affected_contacts(this, 'contact_id') }}") }}
+{{ config(pre_hook="{{ drop_affected_contacts(this, 'contact_id', ref('int_affected_contacts')) }}") }}
 
 select *
 from {{ ref('int_journal') }}

@@ -1,5 +1,5 @@
 -- One row per day, from the first that something is told of to the last.
-{{ config(materialized='view', tags='lasting') }}
+{{ config(materialized='view', tags='static_view') }}
 
 with
 

@@ -1,5 +1,5 @@
 -- One row per widget, day and chain.
-{{ config(materialized='view', tags='lasting') }}
+{{ config(materialized='view', tags='static_view') }}
 
 with
 

@@ -1,6 +1,6 @@
 -- One row per contact and touch that its history keeps, or the contact alone if no touch counts for it.
 -- What channels are worth changes with every build, and so does what touches earn by it: worked out where it is read.
-{{ config(materialized='view', tags='lasting') }}
+{{ config(materialized='view', tags='static_view') }}
 
 with
 
@@ -8,11 +8,13 @@ touches as (
 
     select
         touch_credits.*,
-        coalesce(channel_worths.markov_worth, 0) as markov_worth,
-        coalesce(channel_worths.shapley_worth, 0) as shapley_worth
+        coalesce(removal_effects.removal_effect, 0) as removal_effect,
+        coalesce(shapley_values.shapley_value, 0) as shapley_value
     from {{ ref('int_touch_credits') }} as touch_credits
-    left join {{ ref('int_channel_worths') }} as channel_worths
-        on touch_credits.brand_id = channel_worths.brand_id and touch_credits.channel = channel_worths.channel
+    left join {{ ref('int_removal_effects') }} as removal_effects
+        on touch_credits.brand_id = removal_effects.brand_id and touch_credits.channel = removal_effects.channel
+    left join {{ ref('int_shapley_values') }} as shapley_values
+        on touch_credits.brand_id = shapley_values.brand_id and touch_credits.channel = shapley_values.channel
 
 ),
 

@@ -1,5 +1,5 @@
 -- One row per widget, or pair of source and medium, that the seeds know nothing of.
-{{ config(materialized='view', tags='lasting') }}
+{{ config(materialized='view', tags='static_view') }}
 
 with
 

@@ -1,12 +1,12 @@
 -- One row per delivered version of a contact: what it takes to find it again, and nothing else.
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ drop_replaced_versions(this) }}") }}
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ drop_replaced_versions(this, source('raw', 'loads'), ref('stg_last_publication')) }}") }}
 
 with
 
 contacts as (
 
     select * from {{ source('raw', 'contacts') }}
-    where load_id in ({{ loads_missing_in(this) }})
+    where load_id in ({{ loads_missing_in(this, source('raw', 'loads')) }})
 
 ),
 
@@ -28,6 +28,18 @@ widgets as (
 
 ),
 
+placeholders as (
+
+    select * from {{ ref('placeholders') }}
+
+),
+
+ignored_identifiers as (
+
+    select * from {{ ref('stg_ignored_identifiers') }}
+
+),
+
 contacts_with_brands as (
 
     select
@@ -36,12 +48,12 @@ contacts_with_brands as (
         contacts.contact_id,
         {{ report_date(instant('contacts.contacted_at')) }} as record_date,
         coalesce(widgets.brand_id, 'default') as brand_id,
-        {{ tying('visitor_id', 'contacts.visitor_id') }} as visitor_id,
-        {{ tying('yandex_client_id', 'contacts.yandex_client_id') }} as yandex_client_id,
-        {{ tying('google_client_id', 'contacts.google_client_id') }} as google_client_id,
-        {{ tying('crm_client_id', 'contacts.crm_client_id') }} as crm_client_id,
-        {{ tying('phone', 'phones.number') }} as phone,
-        {{ tying('email', 'emails.address') }} as email
+        {{ identifying('visitor_id', 'contacts.visitor_id', 'placeholders', 'ignored_identifiers') }} as visitor_id,
+        {{ identifying('yandex_client_id', 'contacts.yandex_client_id', 'placeholders', 'ignored_identifiers') }} as yandex_client_id,
+        {{ identifying('google_client_id', 'contacts.google_client_id', 'placeholders', 'ignored_identifiers') }} as google_client_id,
+        {{ identifying('crm_client_id', 'contacts.crm_client_id', 'placeholders', 'ignored_identifiers') }} as crm_client_id,
+        {{ identifying('phone', 'phones.number', 'placeholders', 'ignored_identifiers') }} as phone,
+        {{ identifying('email', 'emails.address', 'placeholders', 'ignored_identifiers') }} as email
     from contacts
     left join phones on contacts.phone = phones.phone
     left join emails on contacts.email = emails.email
@@ -74,9 +86,9 @@ select
     record_number,
     load_id,
     record_key,
-    {{ key_part('record_key') }} as record_key_part,
+    {{ hash_prefix('record_key') }} as record_key_prefix,
     record_date,
     identity_key,
-    {{ key_class('identity_key') }} as identity_class,
+    {{ hash_bucket('identity_key') }} as identity_bucket,
     {{ if_several('identifier_keys') }} as identifier_keys
 from versions

@@ -1,5 +1,5 @@
 -- One row per day, source, medium, campaign and widget that something was spent on, as the latest load day that names them says.
-{{ config(tags='lasting') }}
+{{ config(tags='static_view') }}
 
 with
 
@@ -12,7 +12,7 @@ loads as (
 
 data_through as (
 
-    select * from {{ ref('int_data_through') }}
+    select * from {{ ref('stg_data_through') }}
 
 ),
 

@@ -77,7 +77,7 @@ def label_form(label: str) -> str:
 def model(dbt, session):
     dbt.config(materialized="incremental", incremental_strategy="append")
     contacts = dbt.source("raw", "contacts").filter("email is not null")
-    changed_loads = dbt.ref("int_changed_loads")
+    changed_loads = dbt.ref("stg_changed_loads")
     ignored = dbt.ref("ignored_identifiers")
     if dbt.is_incremental:
         contacts = contacts.join(changed_loads, "load_id", how="semi")

@@ -1,5 +1,5 @@
 -- One row per live load: an accepted delivery that no later one has replaced.
-{{ config(tags='lasting') }}
+{{ config(tags='static_view') }}
 
 with
 

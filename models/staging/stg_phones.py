@@ -165,7 +165,7 @@ def model(dbt, session):
     dbt.config(materialized="incremental", incremental_strategy="append")
     region = dbt.config.meta_get("default_phone_region")
     contacts = dbt.source("raw", "contacts").filter("phone is not null")
-    changed_loads = dbt.ref("int_changed_loads")
+    changed_loads = dbt.ref("stg_changed_loads")
     ignored = dbt.ref("ignored_identifiers")
     if dbt.is_incremental:
         contacts = contacts.join(changed_loads, "load_id", how="semi")

@@ -1,18 +1,30 @@
 -- One row per delivered version of a touch: what it takes to find it again, and nothing else.
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ drop_replaced_versions(this) }}") }}
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ drop_replaced_versions(this, source('raw', 'loads'), ref('stg_last_publication')) }}") }}
 
 with
 
 touches as (
 
     select * from {{ source('raw', 'touches') }}
-    where load_id in ({{ loads_missing_in(this) }})
+    where load_id in ({{ loads_missing_in(this, source('raw', 'loads')) }})
 
 ),
 
 widgets as (
 
     select * from {{ ref('widgets') }}
+
+),
+
+placeholders as (
+
+    select * from {{ ref('placeholders') }}
+
+),
+
+ignored_identifiers as (
+
+    select * from {{ ref('stg_ignored_identifiers') }}
 
 ),
 
@@ -24,10 +36,10 @@ touches_with_brands as (
         touches.touch_id,
         {{ report_date(instant('touches.touched_at')) }} as record_date,
         coalesce(widgets.brand_id, 'default') as brand_id,
-        {{ tying('visitor_id', 'touches.visitor_id') }} as visitor_id,
-        {{ tying('yandex_client_id', 'touches.yandex_client_id') }} as yandex_client_id,
-        {{ tying('google_client_id', 'touches.google_client_id') }} as google_client_id,
-        {{ tying('crm_client_id', 'touches.crm_client_id') }} as crm_client_id
+        {{ identifying('visitor_id', 'touches.visitor_id', 'placeholders', 'ignored_identifiers') }} as visitor_id,
+        {{ identifying('yandex_client_id', 'touches.yandex_client_id', 'placeholders', 'ignored_identifiers') }} as yandex_client_id,
+        {{ identifying('google_client_id', 'touches.google_client_id', 'placeholders', 'ignored_identifiers') }} as google_client_id,
+        {{ identifying('crm_client_id', 'touches.crm_client_id', 'placeholders', 'ignored_identifiers') }} as crm_client_id
     from touches
     left join widgets on touches.widget_id = widgets.widget_id
 
@@ -58,9 +70,9 @@ select
     record_number,
     load_id,
     record_key,
-    {{ key_part('record_key') }} as record_key_part,
+    {{ hash_prefix('record_key') }} as record_key_prefix,
     record_date,
     identity_key,
-    {{ key_class('identity_key') }} as identity_class,
+    {{ hash_bucket('identity_key') }} as identity_bucket,
     {{ if_several('identifier_keys') }} as identifier_keys
 from versions

@@ -1,6 +1,6 @@
 -- One row per widget that touches name and the seed `widgets` doesn't (R13): by the newest version of each touch (R3) whose day
 -- has come (R9).
-{{ config(tags='lasting') }}
+{{ config(tags='static_view') }}
 
 with
 
@@ -13,7 +13,7 @@ loads as (
 
 data_through as (
 
-    select * from {{ ref('int_data_through') }}
+    select * from {{ ref('stg_data_through') }}
 
 ),
 

@@ -1,0 +1,46 @@
+{# R28: where the setting lists the source of what is delivered; after all of it, if it doesn't. #}
+{% macro source_position(delivered_by) -%}
+    {%- set sources = var('source_precedence') | map('replace', "'", "''") | list -%}
+    coalesce(
+        nullif(list_position(cast([{% for source in sources %}'{{ source }}'{{ ', ' if not loop.last }}{% endfor %}] as varchar[]), split_part({{ delivered_by }}, ':', 1)), 0),
+        {{ sources | length + 1 }}
+    )
+{%- endmacro %}
+
+{% macro microseconds(instant) -%}
+    epoch_us({{ instant }})
+{%- endmacro %}
+
+{#
+R28: of the rows with the same keys, and not more than so many seconds (none: never) before a row's moment, or after it: the
+one of the highest precedence, then the nearest, then that of the smallest id. The row itself is among them, so there is one.
+#}
+{% macro first_before(precedence, id, keys, setting, condition='true') -%}
+    {{ first_within(precedence, '-moment', id, keys, setting, 'PERIOD preceding and current row', condition) }}
+{%- endmacro %}
+
+{% macro first_after(precedence, id, keys, setting) -%}
+    {{ first_within(precedence, 'moment', id, keys, setting, 'current row and PERIOD following', 'true') }}
+{%- endmacro %}
+
+{% macro first_within(precedence, nearness, id, keys, setting, frame, condition) -%}
+    {%- set first = "{'precedence': " ~ precedence ~ ", 'nearness': " ~ nearness ~ ", 'id': " ~ id ~ "}" -%}
+    {%- if var(setting) is none -%}
+    case when false then {{ first }} end
+    {%- else -%}
+    {%- set period = (var(setting) | float * 1000000) | round | int -%}
+    min(case when {{ condition }} then {{ first }} end) over (
+        partition by {{ keys | join(', ') }}
+        order by moment
+        range between {{ frame | replace('PERIOD', period) }}
+    )
+    {%- endif -%}
+{%- endmacro %}
+
+{# R28: the first of those, by its distance now, if its precedence is higher than the row's own. #}
+{% macro if_higher(first, precedence) -%}
+    case
+        when {{ first }}.precedence < {{ precedence }}
+            then {'precedence': {{ first }}.precedence, 'distance': abs(abs({{ first }}.nearness) - moment), 'id': {{ first }}.id}
+    end
+{%- endmacro %}

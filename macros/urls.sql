@@ -1,0 +1,52 @@
+{#
+R11: what a touch says of where it came from, as JSON: its widget, landing page, referrer and five tags. `int_origins` names the
+channel of each distinct one, so what can't change the channel is left out here: paths, hashes, parameters that are no tags, and
+what click ids say beyond that they are there. Only URLs that are written as they should be are shortened; whatever is odd in any
+way goes whole to `int_origins`, which reads it with care. Plain Jinja, so that tests hold both ways against each other.
+#}
+{% macro origin(touches, click_id_parameters) -%}
+    to_json([
+        {{ touches }}.widget_id,
+        {{ origin_of_landing_page(touches ~ '.landing_page', click_id_parameters) }},
+        {{ origin_of_referrer(touches ~ '.referrer') }},
+        {{ touches }}.utm_source,
+        {{ touches }}.utm_medium,
+        {{ touches }}.utm_campaign,
+        {{ touches }}.utm_term,
+        {{ touches }}.utm_content
+    ])::varchar
+{%- endmacro %}
+
+{# The site, and of the query the tags whole and the click ids; what one says is kept if it may be no value. #}
+{% macro origin_of_landing_page(url, click_id_parameters) -%}
+    {%- set parameter -%} [A-Za-z0-9_.~\[\]-]*(?:=[^&;?#\\\s"''`«»“”„‘’‹›\p{Cf}]*)? {%- endset -%}
+    {%- set tag -%} (?:utm_source|utm_medium|utm_campaign|utm_term|utm_content)(?:\[\])?=[^&]+ {%- endset -%}
+    {%- set click_id -%} (?:{{ (click_id_parameters or ['yclid']) | join('|') }})(?:\[\])?=(?:[A-Za-z0-9]|[^&]+) {%- endset -%}
+    {%- set query -%} split_part(split_part({{ url }}, '#', 1), '?', 2) {%- endset -%}
+    {#- Without capturing groups, as these take several times as long. -#}
+    case
+        when regexp_full_match({{ url }}, '(?i)https?://[\p{L}\p{N}.-]+(?::[0-9]+)?(?:/[^?#\\]*)?(?:\?{{ parameter }}(?:&{{ parameter }})*)?(?:#.*)?', 's')
+            then regexp_extract({{ url }}, '^[^/]*//[^/?#]*') || case
+                when contains({{ url }}, '?')
+                    then '?' || ltrim(array_to_string(regexp_extract_all(
+                        case when ends_with({{ query }}, '/') then left({{ query }}, -1) else {{ query }} end, '(?i)(?:^|&)(?:{{ tag }}|{{ click_id }})'
+                    ), ''), '&') || '&'
+                else ''
+            end
+        else {{ url }}
+    end
+{%- endmacro %}
+
+{% macro origin_of_referrer(url) -%}
+    case
+        when regexp_full_match({{ url }}, '(?i)(?:https?|android-app)://[\p{L}\p{N}._-]+(?::[0-9]+)?(?:[/?#].*)?', 's')
+            then regexp_extract({{ url }}, '^[^/]*//[^/?#]*')
+        else {{ url }}
+    end
+{%- endmacro %}
+
+{# The parameters that the seed `click_ids` names, which this build has made by now. #}
+{% macro click_id_parameters(click_ids) -%}
+    {%- if not execute or click_ids.is_cte -%}{{ return([]) }}{%- endif -%}
+    {{ return(run_query("select lower(parameter) from " ~ click_ids ~ " order by click_id_order").columns[0].values()) }}
+{%- endmacro %}

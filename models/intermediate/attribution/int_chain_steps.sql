@@ -1,0 +1,50 @@
+-- One row per brand and step from one channel to the next, with how many chains that led to a contact, and how many others, took
+-- it: the counts of the build before, brought up to date by the chains that changed. What removal effects are worked out from.
+{{ config(materialized='table') }}
+
+{%- set is_counted = is_counted_before(source('raw', 'builds')) %}
+
+with
+
+chains as (
+
+    {{ uncounted_chains(ref('int_chains'), ref('int_chain_changes'), is_counted) }}
+
+),
+
+previous_steps as (
+
+    select * from {{ previous(source('previous', 'int_chain_steps')) }}
+    where {{ is_counted }}
+
+),
+
+steps as (
+
+    select
+        brand_id,
+        {{ each_of(one_after_another(list_of_one('null'), 'channels')) }} as from_channel,
+        {{ each_of(one_after_another('channels', list_of_one('null'))) }} as to_channel,
+        case when led_to_contact then change else 0 end as contact_count,
+        case when led_to_contact then 0 else change end as other_count
+    from chains
+    union all
+    select
+        brand_id,
+        from_channel,
+        to_channel,
+        contact_count,
+        other_count
+    from previous_steps
+
+)
+
+select
+    brand_id,
+    from_channel,
+    to_channel,
+    cast(sum(contact_count) as bigint) as contact_count,
+    cast(sum(other_count) as bigint) as other_count
+from steps
+group by brand_id, from_channel, to_channel
+having sum(contact_count) <> 0 or sum(other_count) <> 0

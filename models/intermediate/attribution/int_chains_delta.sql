@@ -1,0 +1,127 @@
+-- One row per chain of the affected people: of each contact for which touches count, and of what somebody did since their latest
+-- contact, or ever if they made none: that has led to no contact. Whom nothing identifies can't be known to have made none.
+{{ config(materialized='table') }}
+
+with
+
+left_out_touches as (
+
+    select id from {{ ref('int_same_events_delta') }}
+    where kind = 'touch'
+
+),
+
+contacts as (
+
+    select
+        contacts.contact_id,
+        contacts.brand_id,
+        contacts.cluster_key,
+        {{ counting_ends_at('contacts.contacted_at') }} as counting_ends_at,
+        contact_counts.collapsed_channels
+    from {{ ref('int_contacts') }} as contacts
+    inner join {{ ref('int_contact_verdicts') }} as contact_counts on contacts.contact_id = contact_counts.contact_id
+
+),
+
+clients as (
+
+    select
+        contact_clients.client_id,
+        contacts.cluster_key,
+        min(contacts.brand_id) as brand_id,
+        max(contacts.counting_ends_at) as counting_ends_at
+    from contacts
+    inner join {{ ref('int_contact_clients') }} as contact_clients on contacts.contact_id = contact_clients.contact_id
+    where contacts.cluster_key is not null
+    group by contact_clients.client_id, contacts.cluster_key
+
+),
+
+client_touches as (
+
+    select * from {{ ref('int_client_touches') }}
+    where is_counted
+
+),
+
+prospect_touches as (
+
+    select * from {{ ref('int_prospect_touches') }}
+    where touch_id not in (select id from left_out_touches)
+
+),
+
+channel_names as (
+
+    select * from {{ ref('int_channel_names') }}
+
+),
+
+touches_without_contact as (
+
+    select
+        clients.cluster_key,
+        clients.brand_id,
+        client_touches.touched_at,
+        client_touches.touch_id,
+        client_touches.channel
+    from clients
+    inner join client_touches
+        on clients.client_id = client_touches.client_id
+        and clients.counting_ends_at <= client_touches.touched_at
+    union all
+    select
+        prospect_touches.cluster_key,
+        prospect_touches.brand_id,
+        prospect_touches.touched_at,
+        prospect_touches.touch_id,
+        {{ channel('channel_names.channel_name', 'prospect_touches.source', 'prospect_touches.medium', 'prospect_touches.utm_campaign') }} as channel
+    from prospect_touches
+    left join channel_names
+        on prospect_touches.source = channel_names.source and prospect_touches.medium = channel_names.medium
+    where {{ is_counted('prospect_touches.source', 'prospect_touches.medium') }}
+
+),
+
+numbered_touches as (
+
+    select
+        cluster_key,
+        brand_id,
+        channel,
+        row_number() over (partition by cluster_key order by touched_at, touch_id) as touch_number,
+        lag(channel) over (partition by cluster_key order by touched_at, touch_id) as previous_channel,
+        count(*) over (partition by cluster_key) as touch_count
+    from touches_without_contact
+
+),
+
+collapsed_touches as (
+
+    select *
+    from numbered_touches
+    where touch_number > touch_count - {{ var('history_touch_limit') }}
+        and (
+            touch_number = 1
+            or touch_number = touch_count - {{ var('history_touch_limit') }} + 1
+            or channel <> previous_channel
+        )
+
+)
+
+select
+    contact_id,
+    {{ null_key() }} as cluster_key,
+    brand_id,
+    collapsed_channels as channels
+from contacts
+where collapsed_channels is not null
+union all
+select
+    null as contact_id,
+    cluster_key,
+    min(brand_id) as brand_id,
+    {{ list_in_order('channel', 'touch_number') }} as channels
+from collapsed_touches
+group by cluster_key

@@ -1,0 +1,29 @@
+-- One row per brand and channel that is in some chain, with its Shapley value in parts of a trillion: a coalition of channels is
+-- worth the sum, over the sets of channels within it, of the rates at which chains of exactly these channels led to a contact.
+-- So the rate of each set is shared evenly by its channels.
+{{ config(materialized='table') }}
+
+with
+
+channel_sets as (
+
+    select * from {{ ref('int_channel_sets') }}
+
+),
+
+set_shares as (
+
+    select
+        brand_id,
+        {{ each_of('channels') }} as channel,
+        {{ parts_of_share('contact_count', '((contact_count + other_count) * ' ~ length_of('channels') ~ ')') }} as shapley_value
+    from channel_sets
+
+)
+
+select
+    brand_id,
+    channel,
+    cast(sum(shapley_value) as decimal(38, 0)) as shapley_value
+from set_shares
+group by brand_id, channel

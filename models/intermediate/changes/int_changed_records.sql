@@ -1,0 +1,29 @@
+-- One row per touch or contact that changed since the last publication: delivered, replaced, removed, or its day has come (R9).
+with
+
+changed_loads as (
+
+    select load_id from {{ ref('stg_changed_loads') }}
+
+),
+
+days_that_have_come as (
+
+    select {{ each_of(days_after('last_publication.data_through', 'data_through.data_through')) }} as record_date
+    from {{ ref('stg_last_publication') }} as last_publication
+    cross join {{ ref('stg_data_through') }} as data_through
+    where not {{ is_full_build() }}
+
+)
+
+select
+    record_kind,
+    record_key
+from {{ ref('int_record_keys') }}
+where load_id in (select load_id from changed_loads)
+union
+select
+    record_kind,
+    record_key
+from {{ ref('int_record_keys') }}
+where record_date in (select record_date from days_that_have_come)

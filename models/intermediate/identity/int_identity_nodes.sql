@@ -1,0 +1,16 @@
+-- One row per identifier that several identities carry, with a number from 0 on that means nothing beyond one build.
+with
+
+shared_identifiers as (
+
+    select identifier_key
+    from {{ ref('int_identity_edges') }}
+    group by identifier_key
+    having count(*) > 1
+
+)
+
+select
+    identifier_key,
+    row_number() over (order by identifier_key) - 1 as node
+from shared_identifiers

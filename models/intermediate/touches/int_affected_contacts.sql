@@ -1,0 +1,22 @@
+-- One row per contact that this build works out anew, or that is no more.
+with
+
+contacts as (
+
+    select * from {{ source('raw', 'contacts') }}
+
+),
+
+changed_versions as (
+
+    select * from {{ ref('int_changed_versions') }}
+    where record_kind = 'contact'
+
+)
+
+select contacts.contact_id
+from contacts
+where contacts.record_number in (select record_number from changed_versions)
+union
+select contact_id
+from {{ ref('int_contacts') }}

@@ -1,0 +1,74 @@
+-- One row per pair of source and medium that a channel rule gives a name of the company's own.
+{{ config(materialized='table') }}
+
+with
+
+pairs as (
+
+    select
+        source,
+        medium
+    from {{ ref('int_typed_touches') }}
+    union
+    select
+        source,
+        medium
+    from {{ ref('int_prospect_touches') }}
+    union
+    select
+        source,
+        medium
+    from {{ ref('stg_costs') }}
+
+),
+
+channel_rules as (
+
+    select
+        rule_order,
+        match,
+        lower({{ one_form('source') }}) as source,
+        lower({{ one_form('medium') }}) as medium,
+        channel
+    from {{ ref('channel_rules') }}
+    where is_enabled
+
+),
+
+matching_rules as (
+
+    select
+        pairs.source,
+        pairs.medium,
+        channel_rules.channel as channel_name,
+        channel_rules.rule_order,
+        row_number() over (
+            partition by pairs.source, pairs.medium
+            order by channel_rules.rule_order
+        ) as rule_rank
+    from pairs
+    inner join channel_rules
+        on (
+            channel_rules.source is null
+            or case channel_rules.match
+                when 'exact' then pairs.source = channel_rules.source
+                else {{ has_words('pairs.source', 'channel_rules.source') }}
+            end
+        )
+        and (
+            channel_rules.medium is null
+            or case channel_rules.match
+                when 'exact' then pairs.medium = channel_rules.medium
+                else {{ has_words('pairs.medium', 'channel_rules.medium') }}
+            end
+        )
+
+)
+
+select
+    source,
+    medium,
+    channel_name,
+    rule_order
+from matching_rules
+where rule_rank = 1

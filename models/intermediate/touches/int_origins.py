@@ -1,0 +1,389 @@
+"""One row per distinct origin of touches, with its tags, source and medium, and what named them (R11, steps 1 to 3).
+
+An origin is what a touch says of where it came from: its widget, landing page, referrer and tags, as JSON (`origin` in
+macros/urls.sql). Very many touches have few origins. Each is worked out once, when the first touch of it is read.
+"""
+
+import ipaddress
+import json
+import re
+import unicodedata
+from functools import cache, lru_cache
+from typing import NamedTuple
+from urllib.parse import unquote, unquote_to_bytes
+
+import ada_url
+import idna
+import publicsuffixlist
+import pyarrow
+
+TAGS = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
+ORIGIN = ("widget_id", "landing_page", "referrer", *TAGS)
+COLUMNS = ("origin", *TAGS, "source", "medium", "channel_told_by")
+NOT_SET = "(not set)"
+DIRECT = ("(direct)", "(none)", "direct")
+# What an entry of the seed `referrers` makes of its name: the medium, and what has named the channel.
+KINDS = {
+    "search": ("organic", "search_engine"),
+    "social": ("social", "social_network"),
+    "advertising": ("cpc", "advertising_host"),
+}
+NO_ORIGINS = pyarrow.schema([(column, pyarrow.string()) for column in COLUMNS]).empty_table()
+# As many origins are taken out of Arrow at once, so that memory doesn't grow with them.
+ORIGINS_AT_ONCE = 50_000
+
+INVISIBLE = "\u00ad\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2061\u2062\u2063\u2064\u2066\u2067\u2068\u2069\ufeff"
+WHITE_SPACE = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+QUOTES = "\"'`«»“”„‘’‹›"
+ESCAPED_WHOLE = re.compile(r"[a-z][a-z0-9+.-]*%3a(%2f|/){2}", re.IGNORECASE)
+ESCAPE = re.compile(r"%u([0-9a-f]{4})|((?:%[0-9a-f]{2})+)", re.IGNORECASE)
+BROKEN_ESCAPE = re.compile(r"%(?!u[0-9a-f]{4}|[0-9a-f]{2})", re.IGNORECASE)
+SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):[\\/]{2}", re.IGNORECASE)
+SCHEMES_WITH_HOSTS = ("http", "https", "android-app", "tg")
+BARE_HOST = re.compile(r"(?:[\w-]+\.)+[^\W\d_][\w-]+\.?(?::\d+)?(?:[/?#].*)?", re.DOTALL)
+# {source}, also in double braces, ${x}, %campaign%, __CID__, <%= x %>, [%x%]: what an advertising system should have filled in.
+TEMPLATE = re.compile(r"\$?\{[^{}]*\}|%[\w.]+%|__[A-Z0-9]+(?:_[A-Z0-9]+)*__|<%.*?%>|\[%.*?%\]", re.DOTALL)
+SIGN_OF_TEMPLATE = re.compile(r"[%{<\[]|__")
+PRIVATE_DOMAINS = ("localhost", "local", "localdomain", "lan", "home", "corp", "internal", "intranet", "home.arpa")
+
+
+class ClickId(NamedTuple):
+    parameter: str
+    source: str
+    medium: str
+    is_advertising: bool
+
+
+class Referrer(NamedTuple):
+    kind: str
+    name: str | None
+
+
+class Site(NamedTuple):
+    widget_id: str
+    brand_id: str
+    site_host: str | None
+
+
+class Origin(NamedTuple):
+    """What a touch says of where it came from; None: nothing."""
+
+    widget_id: str | None = None
+    landing_page: str | None = None
+    referrer: str | None = None
+    utm_source: str | None = None
+    utm_medium: str | None = None
+    utm_campaign: str | None = None
+    utm_term: str | None = None
+    utm_content: str | None = None
+
+
+class Named(NamedTuple):
+    """A touch's tags, None without one; its source and medium; and what named these."""
+
+    utm_source: str | None
+    utm_medium: str | None
+    utm_campaign: str | None
+    utm_term: str | None
+    utm_content: str | None
+    source: str
+    medium: str
+    channel_told_by: str
+
+
+class Seeds:
+    """What the seeds `widgets`, `click_ids`, `referrers` and `search_engines` say, made ready to be looked up."""
+
+    def __init__(self, sites: list[Site], click_ids: list[ClickId], referrers: dict[str, Referrer]) -> None:
+        """Click ids in their order; referrers by host, of which an asterisk in front stands for all subdomains."""
+        self.click_ids = click_ids
+        self.referrers = {
+            "*." * host.startswith("*.") + (host_of(host.removeprefix("*.")) or host): referrer
+            for host, referrer in referrers.items()
+        }
+        self.known_parameters = frozenset((*TAGS, *(click_id.parameter for click_id in click_ids)))
+        self.brands = {site.widget_id: site.brand_id for site in sites}
+        self.hosts: dict[str, set[str]] = {}
+        for site in sites:
+            hosts = {host_of(host) for host in (site.site_host or "").split()}
+            self.hosts.setdefault(site.brand_id, set()).update(host for host in hosts if host)
+        self.widgets_with_site = {site.widget_id for site in sites if (site.site_host or "").split()}
+
+
+def name_channel(origin: Origin, seeds: Seeds) -> Named:
+    """The tags, source and medium of a touch: the one place where the steps of R11 stand in their order."""
+    landing_page = cleaned_url(origin.landing_page or "")
+    parameters = parameters_of(landing_page, seeds.known_parameters)
+    tags = [tag_of(getattr(origin, tag), parameters.get(tag, ())) for tag in TAGS]
+    source, medium = tags[:2]
+    click_ids = [
+        click_id
+        for click_id in seeds.click_ids
+        if click_id.parameter in parameters and any(map(value_of, parameters[click_id.parameter]))
+    ]
+    if source and medium:
+        named = (source, medium, "tags")
+    elif source or medium:
+        named = complete_half(source, medium, click_ids)
+    else:
+        named = (
+            next(((each.source, each.medium, "click_id") for each in click_ids if each.is_advertising), None)
+            or name_by_referrer(origin, landing_page, seeds)
+            or next(((each.source, each.medium, "click_id") for each in click_ids), DIRECT)
+        )
+    return Named(*tags, *named)
+
+
+# Step 1: tags
+
+
+@lru_cache(maxsize=100_000)
+def cleaned_url(url: str) -> str:
+    """The URL without what systems on its way have wrapped it in or written otherwise."""
+    around = WHITE_SPACE + INVISIBLE + QUOTES
+    url = url.strip(around)
+    if ESCAPED_WHOLE.match(url):
+        url = unquote(url).strip(around)
+    return re.sub(r"&(?:amp;)+", "&", url.replace("\\u0026", "&"))
+
+
+def parameters_of(url: str, known: frozenset[str]) -> dict[str, list[str]]:
+    """The values, as written, of the known parameters in a URL's query, by name in lower case.
+
+    One also begins behind a second `?` or a `;`, where what follows is a known name; other such signs belong to a value.
+    A slash at the very end of the query belongs to none.
+    """
+    _, _, query = url.partition("#")[0].partition("?")
+    pieces = re.split(r"([&?;])", "&" + query.removesuffix("/"))
+    found: dict[str, list[str]] = {}
+    values: list[str] = []  # of the parameter that goes on
+    for sign, piece in zip(pieces[1::2], pieces[2::2], strict=True):
+        written_name, equals, value = piece.partition("=")
+        name = parameter_name(written_name)
+        if equals and name in known:
+            values = found.setdefault(name, [])
+            values.append(value)
+        elif sign == "&":
+            values = []
+        elif values:
+            values[-1] += sign + piece
+    return found
+
+
+@lru_cache(maxsize=10_000)
+def parameter_name(text: str) -> str:
+    """A parameter's name: decoded, trimmed, in lower case, without the brackets of a list."""
+    return trimmed(unquote(text.replace("+", " "))).lower().removesuffix("[]")
+
+
+@lru_cache(maxsize=100_000)
+def value_of(text: str) -> str | None:
+    """A parameter's value: decoded, trimmed, in one Unicode form; None if nothing is left, or nothing but templates."""
+    return meaning_of(decoded(text, plus=" "))
+
+
+@lru_cache(maxsize=100_000)
+def value_of_column(text: str) -> str | None:
+    """The same of a column, whose plus signs are spaces only if it is percent-encoded."""
+    return meaning_of(decoded(text, plus=" ") if ESCAPE.search(text) else text)
+
+
+def tag_of(column: str | None, parameters: list[str] | tuple[()]) -> str | None:
+    """The row's own tag or else the first parameter that has a value."""
+    own = value_of_column(column) if column else None
+    return own or next(filter(None, map(value_of, parameters)), None)
+
+
+def decoded(text: str, plus: str) -> str:
+    """Percent-decoded as UTF-8, else as Windows-1251; as written where it is neither or an escape is broken."""
+    if "%" not in text:
+        return text.replace("+", plus)
+    if BROKEN_ESCAPE.search(text):
+        return text
+    try:
+        characters = ESCAPE.sub(decoded_escape, text.replace("+", plus))
+        return characters.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        return text
+
+
+def decoded_escape(escape: re.Match[str]) -> str:
+    if escape[1]:
+        return chr(int(escape[1], 16))
+    encoded = unquote_to_bytes(escape[2])
+    try:
+        return encoded.decode("utf-8")
+    except UnicodeDecodeError:
+        return encoded.decode("windows-1251")
+
+
+def meaning_of(text: str) -> str | None:
+    """The text in one Unicode form; None if it is empty, or templates and nothing else that could be read."""
+    text = trimmed(unicodedata.normalize("NFC", text))
+    if not SIGN_OF_TEMPLATE.search(text):
+        return text or None
+    beside_templates = TEMPLATE.sub("", text)
+    is_template = beside_templates != text and not re.search(r"[^\W_]", beside_templates)
+    return None if is_template else text or None
+
+
+def trimmed(text: str) -> str:
+    return text.strip(WHITE_SPACE + INVISIBLE)
+
+
+# Step 2: one tag of the two
+
+
+def complete_half(source: str | None, medium: str | None, click_ids: list[ClickId]) -> tuple[str, str, str]:
+    """The pair of a click id that says the same as the tag that is there; else the other is not set."""
+    tagged = (source or medium or "").lower()
+    for click_id in click_ids:
+        if tagged == (click_id.source if source else click_id.medium).lower():
+            return click_id.source, click_id.medium, "tags"
+    return source or NOT_SET, medium or NOT_SET, "tags"
+
+
+# Step 3: neither tagged
+
+
+def name_by_referrer(origin: Origin, landing_page: str, seeds: Seeds) -> tuple[str, str, str] | None:
+    """What the referring host stands for; None if that is the company's own site or nobody."""
+    host = host_of(origin.referrer) if origin.referrer else None
+    referrer = known_referrer(host, seeds)
+    if host and referrer and referrer.kind == "copy":
+        host = original_of_copy(host)
+        referrer = known_referrer(host, seeds)
+    if host is None or is_own(host, origin.widget_id, landing_page, seeds) or (referrer and referrer.kind not in KINDS):
+        return None
+    return (referrer.name, *KINDS[referrer.kind]) if referrer else (host, "referral", "referring_site")
+
+
+@lru_cache(maxsize=100_000)
+def host_of(url: str) -> str | None:
+    """The host of a URL, in Unicode and lower case; None without one that can be reached from anywhere.
+
+    Links of Telegram's own scheme are those of t.me.
+    """
+    url = cleaned_url(url)
+    scheme = SCHEME.match(url)
+    if scheme:
+        if scheme[1].lower() not in SCHEMES_WITH_HOSTS:
+            return None
+        if scheme[1].lower() == "tg":
+            return "t.me"
+        url = "https://" + url[scheme.end() :]
+    elif url.startswith(("//", "\\\\")):
+        url = "https://" + url[2:]
+    elif BARE_HOST.fullmatch(url):
+        url = "https://" + url
+    else:
+        return None
+    try:
+        host = ada_url.URL(url).hostname.strip(".").lower()
+    except ValueError:
+        return None
+    return readable_host(host) if is_public(host) else None
+
+
+def is_public(host: str) -> bool:
+    """Whether the host is one of the Internet's: no private address, no name of a local network."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_global
+    except ValueError:
+        return "." in host and not host.endswith(tuple(f".{domain}" for domain in PRIVATE_DOMAINS))
+
+
+def readable_host(host: str) -> str:
+    """The host with its labels in Unicode; one that is no IDNA stays as it is."""
+    return ".".join(readable_label(label) if label.startswith("xn--") else label for label in host.split("."))
+
+
+def readable_label(label: str) -> str:
+    try:
+        return idna.decode(label)
+    except idna.IDNAError:
+        return label
+
+
+def known_referrer(host: str | None, seeds: Seeds) -> Referrer | None:
+    """The longest entry that stands for the host.
+
+    An entry stands for its host and all subdomains; a search engine's for its host alone, with or without `www.` or `m.`.
+    """
+    labels = host.split(".") if host else []
+    for start in range(max(len(labels) - 20, 0), len(labels)):
+        name = ".".join(labels[start:])
+        below = labels[:start]
+        referrer = seeds.referrers.get(name)
+        if below and f"*.{name}" in seeds.referrers:
+            return seeds.referrers[f"*.{name}"]
+        if referrer and (referrer.kind != "search" or below in ([], ["www"], ["m"])):
+            return referrer
+    return None
+
+
+def original_of_copy(host: str) -> str | None:
+    """The host of the page of which a translator or cache serves a copy: its first label, dots written as hyphens."""
+    label = host.partition(".")[0]
+    return host_of(label.replace("--", "\0").replace("-", ".").replace("\0", "-"))
+
+
+def is_own(host: str, widget_id: str | None, landing_page: str, seeds: Seeds) -> bool:
+    """Whether the host is of one of the brand's sites: the same, or under the same registrable domain.
+
+    Where the widget's site isn't known, it is that of the landing page.
+    """
+    own = seeds.hosts.get(seeds.brands.get(widget_id or "", "default"), set())
+    if widget_id not in seeds.widgets_with_site:
+        own = own | {host_of(landing_page)} - {None}
+    domain = registrable_domain(host)
+    return host in own or (domain is not None and domain in map(registrable_domain, own))
+
+
+@lru_cache(maxsize=100_000)
+def registrable_domain(host: str) -> str | None:
+    """The part of a host that somebody registered, one label more than its public suffix; None of an address."""
+    is_address = ":" in host or host.rpartition(".")[2].isdigit()
+    return None if is_address else public_suffixes().privatesuffix(host)
+
+
+@cache
+def public_suffixes() -> publicsuffixlist.PublicSuffixList:
+    return publicsuffixlist.PublicSuffixList()
+
+
+# The model
+
+
+def named_origins(texts: pyarrow.ChunkedArray, seeds: Seeds) -> pyarrow.Table:
+    """Of origins in JSON, a row each."""
+    named = [name_channel(Origin(*json.loads(text)), seeds) for text in texts.to_pylist()]
+    columns = [texts, *(pyarrow.array(values, pyarrow.string()) for values in zip(*named, strict=True))]
+    return pyarrow.table(dict(zip(COLUMNS, columns, strict=True)))
+
+
+def read_seeds(widgets, click_ids, search_engines, referrers) -> Seeds:
+    ordered = click_ids.order("click_id_order").project("lower(parameter), source, medium, is_advertising")
+    return Seeds(
+        [Site(*row) for row in widgets.project("widget_id, brand_id, site_host").fetchall()],
+        [ClickId(*row) for row in ordered.fetchall()],
+        {
+            host: Referrer(kind, name)
+            for hosts in (search_engines, referrers)  # of a host in both, `referrers` says what it is
+            for host, kind, name in hosts.project("host, kind, name").fetchall()
+        },
+    )
+
+
+def model(dbt, session):
+    dbt.config(materialized="incremental", incremental_strategy="append")
+    seeds = [dbt.ref("widgets"), dbt.ref("click_ids"), dbt.ref("search_engines"), dbt.ref("referrers")]
+    origins = dbt.ref("int_touch_values").project("origin").distinct()
+    if dbt.is_incremental:
+        # First looked for: not to be among all of them is to compare with them all.
+        known = session.table(str(dbt.this)).join(origins, "origin", how="semi")
+        origins = origins.join(known, "origin", how="anti")
+    texts = origins.to_arrow_table().column("origin")
+    known_seeds = read_seeds(*seeds) if len(texts) else None
+    slices = [texts.slice(start, ORIGINS_AT_ONCE) for start in range(0, len(texts), ORIGINS_AT_ONCE)]
+    return pyarrow.concat_tables([NO_ORIGINS, *(named_origins(some, known_seeds) for some in slices)])

@@ -1,0 +1,37 @@
+-- One row per touch of the affected people who never made contact (R16): as little of it as their chains (R23) and R28 need.
+{{ config(materialized='table') }}
+
+with
+
+touches as (
+
+    select * from {{ ref('int_touch_values') }}
+    where is_prospect
+
+),
+
+origins as (
+
+    select * from {{ ref('int_origins') }}
+
+),
+
+widgets as (
+
+    select * from {{ ref('widgets') }}
+
+)
+
+select
+    touches.cluster_key,
+    coalesce(widgets.brand_id, 'default') as brand_id,
+    touches.widget_id,
+    touches.touch_id,
+    touches.touched_at,
+    lower(origins.source) as source,
+    lower(origins.medium) as medium,
+    origins.utm_campaign,
+    touches.delivered_by
+from touches
+left join origins on touches.origin = origins.origin
+left join widgets on touches.widget_id = widgets.widget_id

@@ -1,0 +1,12 @@
+-- One row: the last loaded day, beyond which nothing counts (R9).
+{{ config(materialized='view', tags='static_view') }}
+with
+
+loads as (
+
+    select * from {{ ref('stg_loads') }}
+
+)
+
+select {{ last_loaded_day() }} as data_through
+from loads
