@@ -294,7 +294,7 @@ MUTANTS = (
     # A build that was begun and killed is taken for one that was published.
     Mutant("R27", model("stg_last_publication"), "where published_at is not null", "where build_id <> '{{ invocation_id }}'", HISTORIES),
     # Nothing but the changed identifiers themselves is affected.
-    Mutant("R27", model("int_affected_clusters"), "identifier_bucket in (select identifier_bucket from changed_buckets)",
+    Mutant("R27", model("int_affected_edges"), "identifier_bucket in (select identifier_bucket from changed_buckets)",
            "false", HISTORIES),
     # Of a group, only what was asked for is taken; or it is written in pieces.
     Mutant("R27", model("int_affected_edges"), "first_row_id + cluster_size - 1", "first_row_id", TESTS_OF_CHANGES),

@@ -115,20 +115,14 @@ where delivered_count <> loaded_count + rejected_count
     or len(list_filter(files, lambda file: file.delivered_count <> file.loaded_count + file.rejected_count)) > 0
 {% endtest %}
 
-{# What was found of each group is all of it, and nothing else: then nothing outside is tied to anything in here. #}
-{% test clusters_are_whole(model, groups) %}
-with found as (
-    select
-        row_id - cluster_position as first_row_id,
-        cluster_size,
-        count(*) as found_count
-    from {{ model }}
-    group by 1, 2
-)
-select *
-from {{ groups }} as groups
-full outer join found on groups.first_row_id = found.first_row_id and groups.cluster_size = found.cluster_size
-where groups.cluster_size is distinct from found.found_count
+{# All rows of each affected cluster were found: then nothing outside belongs to it. #}
+{% test clusters_are_whole(model) %}
+select
+    row_id - cluster_position as first_row_id,
+    cluster_size
+from {{ model }}
+group by row_id - cluster_position, cluster_size
+having count(*) <> cluster_size
 {% endtest %}
 
 {#

@@ -1,5 +1,6 @@
--- One row per identity of several identifiers, and identifier, in a cluster that this build works out again (R13, R27).
--- The rows of a cluster are stored one after another, so they need not be looked for among all.
+-- One row per identity of several identifiers, and identifier, in a cluster of the build before that holds an identifier of a changed
+-- touch or contact (R13, R27), with where it is stored: what this build works out again. Hash buckets are enough, as a cluster that
+-- only shares one is worked out too, as a whole. Its rows are stored one after another, so one of them is enough to find them all.
 {{ config(materialized='table') }}
 
 with
@@ -10,10 +11,35 @@ previous_clusters as (
 
 ),
 
+changed_buckets as (
+
+    select distinct {{ hash_bucket('identifier_key') }} as identifier_bucket
+    from {{ ref('int_changed_identifiers') }}
+
+),
+
+rows_of_changed_buckets as (
+
+    select row_id
+    from previous_clusters
+    where identifier_bucket in (select identifier_bucket from changed_buckets)
+
+),
+
+affected_clusters as (
+
+    select distinct
+        row_id - cluster_position as first_row_id,
+        cluster_size
+    from previous_clusters
+    where row_id in (select row_id from rows_of_changed_buckets)
+
+),
+
 affected_rows as (
 
     select {{ each_number('first_row_id', 'first_row_id + cluster_size - 1') }} as row_id
-    from {{ ref('int_affected_clusters') }}
+    from affected_clusters
 
 )
 

@@ -6,14 +6,9 @@ with
 pairs as (
 
     select
-        source,
-        medium
-    from {{ ref('int_typed_touches') }}
-    union
-    select
-        source,
-        medium
-    from {{ ref('int_prospect_touches') }}
+        lower(source) as source,
+        lower(medium) as medium
+    from {{ ref('int_origins') }}
     union
     select
         source,
