@@ -30,18 +30,18 @@ install: .venv/installed  ## Set up .venv with everything locked in requirements
 	@touch $@
 
 run: install  ## Demo deliveries, load, and a look at the result (VERBOSE=1: all that is done and found)
-	@test -d data/demo/landing || (rm -rf data/demo/landing.part && $(RUN) orchestration demo --out data/demo/landing.part \
+	@test -d data/demo/landing || (rm -rf data/demo/landing.part && $(RUN) cli demo --out data/demo/landing.part \
 		&& mv data/demo/landing.part data/demo/landing)
-	@$(DEMO) $(RUN) orchestration load $(VERBOSELY)
+	@$(DEMO) $(RUN) cli load $(VERBOSELY)
 	@echo
-	@$(DEMO) $(RUN) orchestration look $(VERBOSELY)
+	@$(DEMO) $(RUN) cli look $(VERBOSELY)
 	@echo "What next:"
 	@echo "  make report DEMO_DATA=1   the journal, client card, channels and chains in a browser: http://127.0.0.1:8501"
 	@echo "  make dev DEMO_DATA=1      how it came about: assets, runs, checks, schedule: http://127.0.0.1:3000"
 	@echo "  make run VERBOSE=1        all of the above, in full; README.md: how to bring your own data"
 
 update: install  ## Fetch what is due from the sources of sources.yml, load it, publish
-	@$(RUN) orchestration update $(VERBOSELY)
+	@$(RUN) cli update $(VERBOSELY)
 
 dev: install  ## Dagster in a browser, with schedule, sensors and a lasting history (DEMO_DATA=1: on the demo data)
 	@export $(if $(DEMO_DATA),$(DEMO),DAGSTER_HOME="$$PWD/data/dagster") && mkdir -p "$$DAGSTER_HOME" && cp dagster.yaml "$$DAGSTER_HOME" \
@@ -73,7 +73,7 @@ lint: install  ## Style and types of Python and SQL
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
-	$(RUN) sqlfluff lint --disable-progress-bar models tests/generic
+	$(RUN) sqlfluff lint --disable-progress-bar models data_tests pipeline
 
 mutants: install  ## Break the rules line by line and see that the tests notice
 	$(BIN)/python tests/mutants.py

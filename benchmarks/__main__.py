@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.deliveries import Crowd, Volume, days_until, write_deliveries
-from orchestration.contracts import delivered_tables
-from orchestration.settings import PROJECT_DIR
+from pipeline.contracts import delivered_tables
+from pipeline.settings import PROJECT_DIR
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 160)
@@ -83,10 +83,10 @@ def measured_load(site: Site, memory_limit: str | None = None) -> dict[str, Any]
 
 
 def command_seconds(site: Site) -> float:
-    """`python -m orchestration load` from start to end, Dagster's included."""
+    """`multichannel load` from start to end, Dagster's included."""
     began = time.monotonic()
     subprocess.run(
-        [sys.executable, "-m", "orchestration", "load"],
+        [sys.executable, "-m", "cli", "load"],
         cwd=PROJECT_DIR, env=os.environ | site.environment, check=True, capture_output=True,
     )  # fmt: skip
     return time.monotonic() - began
@@ -95,7 +95,7 @@ def command_seconds(site: Site) -> float:
 def code_stamp() -> str:
     """Changes when a warehouse made by the present code could look otherwise."""
     digest = hashlib.sha256()
-    for place in ("dbt_project.yml", "profiles.yml", "requirements.txt", "orchestration", "models", "macros", "seeds"):
+    for place in ("dbt_project.yml", "profiles.yml", "requirements.txt", "cli", "demo", "pipeline", "sources", "data_tests", "models", "macros", "seeds"):
         root = PROJECT_DIR / place
         for file in sorted(root.rglob("*")) if root.is_dir() else [root]:
             if file.suffix in (".py", ".sql", ".yml", ".csv", ".txt"):

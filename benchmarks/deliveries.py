@@ -9,7 +9,7 @@ from typing import Literal
 
 import duckdb
 
-from orchestration.settings import PROJECT_DIR
+from pipeline.settings import PROJECT_DIR
 
 GENERATOR = Path(__file__).with_name("deliveries.sql")
 FIRST_DAY = date(2015, 1, 1)  # the generator's day 0

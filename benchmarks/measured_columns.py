@@ -12,10 +12,10 @@ import pyarrow
 import pyarrow.parquet
 
 from benchmarks.measured_load import Phase, measured
-from orchestration.landing import scan
-from orchestration.loading import load_delivery
-from orchestration.settings import Rules, Settings
-from orchestration.warehouse import Warehouse
+from pipeline.landing import scan
+from pipeline.loading import load_delivery
+from pipeline.settings import Rules, Settings
+from pipeline.warehouse import Warehouse
 
 DAY = date(2025, 6, 30)
 

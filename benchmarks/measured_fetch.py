@@ -6,8 +6,8 @@ from dataclasses import asdict
 from datetime import date
 
 from benchmarks.measured_load import Phase, measured
-from orchestration.settings import Rules, Settings
-from orchestration.warehouse import Warehouse
+from pipeline.settings import Rules, Settings
+from pipeline.warehouse import Warehouse
 from sources.fetching import days_between, fetch
 from sources.postgres import Postgres
 

@@ -1,4 +1,4 @@
-"""`python -m orchestration load` without Dagster around it, phase by phase; prints what each took as JSON.
+"""`multichannel load` without Dagster around it, phase by phase; prints what each took as JSON.
 
 A process of its own for every load, so that peaks of memory and warm caches are its own.
 """
@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from orchestration.building import build
-from orchestration.contracts import delivered_tables
-from orchestration.landing import Landing, scan
-from orchestration.loading import known_signatures, load_delivery, pending
-from orchestration.publishing import Publications
-from orchestration.settings import Rules, Settings
-from orchestration.warehouse import Warehouse
+from pipeline.building import build
+from pipeline.contracts import delivered_tables
+from pipeline.landing import Landing, scan
+from pipeline.ledger import known_signatures
+from pipeline.loading import load_delivery, pending
+from pipeline.publishing import Publications
+from pipeline.settings import Rules, Settings
+from pipeline.warehouse import Warehouse
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from orchestration.publishing import Publications
-from orchestration.settings import PROJECT_DIR
-from orchestration.warehouse import Warehouse
+from pipeline.publishing import Publications
+from pipeline.settings import PROJECT_DIR
+from pipeline.warehouse import Warehouse
 from report.published import Generation
 
 # The same browser and server as the tests have.

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.deliveries import Volume, write_deliveries
-from orchestration.contracts import delivered_tables
-from orchestration.settings import PROJECT_DIR, Rules
+from pipeline.contracts import delivered_tables
+from pipeline.settings import PROJECT_DIR, Rules
 
 # The same server as the tests have.
 sys.path.append(str(PROJECT_DIR / "tests"))

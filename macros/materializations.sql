@@ -78,7 +78,7 @@ def materialize(rows, connection):
 {%- endmacro %}
 
 {#
-A seed is read as orchestration/seeds.py has checked it. dbt's own way lets DuckDB guess the dialect, which can be another for
+A seed is read as pipeline/seeds.py has checked it. dbt's own way lets DuckDB guess the dialect, which can be another for
 every file, and breaks at a quote in the project's path.
 #}
 {% macro duckdb__load_csv_rows(model, agate_table) %}

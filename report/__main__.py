@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from orchestration.publishing import Publications
-from orchestration.settings import PROJECT_DIR, THIS_MACHINE, ReportSettings, Settings, SettingsError
-from orchestration.warehouse import DamageError, Warehouse
+from pipeline.publishing import Publications
+from pipeline.settings import PROJECT_DIR, THIS_MACHINE, ReportSettings, Settings, SettingsError
+from pipeline.warehouse import DamageError, Warehouse
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 

@@ -7,7 +7,7 @@ from functools import partial
 import duckdb
 import streamlit as st
 
-from orchestration.settings import LANGUAGES, ReportSettings, Settings
+from pipeline.settings import LANGUAGES, ReportSettings, Settings
 from report import card, chains, channels, elements, journal, state
 from report.parts import notice
 from report.published import NothingPublishedError, Published

@@ -13,6 +13,7 @@ from typing import Any
 
 import duckdb
 
+from pipeline import sql
 from report.masking import Mask, tokens_in_sql
 
 # Of each generation that somebody still looks at; a page that began with one ends with it.
@@ -44,7 +45,7 @@ class Generation:
         """Raises OSError or duckdb.Error if the file is not there, or no database."""
         # Of its own: what is opened by a file's name is shared with whoever opens it again, though it be another file by then.
         self._connection = duckdb.connect(":memory:", config={"threads": threads, "memory_limit": memory_limit})
-        self._connection.execute(f"attach '{str(file).replace(chr(39), chr(39) * 2)}' as marts (read_only)")
+        sql.attach(self._connection, file, "marts")
         for name, value in LOCKED.items():
             self._connection.execute(f"set global {name} = {value}")
         self._connection.execute("set global lock_configuration = true")

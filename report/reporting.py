@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from orchestration.settings import ReportSettings
+from pipeline.settings import ReportSettings
 from report import elements, queries
 from report.masking import PHONE_SEARCHES, whole_phone
 from report.parts import shortened, shortened_nodes

@@ -7,7 +7,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.starlette import App
 
-from orchestration.settings import ReportSettings
+from pipeline.settings import ReportSettings
 from report.origins import OwnPagesOnly
 
 # A page's address is one step below the report's own. Untold, Streamlit looks for its server below the page first.

@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from orchestration.publishing import Publications, last_update
-from orchestration.settings import Settings, day_due
-from orchestration.warehouse import Warehouse, is_in_use
+from pipeline.last_update import last_update
+from pipeline.publishing import Publications
+from pipeline.settings import Settings, day_due
+from pipeline.warehouse import Warehouse, is_in_use
 from report import queries
 from report.choices import Choices
 from report.elements import Node, element

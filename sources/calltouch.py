@@ -8,11 +8,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from pipeline import sql
 from sources.http_client import HttpClient
 from sources.http_source import HttpSource
 from sources.mapping import Mapping
 from sources.paging import Page, Reading, read_pages
-from sources.records import json_records, read_json_array, text
+from sources.records import json_records, read_json_array
 from sources.source import Answer, Days, Part, SourceError, TooLargeError, Workshop
 
 CALLS, VISITS, FORMS = "calls", "visits", "forms"
@@ -71,7 +72,7 @@ class Calltouch(HttpSource):
         # A visit without a cookie of its own is of whoever made contact.
         ids = {"ctClientId": ["ctClientId"], "yaClientId": ["yaClientId"], "guaClientId": ["guaClientId", "clientId"]}
         told = ", ".join(
-            f"{text(name)}, coalesce({', '.join(f'contact -> {text(path + field)}' for path in ('$.', '$.session.') for field in fields)})"
+            f"{sql.literal(name)}, coalesce({', '.join(f'contact -> {sql.literal(path + field)}' for path in ('$.', '$.session.') for field in fields)})"
             for name, fields in ids.items()
         )
         workshop.connection.execute(
@@ -122,7 +123,9 @@ class Calltouch(HttpSource):
         read_json_array(workshop.connection, [file], relation)
         workshop.clear(file)
         # The credential is the account's, which may have more sites.
-        workshop.connection.execute(f"delete from {relation} where record ->> '$.siteId' <> {text(self.site_id)}")
+        workshop.connection.execute(
+            f"delete from {relation} where record ->> '$.siteId' <> {sql.literal(self.site_id)}"
+        )
         return relation
 
     def _calls(self, client: HttpClient, day: date, workshop: Workshop) -> tuple[str, Reading]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from orchestration.settings import PROJECT_DIR, SettingsError, load_environment
+from pipeline.settings import PROJECT_DIR, SettingsError, load_environment
 from sources.calltouch import Calltouch
 from sources.files import Files
 from sources.mango import Mango

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.contracts import Column, ReadingMacros, delivered_tables, reading_macros
-from orchestration.settings import Rules
-from orchestration.warehouse import sync
-from orchestration.wording import counted, listed
+from pipeline import sql
+from pipeline.contracts import Column, ReadingMacros, delivered_tables, reading_macros
+from pipeline.settings import Rules
+from pipeline.warehouse import sync
+from pipeline.wording import counted, listed, shortened
 from sources.mapping import FILLED_BY_SOURCE, ID_OF, ISO, OWN_NAMES, TIME_OF, UNPARSABLE, ColumnMapping, Selection
-from sources.records import identifier, text
 from sources.source import ROWS_PER_FILE, Answer, Days, RefusedError, Source, Workshop
 
-log = logging.getLogger("orchestration")
+log = logging.getLogger("multichannel")
 
 # Of amounts in millionths: what no click costs, and what no day of a campaign does that is written without clicks.
 ABSURD_COST_PER_CLICK = 100_000
@@ -76,10 +76,6 @@ def explained_problems(results: Iterable[Fetched]) -> list[str]:
         f"{shortened(sorted({str(fetched.day) for fetched in about}))}: {problem}"
         for (source, problem), about in found.items()
     ]
-
-
-def shortened(days: list[str]) -> str:
-    return ", ".join(days) if len(days) <= 10 else f"{', '.join(days[:5])}, … {days[-1]} ({len(days):,} days)"
 
 
 def delivery_file(landing_dir: Path, source: str, dataset: str, table: str, day: date) -> Path:
@@ -192,7 +188,7 @@ def _mapped_rows(source: Source, answer: Answer, workshop: Workshop) -> tuple[Se
 def _check_readable(workshop: Workshop, rows: str, selection: Selection, answer: Answer) -> None:
     """Whether the mapping takes anything of the files, and can read some row of each file by every required column."""
     connection, mapping = workshop.connection, answer.mapping
-    parsed = f"{identifier(UNPARSABLE)} is null"
+    parsed = f"{sql.identifier(UNPARSABLE)} is null"
     row_count, kept_count, wanted_count = connection.execute(
         f"""
         select count(*), count(*) filter (not is_left_out), count(*) filter (is_wanted)
@@ -238,7 +234,7 @@ def _warn_of_unreadable(workshop: Workshop, rows: str, selection: Selection, ans
         if column.is_required and not words:
             continue
         is_readable = (
-            f"lower({column.name}) in ({', '.join(text(word) for word in words)})"
+            f"lower({column.name}) in ({', '.join(sql.literal(word) for word in words)})"
             if words
             else f"({macros.read(column)}) is not null"
         )
@@ -250,7 +246,7 @@ def _warn_of_unreadable(workshop: Workshop, rows: str, selection: Selection, ans
                 min_by(export_file, record_position) filter (not is_readable)
             from (
                 select {column.name} as value, record_position, export_row, export_file, {is_readable} as is_readable
-                from {rows} where is_wanted and {identifier(UNPARSABLE)} is null and {column.name} is not null
+                from {rows} where is_wanted and {sql.identifier(UNPARSABLE)} is null and {column.name} is not null
             )
             """
         ).fetchone() or (0, 0, None, None, None)
@@ -424,7 +420,7 @@ def _set_apart(connection: duckdb.DuckDBPyConnection, rows: str, table: str, ans
 def _content(connection: duckdb.DuckDBPyConnection, rows: str) -> str:
     names = [name for name, *_ in connection.execute(f"describe {rows}").fetchall()]
     told = [name for name in names if name not in OWN_NAMES]
-    texts = ", ".join(f"coalesce({identifier(name)}, '')" for name in told)
+    texts = ", ".join(f"coalesce({sql.identifier(name)}, '')" for name in told)
     return f"concat_ws(chr(31), {texts})"
 
 
@@ -441,21 +437,21 @@ def _write(
     assert file is not None
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_name(f".{file.name}.part")
-    listed = ", ".join(map(identifier, columns))
+    listed = ", ".join(map(sql.identifier, columns))
     content = _content(connection, rows)
     id_column = ID_OF.get(fetched.table)
     # An id that there is, is there once: only of rows without one it takes more to tell them apart.
     order = (
         f"{id_column}, case when {id_column} is null then {content} end"
         if id_column
-        else f"{identifier(columns[0])}, {content}"
+        else f"{sql.identifier(columns[0])}, {content}"
     )
     row = connection.execute(
         f"""
         copy (
             select {listed} from {rows} where record_day = date '{fetched.day}'
             order by {order}
-        ) to {text(str(unfinished))} (format parquet, compression zstd)
+        ) to {sql.literal(str(unfinished))} (format parquet, compression zstd)
         """
     ).fetchone()
     row_count = int(row[0]) if row else 0
@@ -478,7 +474,7 @@ def _row_count(connection: duckdb.DuckDBPyConnection, file: Path) -> int | None:
     if not file.is_file():
         return None
     try:
-        row = connection.execute(f"select num_rows from parquet_file_metadata({text(str(file))})").fetchone()
+        row = connection.execute(f"select num_rows from parquet_file_metadata({sql.literal(str(file))})").fetchone()
     except duckdb.Error:
         return None
     return int(row[0]) if row else None

@@ -10,7 +10,7 @@ import fastexcel
 import numpy
 import pyarrow
 
-from orchestration.reading import UnreadableFileError
+from pipeline.reading import UnreadableFileError
 from sources.export_text import EXCEL, MOST_TITLE_LINES, HeaderFinder
 
 # A cell is a double: integers beyond this have lost digits.

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestration.reading import CHUNK_BYTES, Dialect, UnreadableFileError
+from pipeline import sql
+from pipeline.reading import UnreadableFileError
+from pipeline.reading.csv_files import Dialect
+from pipeline.reading.text_files import CHUNK_BYTES
 from sources.mapping import FileFormat, Mapping
 
 MOST_TITLE_LINES = 200
@@ -63,20 +66,18 @@ class Escapes:
     def shown_in(self, value: str) -> str:
         r"""The same in SQL. A field that is \N has no value, as databases write it; elsewhere it is as written."""
         stand_ins = dict(zip(self.meanings, STAND_INS, strict=False))
-        none = _literal(stand_ins["N"])
+        none = sql.literal(stand_ins["N"])
         plain = {stand_in: self.meanings[character] for character, stand_in in stand_ins.items() if character != "N"}
-        translated = f"translate({value}, {_literal(''.join(plain))}, {_literal(''.join(plain.values()))})"
-        return f"case when {value} <> {none} then replace({translated}, {none}, {_literal(self.how.escape + 'N')}) end"
+        translated = f"translate({value}, {sql.literal(''.join(plain))}, {sql.literal(''.join(plain.values()))})"
+        return (
+            f"case when {value} <> {none} then replace({translated}, {none}, {sql.literal(self.how.escape + 'N')}) end"
+        )
 
     def written_in(self, value: str) -> str:
         """As the file has it, in SQL."""
         for stand_in, character in zip(STAND_INS, self.meanings, strict=False):
-            value = f"replace({value}, {_literal(stand_in)}, {_literal(self.how.escape + character)})"
+            value = f"replace({value}, {sql.literal(stand_in)}, {sql.literal(self.how.escape + character)})"
         return value
-
-
-def _literal(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
 
 
 class HeaderFinder:

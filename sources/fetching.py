@@ -9,13 +9,14 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.settings import Rules, Settings, SettingsError
-from orchestration.space import explanation
-from orchestration.warehouse import Warehouse
-from sources.delivering import Fetched, deliver, delivery_file, is_of_a_whole_day, shortened
+from pipeline.capacity import explanation
+from pipeline.settings import Rules, Settings, SettingsError
+from pipeline.warehouse import Warehouse
+from pipeline.wording import shortened
+from sources.delivering import Fetched, deliver, delivery_file, is_of_a_whole_day
 from sources.source import Days, RefusedError, Source, SourceError, Workshop
 
-log = logging.getLogger("orchestration")
+log = logging.getLogger("multichannel")
 
 MOST_FAILURES_IN_A_ROW = 3
 

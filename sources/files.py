@@ -13,27 +13,28 @@ from typing import ClassVar, Literal
 import duckdb
 from pydantic import Field
 
-from orchestration.contracts import delivered_tables, reading_macros
-from orchestration.landing import is_complete, readable
-from orchestration.reading import (
+from pipeline import sql
+from pipeline.contracts import delivered_tables, reading_macros
+from pipeline.landing import is_complete, readable
+from pipeline.reading import UnreadableFileError
+from pipeline.reading.csv_files import (
     Dialect,
-    UnreadableFileError,
     are_all_delimiters,
     clean_csv_records,
     csv_header,
     drop_faulty_csv_records,
     faulty_csv_records,
 )
-from orchestration.settings import PROJECT_DIR, Rules, SettingsError
+from pipeline.settings import PROJECT_DIR, Rules, SettingsError
 from sources.delivering import held_days
 from sources.excel import Workbook, cell_text, create_rows, first_rows, is_excel, settle_numbers
 from sources.export_text import DELIMITERS, Escapes, HeaderFinder, escaped, squeezed, write_plain
 from sources.mapping import SHIPPED, UNPARSABLE
 from sources.mapping import Mapping as FieldMapping
-from sources.records import table_records, text
+from sources.records import table_records
 from sources.source import ROWS_PER_FILE, Answer, Days, Part, RefusedError, Source, SourceError, Workshop
 
-log = logging.getLogger("orchestration")
+log = logging.getLogger("multichannel")
 
 DAY = "{day}"
 # What a row tells beside its fields: where it stands and, if it doesn't parse, all of it.
@@ -224,7 +225,7 @@ class Files(Source):
                     else str(error)
                 ) from None
             header = self._header([Escapes(how).shown(name) for name in written] if how.escape else written, finder)
-            self._read_rows(plain, header_lines, written, dialect, relation, text(readable(file.name)), workshop)
+            self._read_rows(plain, header_lines, written, dialect, relation, sql.literal(readable(file.name)), workshop)
         finally:
             plain.unlink(missing_ok=True)
         if how.escape:
@@ -265,7 +266,7 @@ class Files(Source):
         workshop.connection.execute(
             f"""
             create or replace temporary table {relation} as
-            select row_number, {texts}, {text(readable(file.name))} as export_file, row_number::varchar as export_row,
+            select row_number, {texts}, {sql.literal(readable(file.name))} as export_file, row_number::varchar as export_row,
                 null::varchar as {UNPARSABLE}
             from {relation}
             """

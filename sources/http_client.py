@@ -43,7 +43,7 @@ for name in ("httpx", "httpcore"):
 # It says what went wrong with all that it knows of it, which isn't for everyone.
 stamina.instrumentation.set_on_retry_hooks(())
 
-log = logging.getLogger("orchestration")
+log = logging.getLogger("multichannel")
 
 T = TypeVar("T")
 SUSPICIOUS_ESCAPE = re.compile(rb"\\u(?:[dD][89a-fA-F]|0000)")

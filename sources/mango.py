@@ -6,11 +6,12 @@ from datetime import UTC, datetime, time, timedelta
 from typing import ClassVar, Literal
 from zoneinfo import ZoneInfo
 
-from orchestration.settings import PROJECT_DIR, Rules
+from pipeline import sql
+from pipeline.settings import PROJECT_DIR, Rules
 from sources.http_client import HttpClient
 from sources.http_source import HttpSource
 from sources.mapping import Mapping
-from sources.records import Records, json_records, read_json_array, text
+from sources.records import Records, json_records, read_json_array
 from sources.source import Answer, Days, Part, TooLargeError, Workshop, windows
 
 CALLS, CALL_VISITS = "calls", "call_visits"
@@ -87,6 +88,6 @@ def _with_entry_tag(records: Records) -> Records:
     """With a tag or advertising click id of the entry page: fields may be empty where it tells the channel (R11)."""
     with open(PROJECT_DIR / "seeds/click_ids.csv", encoding="utf-8", newline="") as seed:
         parameters = "|".join(row["parameter"] for row in csv.DictReader(seed))
-    pattern = text(f"(?i)[?&](?:{parameters}|utm_(?:source|medium|campaign|term|content))=([^&#]+)")
+    pattern = sql.literal(f"(?i)[?&](?:{parameters}|utm_(?:source|medium|campaign|term|content))=([^&#]+)")
     tag = f"nullif(regexp_extract(record ->> '$.firstUrl', {pattern}, 1), '')"
     return Records(records.relation, {**records.fields, "entryTag": tag}, is_json=True)

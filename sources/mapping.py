@@ -21,9 +21,10 @@ from pydantic import (
     model_validator,
 )
 
-from orchestration.contracts import Column, ReadingMacros, delivered_tables
-from orchestration.settings import PROJECT_DIR, SettingsError
-from sources.records import Records, identifier, text
+from pipeline import sql
+from pipeline.contracts import Column, ReadingMacros, delivered_tables
+from pipeline.settings import PROJECT_DIR, SettingsError
+from sources.records import Records
 from sources.time_zones import TimeZoneName
 from sources.yaml_text import YamlTextError, read_yaml_text
 
@@ -373,7 +374,7 @@ def is_utc(written: str) -> bool:
 
 def _strptime(value: str, written: str) -> str:
     """A time by a format. DuckDB takes fewer than the four digits of a year, too: 20.11.26 is no day of the year 26."""
-    time = f"try_strptime({value}, {text(written)})"
+    time = f"try_strptime({value}, {sql.literal(written)})"
     return f"case when {time} >= timestamp '1000-01-01' then {time} end"
 
 
@@ -405,12 +406,12 @@ class Selection:
         }
         if "widget_id" in table.column_names:
             told = self.columns.get("widget_id")
-            default = text(widget_id) if widget_id else None
+            default = sql.literal(widget_id) if widget_id else None
             self.columns["widget_id"] = (
                 f"coalesce({told}, {default})" if told and default else told or default or "null"
             )
         if delivered_by and "delivered_by" in table.column_names:
-            self.columns.setdefault("delivered_by", text(delivered_by))
+            self.columns.setdefault("delivered_by", sql.literal(delivered_by))
         self.unknown_columns = self._unknown_columns(table.column_names)
         time = delivered_column(mapping.table, TIME_OF[mapping.table])
         day = mapping.day or mapping.columns[time.name]
@@ -435,7 +436,7 @@ class Selection:
             taken.add(chosen.casefold())
             columns[chosen] = self._places[name]
         if len(kept) > MOST_FIELDS:
-            members = ", ".join(f"{text(name)}, {self._places[name]}" for name in kept[MOST_FIELDS:])
+            members = ", ".join(f"{sql.literal(name)}, {self._places[name]}" for name in kept[MOST_FIELDS:])
             columns["more_fields"] = f"cast(json_merge_patch('{{}}', json_object({members})) as varchar)"
         return columns
 
@@ -449,7 +450,7 @@ class Selection:
 
     def cleaned_fields(self) -> str:
         """The second: white space off, and what stands for no value is none."""
-        missing = ", ".join(map(text, self.mapping.missing))
+        missing = ", ".join(map(sql.literal, self.mapping.missing))
         cleaned = []
         for place in self._places.values():
             value = str(self.macros(self.time_zone).clean_text(place))
@@ -461,7 +462,7 @@ class Selection:
     def is_wanted(self) -> str:
         """Whether a record is of the kind that the mapping takes."""
         conditions = [
-            f"coalesce(lower({self._place(name)}) in ({', '.join(text(word.lower()) for word in words)}), false)"
+            f"coalesce(lower({self._place(name)}) in ({', '.join(sql.literal(word.lower()) for word in words)}), false)"
             for name, words in self.mapping.only.items()
         ]
         wanted = " and ".join([*conditions, f"not ({self.is_left_out()})"])
@@ -471,7 +472,7 @@ class Selection:
     def is_left_out(self) -> str:
         """Whether `leave_out` or `only_with` leave a record out."""
         conditions = [
-            f"coalesce(lower({self._place(name)}) not in ({', '.join(text(word.lower()) for word in words)}), true)"
+            f"coalesce(lower({self._place(name)}) not in ({', '.join(sql.literal(word.lower()) for word in words)}), true)"
             for name, words in self.mapping.leave_out.items()
         ]
         if self.mapping.only_with:
@@ -497,28 +498,30 @@ class Selection:
             parts = [value_of(name) for name in alternative]
             # Of words with spaces between those that are there; elsewhere a place is kept for what isn't.
             joined = (
-                f"concat_ws({text(column.separator)}, {', '.join(parts)})"
+                f"concat_ws({sql.literal(column.separator)}, {', '.join(parts)})"
                 if column.separator.isspace()
-                else f" || {text(column.separator)} || ".join(f"coalesce({part}, '')" for part in parts)
+                else f" || {sql.literal(column.separator)} || ".join(f"coalesce({part}, '')" for part in parts)
             )
             found.append(f"case when coalesce({', '.join(parts)}, null) is not null then {joined} end")
         return f"coalesce({', '.join(found)}, null)" if found else "cast(null as varchar)"
 
     def _told(self, column: ColumnMapping, no_value: frozenset[str] = frozenset()) -> str:
         if column.constant is not None:
-            return text(column.constant)
+            return sql.literal(column.constant)
         value = self._origin(column, no_value - {word.lower() for word in column.words})
         if column.pattern:
-            value = f"nullif(regexp_extract({value}, {text(column.pattern)}, 1), '')"
+            value = f"nullif(regexp_extract({value}, {sql.literal(column.pattern)}, 1), '')"
         if column.words:
-            cases = " ".join(f"when {text(key.lower())} then {text(word)}" for key, word in column.words.items())
+            cases = " ".join(
+                f"when {sql.literal(key.lower())} then {sql.literal(word)}" for key, word in column.words.items()
+            )
             value = f"case lower({value}) {cases} else {value} end"
         if column.otherwise is not None:
-            known = ", ".join(text(word) for word in column.words.values())
+            known = ", ".join(sql.literal(word) for word in column.words.values())
             value = (
-                f"case when {value} in ({known}) then {value} else {text(column.otherwise)} end"
+                f"case when {value} in ({known}) then {value} else {sql.literal(column.otherwise)} end"
                 if known
-                else (f"coalesce({value}, {text(column.otherwise)})")
+                else (f"coalesce({value}, {sql.literal(column.otherwise)})")
             )
         if column.decimal:
             bare = f"replace(regexp_replace({value}, '[\\s\\x{{85}}\\x{{a0}}\\x{{2000}}-\\x{{200a}}\\x{{202f}}\\x{{205f}}₽]', '', 'g'), '−', '-')"
@@ -549,11 +552,11 @@ class Selection:
         prefix = (self.prefix if column.name in PREFIXED else "") + mapped.prefix
         if prefix and column.name == "visitor_id":
             # With a prefix, what has no value by its form (R15) would be an id that many people share.
-            words = f"[{', '.join(map(text, sorted(placeholders())))}]"
+            words = f"[{', '.join(map(sql.literal, sorted(placeholders())))}]"
             form = self.macros(self.time_zone).placeholder_form(f"({value})", words)
-            return f"case when {form} is not null then {text(prefix)} || {value} end"
+            return f"case when {form} is not null then {sql.literal(prefix)} || {value} end"
         if prefix:
-            return f"{text(prefix)} || {value}"
+            return f"{sql.literal(prefix)} || {value}"
         return value
 
     def _instant(self, value: str, mapped: ColumnMapping) -> str:
@@ -595,7 +598,7 @@ class Selection:
         values = []
         for (place, no_value), name in self._values.items():
             longest, words = max(map(len, no_value)), "|".join(map(re.escape, sorted(no_value)))
-            is_value = f"length({place}) > {longest} or not regexp_full_match(lower({place}), {text(words)})"
+            is_value = f"length({place}) > {longest} or not regexp_full_match(lower({place}), {sql.literal(words)})"
             values.append(f", case when {is_value} then {place} end as {name}")
         return "".join(values)
 
@@ -605,7 +608,7 @@ class Selection:
         `day_text` is what says the day, and `is_left_out` whether a record would be unwanted without `only`, too.
         """
         columns = {**self.columns, **self.unknown_columns}
-        selected = ", ".join(f"cast({value} as varchar) as {identifier(name)}" for name, value in columns.items())
+        selected = ", ".join(f"cast({value} as varchar) as {sql.identifier(name)}" for name, value in columns.items())
         rank = f"{self.records.rank} as record_rank" if self.records.rank else "0 as record_rank"
         return f"""
             with cleaned as (

@@ -10,10 +10,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from pipeline import sql
 from sources.http_client import MOST_BYTES_IN_MEMORY, HttpClient
 from sources.http_source import HttpSource
 from sources.mapping import UNPARSABLE, Mapping
-from sources.records import Records, table_records, text
+from sources.records import Records, table_records
 from sources.source import Answer, Days, RefusedError, SourceError, TooLargeError, UnreachableError, Workshop, windows
 
 TAGS = ("Source", "Medium", "Campaign", "Content", "Term")
@@ -260,8 +261,8 @@ def read_tab_separated(workshop: Workshop, files: list[Path], names: list[str]) 
     relation = workshop.new_name("records")
     connection = workshop.connection
     header = _header(files[0]) if files else list(names)
-    listed = ", ".join(text(str(file)) for file in files)
-    first_lines = ", ".join(sorted({text(_first_line(file)) for file in files}))
+    listed = ", ".join(sql.literal(str(file)) for file in files)
+    first_lines = ", ".join(sorted({sql.literal(_first_line(file)) for file in files}))
     width = len(header)
     fields = ", ".join(
         f"case when is_parsable then {_meant(f'cells[{number + 1}]')} end as field_{number}" for number in range(width)
@@ -314,7 +315,7 @@ def _meant(cell: str) -> str:
 def _unescaped(cell: str) -> str:
     plain = f"replace({cell}, '\\\\', chr(1))"
     for escaped, meant in ESCAPES.items():
-        plain = f"replace({plain}, {text(escaped)}, {meant})"
+        plain = f"replace({plain}, {sql.literal(escaped)}, {meant})"
     return f"case when contains({cell}, '\\') then replace({plain}, chr(1), '\\') else {cell} end"
 
 

@@ -11,11 +11,12 @@ import duckdb
 import pyarrow
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from orchestration.contracts import delivered_tables
-from orchestration.settings import Rules
+from pipeline import sql
+from pipeline.contracts import delivered_tables
+from pipeline.settings import Rules
 from sources.mapping import FILLED_BY_SOURCE, ID_OF, ColumnMapping
 from sources.mapping import Mapping as FieldMapping
-from sources.records import table_records, text
+from sources.records import table_records
 from sources.source import Answer, Days, RefusedError, Source, SourceError, VariableName, Workshop, environment_value
 
 if TYPE_CHECKING:
@@ -161,7 +162,9 @@ class Postgres(Source):
         with connection.cursor() as cursor:
             cursor.execute("set transaction isolation level repeatable read, read only")
             # Of this transaction: whoever stands between us and the server may give the next one to another session.
-            listed = ", ".join(f"set_config({text(name)}, {text(value)}, true)" for name, value in settings.items())
+            listed = ", ".join(
+                f"set_config({sql.literal(name)}, {sql.literal(value)}, true)" for name, value in settings.items()
+            )
             cursor.execute(f"select {listed}")
             cursor.fetchall()
             schema = cursor.adbc_execute_schema(query)
@@ -198,9 +201,9 @@ class Postgres(Source):
         zone = ZoneInfo(rules.report_timezone)
         query = self.tables_[table].query
         for placeholder, value in {
-            START: f"timestamptz {text(datetime.combine(day, time(), zone).isoformat())}",
-            END: f"timestamptz {text(datetime.combine(day + timedelta(days=1), time(), zone).isoformat())}",
-            DAY: f"date {text(str(day))}",
+            START: f"timestamptz {sql.literal(datetime.combine(day, time(), zone).isoformat())}",
+            END: f"timestamptz {sql.literal(datetime.combine(day + timedelta(days=1), time(), zone).isoformat())}",
+            DAY: f"date {sql.literal(str(day))}",
         }.items():
             query = query.replace(placeholder, value)
         return query

@@ -6,14 +6,7 @@ from pathlib import Path
 
 import duckdb
 
-
-def text(value: str) -> str:
-    """A literal of SQL."""
-    return "'" + value.replace("'", "''") + "'"
-
-
-def identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+from pipeline import sql
 
 
 @dataclass(frozen=True)
@@ -34,7 +27,7 @@ class Records:
         if name in self.fields:
             return self.fields[name]
         if self.is_json and name.replace("[", ".").split(".")[0] in self.fields:
-            path = text("$." + name)
+            path = sql.literal("$." + name)
             # What is no single value has none here; it is kept in the field that it is in.
             return f"case when json_type(record, {path}) not in ('OBJECT', 'ARRAY') then record ->> {path} end"
         return None
@@ -48,7 +41,7 @@ def json_records(connection: duckdb.DuckDBPyConnection, relation: str) -> Record
         where json_type(record) = 'OBJECT' order by key
         """
     ).fetchall()
-    fields = {key: f"record ->> {text(pointer(key))}" for (key,) in found}
+    fields = {key: f"record ->> {sql.literal(pointer(key))}" for (key,) in found}
     odd = connection.execute(f"select count(*) from {relation} where json_type(record) <> 'OBJECT'").fetchone()
     if odd and odd[0]:
         fields["record"] = "case when json_type(record) <> 'OBJECT' then cast(record as varchar) end"
@@ -72,12 +65,12 @@ def table_records(relation: str, names: Sequence[str], rank: str | None = None) 
 
 def read_json_array(connection: duckdb.DuckDBPyConnection, files: list[Path], relation: str, path: str = "$") -> None:
     """Creates `relation` (position, record) of the elements of the array that lies at a path of each file."""
-    listed = ", ".join(text(str(file)) for file in files)
+    listed = ", ".join(sql.literal(str(file)) for file in files)
     connection.execute(
         f"""
         create or replace temporary table {relation} as
         with elements as (
-            select filename, cast(json_extract(content, {text(path + "[*]")}) as json[]) as records
+            select filename, cast(json_extract(content, {sql.literal(path + "[*]")}) as json[]) as records
             from read_text([{listed}])
         ),
         numbered as (

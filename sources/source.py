@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from orchestration.settings import Rules, load_environment
+from pipeline.settings import Rules, load_environment
 from sources.mapping import Mapping as FieldMapping
 from sources.records import Records
 from sources.time_zones import TimeZoneName

@@ -9,8 +9,8 @@ from typing import Any
 import duckdb
 import yaml
 
-from orchestration.settings import Rules, Settings
-from orchestration.warehouse import Warehouse
+from pipeline.settings import Rules, Settings
+from pipeline.warehouse import Warehouse
 from sources.delivering import Fetched, delivery_file
 from sources.fetching import fetch
 from sources.files import Files

@@ -10,8 +10,8 @@ import duckdb
 from misbehaving_servers import StandIn
 from stand_ins import CalltouchStandIn, MangoStandIn, MetricaStandIn
 
-from orchestration.settings import Rules, Settings
-from orchestration.warehouse import Warehouse
+from pipeline.settings import Rules, Settings
+from pipeline.warehouse import Warehouse
 from sources.configuration import KINDS
 from sources.delivering import Fetched
 from sources.fetching import fetch

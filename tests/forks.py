@@ -94,11 +94,10 @@ class Warm:
 
 
 def serve() -> None:
-    from orchestration.building import prepared_manifest
+    from pipeline.dbt_runner import prepared_manifest
 
     # What parsing leaves behind, threads of DuckDB among it, stays in a child.
     _in_a_child(prepared_manifest, (), None)
-    import orchestration.cli
     import orchestration.definitions  # noqa: F401
 
     answers = os.fdopen(os.dup(1), "wb")
@@ -176,7 +175,7 @@ def for_commands() -> Warm:
 
 def command(arguments: tuple[str, ...], environment: dict[str, str], said: Path, progress: Path) -> None:
     """A command line's beginning: its environment, time zone, streams and arguments."""
-    from orchestration import cli
+    from cli import app as cli
 
     os.environ.clear()
     os.environ |= environment
@@ -185,16 +184,16 @@ def command(arguments: tuple[str, ...], environment: dict[str, str], said: Path,
         file = os.open(stream, os.O_RDWR | os.O_CREAT)
         os.dup2(file, number)
         os.close(file)
-    sys.argv = ["orchestration", *arguments]
+    sys.argv = ["multichannel", *arguments]
     cli.main()
 
 
 def load(site: Site, *arguments: str) -> None:
     """The command, in this process."""
-    from orchestration import cli
+    from cli import app as cli
 
     os.environ |= {"LANDING_DIR": str(site.landing), "WAREHOUSE_DIR": str(site.warehouse.folder)}
-    sys.argv = ["orchestration", "load", *arguments]
+    sys.argv = ["multichannel", "load", *arguments]
     cli.main()
 
 
@@ -231,18 +230,19 @@ def copy_into(source: Path, folder: Path) -> None:
 
 def load_without_asking_for_space(site: Site) -> None:
     """A disk that fills up under a load, although there was enough before."""
-    from orchestration import space
 
-    space._check = lambda *_: None  # type: ignore[assignment]
+    from pipeline import capacity
+
+    capacity._check = lambda *_: None  # type: ignore[assignment]
     load(site)
 
 
 def load_from(site: Site, landing: Path) -> None:
     """A load from another landing folder."""
-    from orchestration import cli
+    from cli import app as cli
 
     os.environ |= {"LANDING_DIR": str(landing), "WAREHOUSE_DIR": str(site.warehouse.folder)}
-    sys.argv = ["orchestration", "load"]
+    sys.argv = ["multichannel", "load"]
     cli.main()
 
 
@@ -253,7 +253,10 @@ SYSTEM_CALLS = (
 )  # fmt: skip
 # What a full disk doesn't keep from being done.
 NEEDS_NO_SPACE = ("chmod", "unlink", "remove", "rmdir")
-MODULES = ("loading", "building", "publishing", "warehouse")
+MODULES = (
+    *("loading", "ledger", "building", "dbt_runner", "last_update", "warehouse"),
+    *("publishing.generations", "publishing.tables", "publishing.changes", "publishing.audit"),
+)
 READING = ("select", "from", "with", "show", "describe", "explain", "set", "pragma", "rollback", "use", "load")
 
 
@@ -328,9 +331,7 @@ def _watch_system_calls(site: Site, come_to: Callable[..., None]) -> None:
 
 
 def _watch_functions(come_to: Callable[..., None]) -> None:
-    import orchestration
-
-    modules = [module for name, module in sys.modules.items() if name.startswith(orchestration.__name__)]
+    modules = [module for name, module in sys.modules.items() if name.startswith(("pipeline.", "cli."))]
 
     def watched(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def do(*arguments: Any, **options: Any) -> Any:
@@ -340,7 +341,7 @@ def _watch_functions(come_to: Callable[..., None]) -> None:
         return do
 
     for name in MODULES:
-        module = sys.modules[f"{orchestration.__name__}.{name}"]
+        module = sys.modules[f"pipeline.{name}"]
         owners = [
             module,
             *(each for each in vars(module).values() if inspect.isclass(each) and each.__module__ == module.__name__),

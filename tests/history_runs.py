@@ -24,17 +24,17 @@ import duckdb
 from attribution_oracle import MODELS_BY_WORTH
 from dbt_common.events.base_types import EventMsg
 from forks import Warm
-from pipeline import MARTS, load_landing, rows_of
+from places import MARTS, load_landing, rows_of
 from random_deliveries import write_delivery
 from random_histories import NOBODY, Calendar, Folder, History, PlacedRow, Step, combined_delivery
 from reference import Arrivals, Delivery, Seeds, Settings, marts_of
 from reference_attribution import as_given, worths_in
 
-from orchestration import building
-from orchestration.building import MENDED, build
-from orchestration.publishing import Publications
-from orchestration.settings import PROJECT_DIR, Rules
-from orchestration.warehouse import Warehouse
+from pipeline import dbt_runner
+from pipeline.building import MENDED, build
+from pipeline.publishing import Publications
+from pipeline.settings import PROJECT_DIR, Rules
+from pipeline.warehouse import Warehouse
 
 COMPARISONS = ("reference", "published", "full rebuild")
 
@@ -123,7 +123,7 @@ def warm_process() -> Warm:
 def build_and_be_killed(folder: Path, step: Step) -> None:
     """To be called in a process of its own."""
     models: list[str] = []
-    log_progress = building._log_progress
+    log_progress = dbt_runner._log_progress
 
     def die_in_time(event: EventMsg) -> None:
         log_progress(event)
@@ -132,7 +132,7 @@ def build_and_be_killed(folder: Path, step: Step) -> None:
         if len(models) >= step.killed_after:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    building._log_progress = die_in_time
+    dbt_runner._log_progress = die_in_time
     warehouse = Warehouse(folder)
     with warehouse.locked("test"):
         build(warehouse, Rules.read(step.settings), full_refresh=step.is_full_refresh)

@@ -16,11 +16,12 @@ import duckdb
 import golden_marts
 import pytest
 
-from orchestration import publishing
-from orchestration.contracts import delivered_tables
-from orchestration.publishing import MARTS, Publications
-from orchestration.settings import Rules
-from orchestration.warehouse import Warehouse
+from pipeline import ledger
+from pipeline.contracts import delivered_tables
+from pipeline.marts import MARTS
+from pipeline.publishing import Publications, generations
+from pipeline.settings import Rules
+from pipeline.warehouse import Warehouse
 
 REPOSITORY = Path(__file__).parent.parent
 PATIENCE_SECONDS = 300
@@ -88,7 +89,7 @@ class Site:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """A command in a process that is started for it, as people and cron do."""
         return subprocess.Popen(
-            [sys.executable, "-m", "orchestration", *arguments],
+            [sys.executable, "-m", "cli", *arguments],
             cwd=REPOSITORY,
             env=self.environment(),
             stdin=subprocess.DEVNULL,
@@ -142,9 +143,9 @@ class Site:
 
 def copied_project(folder: Path) -> Path:
     """A project of its own, with the code and seeds to be changed, and all else as it is here."""
-    for name in ("orchestration", "sources", "report", "seeds"):
+    for name in ("cli", "demo", "orchestration", "pipeline", "sources", "report", "seeds"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dbt_project.yml", "profiles.yml", "models", "macros", "metrics", "tests"):
+    for name in ("dbt_project.yml", "profiles.yml", "models", "macros", "metrics", "data_tests"):
         (folder / name).symlink_to(REPOSITORY / name)
     return folder
 
@@ -225,7 +226,8 @@ class Reader:
 # Everything that publication asks of the operating system or does in a database, one after the other.
 STEPS = (
     *((os, name) for name in ("mkdir", "chmod", "fsync", "rename", "replace", "symlink", "unlink", "rmdir")),
-    *((publishing, name) for name in ("_write", "_audit", "_drop_superseded")),
+    *((generations, name) for name in ("write_tables", "audit")),
+    (ledger, "drop_superseded"),
 )
 
 

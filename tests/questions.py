@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from orchestration.settings import PROJECT_DIR
+from pipeline.settings import PROJECT_DIR
 
 DOCUMENT = PROJECT_DIR / "docs" / "questions.md"
 SECTION = re.compile(

@@ -16,15 +16,15 @@ from typing import Any
 import attribution_oracle as oracle
 import duckdb
 import pytest
-from pipeline import MARTS, Place, build_marts, load_landing, rows_of
+from places import MARTS, Place, build_marts, load_landing, rows_of
 from processes import PATIENCE_SECONDS, made_once, python
 from reference import Row
 
-from orchestration import building
-from orchestration.demo import write_demo
-from orchestration.settings import PROJECT_DIR, Rules
-from orchestration.verifying import verify
-from orchestration.warehouse import Warehouse
+from demo.deliveries import write_demo
+from pipeline.dbt_runner import run_dbt
+from pipeline.settings import PROJECT_DIR, Rules
+from pipeline.verifying import verify
+from pipeline.warehouse import Warehouse
 
 RULES = Rules.read()
 FIRST, SECOND = date(2026, 3, 1), date(2026, 3, 2)
@@ -237,15 +237,15 @@ def test_counts_of_a_build_that_was_cut_short_are_not_gone_by(published_day: Pat
 DIE_AFTER = """
 import os, signal, sys
 from pathlib import Path
-from orchestration import building
-from orchestration.settings import Rules
-from orchestration.warehouse import Warehouse
+from pipeline import building, dbt_runner
+from pipeline.settings import Rules
+from pipeline.warehouse import Warehouse
 
 def die(event, last=sys.argv[2]):
     if event.info.name == "LogModelResult" and event.data.node_info.node_name == last:
         os.kill(os.getpid(), signal.SIGKILL)
 
-building._log_progress = die
+dbt_runner._log_progress = die
 warehouse = Warehouse(Path(sys.argv[1]))
 with warehouse.locked("test"):
     building.build(warehouse, Rules.read())
@@ -296,7 +296,7 @@ def test_counts_that_are_not_those_of_the_chains_fail_their_own_test(
 
 def failures(place: Place, name: str) -> int:
     with place.warehouse.locked("test"):
-        outcome = building.run_dbt(place.warehouse.folder, ["test", "--select", name], RULES)
+        outcome = run_dbt(place.warehouse.folder, ["test", "--select", name], RULES)
     # Beside it, what begins and ends a run of dbt.
     (result,) = [result for result in outcome.result.results if result.node.resource_type == "test"]
     assert str(result.status) in ("pass", "fail"), result.message

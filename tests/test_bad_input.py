@@ -32,12 +32,13 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from orchestration.contracts import ReadingMacros, delivered_tables
-from orchestration.landing import Delivery, Landing, scan
-from orchestration.loading import Load, known_signatures, load_delivery, pending
-from orchestration.reading import CHUNK_BYTES, LONGEST_LINE_BYTES
-from orchestration.settings import PROJECT_DIR, Rules, SettingsError
-from orchestration.warehouse import Warehouse
+from pipeline.contracts import ReadingMacros, delivered_tables
+from pipeline.landing import Delivery, Landing, scan
+from pipeline.ledger import known_signatures
+from pipeline.loading import Load, load_delivery, pending
+from pipeline.reading.text_files import CHUNK_BYTES, LONGEST_LINE_BYTES
+from pipeline.settings import PROJECT_DIR, Rules, SettingsError
+from pipeline.warehouse import Warehouse
 
 DAY = date(2025, 11, 20)
 OTHER_DAY = date(2025, 11, 21)
@@ -1251,10 +1252,10 @@ UNREADABLE = """
     import os, sys
     from datetime import date
     from pathlib import Path
-    from orchestration.landing import scan
-    from orchestration.loading import load_delivery
-    from orchestration.settings import Rules
-    from orchestration.warehouse import Warehouse
+    from pipeline.landing import scan
+    from pipeline.loading import load_delivery
+    from pipeline.settings import Rules
+    from pipeline.warehouse import Warehouse
 
     folder = Path(sys.argv[1])
     rules = Rules.read()
@@ -1841,7 +1842,7 @@ def test_file_that_takes_more_than_there_is_fails(desk: Desk, form: str) -> None
 @pytest.mark.parametrize("form", ["csv with a faulty row", "jsonl"])
 def test_rows_of_a_file_of_many_chunks_keep_their_order(desk: Desk, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
     """Of an id that is there twice the later row wins (R3): beyond the tenth chunk, and the hundredth, too."""
-    monkeypatch.setattr("orchestration.reading.CHUNK_BYTES", 64)
+    monkeypatch.setattr("pipeline.reading.text_files.CHUNK_BYTES", 64)
     rows = [named(number % 7, f"Анна\n{number}\nконец" if number % 5 else f"{number}") for number in range(150)]
     loaded = desk.take(in_all_forms(rows)[form])
     assert loaded.rows == rows
@@ -1856,7 +1857,7 @@ def test_record_numbers_go_on_over_rejected_rows_and_files(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, form: str, count: int
 ) -> None:
     """The later row of the later file wins (R3), whatever was rejected before it: numbers rise and none is there twice."""
-    monkeypatch.setattr("orchestration.reading.CHUNK_BYTES", 100)
+    monkeypatch.setattr("pipeline.reading.text_files.CHUNK_BYTES", 100)
     write: dict[str, Callable[[list[Row]], Content]] = {
         "csv": as_csv,
         "jsonl": lambda rows: as_json_lines(*rows),

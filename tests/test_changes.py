@@ -16,15 +16,18 @@ from typing import Any
 
 import duckdb
 import pytest
-from pipeline import Place, build_marts
+from places import Place, build_marts
 from processes import made_once
 from reference import Row
 
-from orchestration import building
-from orchestration.building import Build, build, reason_for_full_build, run_dbt
-from orchestration.publishing import OTHER_CONTACT, Generation, Publications
-from orchestration.settings import Rules
-from orchestration.verifying import VerificationError, verify
+from pipeline import building, dbt_runner
+from pipeline.building import build, reason_for_full_build
+from pipeline.dbt_runner import Build, run_dbt
+from pipeline.fingerprints import fingerprint
+from pipeline.publishing import Generation, Publications
+from pipeline.publishing.changes import OTHER_CONTACT
+from pipeline.settings import Rules
+from pipeline.verifying import VerificationError, verify
 
 RULES = Rules.read()
 BEFORE, FIRST, SECOND, THIRD = date(2026, 2, 28), date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 3)
@@ -153,14 +156,14 @@ def differences(place: Place) -> list[str]:
 def reason_for_everything(place: Place) -> str | None:
     """Why a build that were begun now would build everything."""
     with place.warehouse.locked("test"), place.warehouse.connected() as connection:
-        return reason_for_full_build(connection, RULES, building.fingerprint(RULES))
+        return reason_for_full_build(connection, RULES, fingerprint(RULES))
 
 
 @contextmanager
 def heard() -> Iterator[list[str]]:
     """What the pipeline says."""
     said: list[str] = []
-    logger, listener = logging.getLogger("orchestration"), logging.Handler()
+    logger, listener = logging.getLogger("multichannel"), logging.Handler()
     listener.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
     level = logger.level
     logger.addHandler(listener)
@@ -234,7 +237,7 @@ class Story:
                         place.publications.publish(RULES)
                 else:
                     seen["generation"] = place.publications.publish(RULES)
-                    seen["is_up_to_date"] = place.publications.is_up_to_date(building.fingerprint(RULES))
+                    seen["is_up_to_date"] = place.publications.is_up_to_date(fingerprint(RULES))
             seen["all_changes"] = place.changes()
         self.steps[step] = Step(ledger=place.last_build(), **seen)
 
@@ -631,9 +634,9 @@ def rebuilt(published_day: Path, tmp_path_factory: pytest.TempPathFactory) -> Re
     place.private("drop table raw.costs")
     seen["costs_at_first"] = place.private("from raw.costs")
     place.deliver("costs", FIRST, [cost("10")])
-    building.prepared_manifest()
+    dbt_runner.prepared_manifest()
     with warehouse.locked("test"), pytest.MonkeyPatch.context() as patched:
-        patched.setattr(building, "_log_progress", lambda event: seen["events"]["full"].append(event.info.name))
+        patched.setattr(dbt_runner, "_log_progress", lambda event: seen["events"]["full"].append(event.info.name))
         assert build(warehouse, RULES, full_refresh=True).is_passed
     seen["costs"] = place.private("from staging.stg_costs")
     # As it is left when its process is killed.
@@ -650,7 +653,7 @@ def rebuilt(published_day: Path, tmp_path_factory: pytest.TempPathFactory) -> Re
     place.deliver("touches", SECOND, [touch("t-more", 20, "vk", visitor_id="more")])
     with pytest.MonkeyPatch.context() as patched, heard() as said:
         patched.setattr(building, "MEMORY_PER_THREAD", 1_000)
-        patched.setattr(building, "_log_progress", lambda event: seen["events"]["of changes"].append(event.info.name))
+        patched.setattr(dbt_runner, "_log_progress", lambda event: seen["events"]["of changes"].append(event.info.name))
         place.update()
     seen["said_by_the_build_of_changes"] = "\n".join(said)
     seen["build_of_changes"] = place.last_build()

@@ -12,12 +12,13 @@ from pathlib import Path
 import duckdb
 import golden_marts
 import pytest
-from pipeline import sorted_rows
+from places import sorted_rows
 from processes import ENVIRONMENT, Finished, Site, copied_project, golden_site
 from random_deliveries import read_deliveries
 
-from orchestration.publishing import MARTS, VIEWS, last_update
-from orchestration.settings import PROJECT_DIR, Rules
+from pipeline.last_update import last_update
+from pipeline.marts import MARTS, VIEWS
+from pipeline.settings import PROJECT_DIR, Rules
 
 
 @pytest.fixture(scope="session")
@@ -411,7 +412,7 @@ def test_status_makes_nothing_where_nothing_is(tmp_path: Path) -> None:
     before = everything_in(project)
     environment = {name: value for name, value in ENVIRONMENT.items() if name not in ("LANDING_DIR", "WAREHOUSE_DIR")}
     process = subprocess.run(
-        [sys.executable, "-m", "orchestration", "status"], cwd=project, env=environment, capture_output=True, text=True
+        [sys.executable, "-m", "cli", "status"], cwd=project, env=environment, capture_output=True, text=True
     )
     assert process.returncode == 0, process.stderr
     assert "nothing is published yet" in process.stdout
@@ -444,7 +445,7 @@ def test_rejected_makes_nothing_where_nothing_is(tmp_path: Path) -> None:
 def test_a_terminal_without_cyrillic_letters_is_shown_their_numbers(loaded: Site) -> None:
     environment = loaded.environment() | {"LANG": "C", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
     outcome = subprocess.run(
-        [sys.executable, "-m", "orchestration", "look"], cwd=PROJECT_DIR, env=environment, capture_output=True
+        [sys.executable, "-m", "cli", "look"], cwd=PROJECT_DIR, env=environment, capture_output=True
     )
     assert (outcome.returncode, outcome.stderr) == (0, b"")
     assert outcome.stdout.isascii()

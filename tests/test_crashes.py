@@ -10,10 +10,10 @@ import golden_marts
 import pytest
 from processes import PATIENCE_SECONDS, Finished, Reader, Row, Site, finished, golden_site, made_once, python
 
-from orchestration.building import fingerprint
-from orchestration.publishing import last_update
-from orchestration.settings import Rules
-from orchestration.warehouse import WarehouseBusyError, is_in_use
+from pipeline.fingerprints import fingerprint
+from pipeline.last_update import last_update
+from pipeline.settings import Rules
+from pipeline.warehouse import WarehouseBusyError, is_in_use
 
 RULES = Rules.read()
 CHANGED_DAY = "touches/2026-03-01/part-1.csv"
@@ -83,7 +83,8 @@ def what_became(site: Site) -> tuple[str, str | None, int | None]:
 DIE_AT_EVERY_STEP = "import sys, processes; processes.die_at_every_step(*sys.argv[1:])"
 LOAD_BUT_DO_NOT_PUBLISH = """
 import os, sys
-from orchestration import cli, publishing
+from cli import app as cli
+from pipeline import publishing
 publishing.Publications.publish = lambda *_: os._exit(9)
 sys.argv[1:] = ["load"]
 cli.main()
@@ -91,7 +92,7 @@ cli.main()
 HOLD_THE_WAREHOUSE = """
 import sys
 from pathlib import Path
-from orchestration.warehouse import Warehouse
+from pipeline.warehouse import Warehouse
 with Warehouse(Path(sys.argv[1])).locked("spring cleaning"):
     print("held", flush=True)
     sys.stdin.readline()

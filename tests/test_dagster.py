@@ -21,15 +21,28 @@ import duckdb
 import pytest
 from golden_marts import LANDING
 
-from orchestration.assets import POOL
-from orchestration.contracts import delivered_tables
-from orchestration.definitions import RANGE_END, RANGE_START, defs, late_deliveries, lost_runs
-from orchestration.publishing import last_update
-from orchestration.settings import PROJECT_DIR
-from orchestration.warehouse import Warehouse
+from orchestration.definitions import defs
+from orchestration.jobs import RANGE_END, RANGE_START
+from orchestration.sensors import late_deliveries, lost_runs
+from orchestration.steps import POOL
+from pipeline.contracts import delivered_tables
+from pipeline.last_update import last_update
+from pipeline.settings import PROJECT_DIR
+from pipeline.warehouse import Warehouse
 
 DAYS = ["2026-03-01", "2026-03-02", "2026-03-03"]
-GROUPS = ["raw", "previous", "staging", "changes", "identity", "touches", "multichannel", "attribution", "marts", "published"]
+GROUPS = [
+    "raw",
+    "previous",
+    "staging",
+    "changes",
+    "identity",
+    "touches",
+    "multichannel",
+    "attribution",
+    "marts",
+    "published",
+]
 
 
 def use_folders(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:

@@ -13,9 +13,10 @@ import pytest
 from forks import for_commands
 from processes import ENVIRONMENT, REPOSITORY, Finished, Site, finished, golden_site, python
 
-from orchestration.publishing import DamageError, PublicationError, last_update
-from orchestration.settings import Rules
-from orchestration.warehouse import is_damage, repair
+from pipeline.last_update import last_update
+from pipeline.publishing import PublicationError
+from pipeline.settings import Rules
+from pipeline.warehouse import DamageError, is_damage, repair
 
 RULES = Rules.read()
 BLOCK = 262_144
@@ -169,8 +170,8 @@ def problems_of_job(site: Site, job: str) -> list[str]:
     """Why a job's steps failed, as Dagster shows it and notices say it. In a process where all is imported."""
     import dagster as dg
 
-    from orchestration.alerts import step_problem
     from orchestration.definitions import defs
+    from orchestration.steps import step_problem
 
     os.environ |= site.environment()
     options = {"full_refresh": False} if job == "rebuild" else {}
@@ -290,7 +291,7 @@ def test_the_report_says_it_as_it_starts(site: Site) -> None:
 KILLED_WHILE_WRITING = """
 import os, signal, sys
 from pathlib import Path
-from orchestration.warehouse import Warehouse
+from pipeline.warehouse import Warehouse
 warehouse = Warehouse(Path(sys.argv[1]))
 with warehouse.locked("test"), warehouse.connected() as connection:
     connection.execute("insert into raw.loads (load_id, message) select range, 'of the log' || range from range(1000, 3000)")
@@ -376,8 +377,8 @@ import os, sys
 sys.path[:0] = {sys.path!r}
 from pathlib import Path
 os.chdir({str(REPOSITORY)!r})
-import orchestration.warehouse as warehouse_
-from orchestration.settings import SettingsError
+import pipeline.warehouse as warehouse_
+from pipeline.settings import SettingsError
 warehouse = warehouse_.Warehouse(Path({str(site.warehouse.folder)!r}))
 os.setuid(65534)
 try:

@@ -14,7 +14,7 @@ import duckdb
 import phonenumbers
 import pytest
 
-from orchestration.demo import DemoSummary, write_demo
+from demo.deliveries import DemoSummary, write_demo
 
 LAST_DAY = date(2026, 11, 20)
 DAYS = 21

@@ -22,9 +22,9 @@ from processes import Site
 from stand_ins import CalltouchStandIn
 from vendor_records import calltouch_call
 
-from orchestration.contracts import delivered_tables
-from orchestration.reading import UnreadableFileError
-from orchestration.settings import SettingsError
+from pipeline.contracts import delivered_tables
+from pipeline.reading import UnreadableFileError
+from pipeline.settings import SettingsError
 from sources.export_text import DELIMITERS, Escapes, HeaderFinder, write_plain
 from sources.fetching import due_days_of_run, held_days
 from sources.mapping import FileFormat, Mapping, _divided, _strptime, is_utc, no_value_of, placeholders
@@ -106,7 +106,7 @@ def test_a_format_that_ends_in_the_word_utc_is_utc(desk: Desk) -> None:
 def test_micros_are_warned_of_and_divided(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     path = put(desk, "micros/direct_api.tsv")
     mapping = (CASES / "micros/mapping.txt").read_text("utf-8")
-    with caplog.at_level("WARNING", "orchestration"):
+    with caplog.at_level("WARNING", "multichannel"):
         desk.delivered(desk.source(desk.mapping(mapping), path), CASE_DAYS[1])
     assert "look like millionths" in caplog.text and "`divide_by: 1000000`" in caplog.text
     caplog.clear()
@@ -425,7 +425,7 @@ def test_costs_that_look_like_micros_are_warned_of(
     desk: Desk, caplog: pytest.LogCaptureFixture, rows: tuple[str, ...], is_warned: bool
 ) -> None:
     desk.write("a.csv", "Дата;Кампания;Расход;Клики\n" + "".join(f"20.11.2025;a;{row}\n" for row in rows))
-    with caplog.at_level("WARNING", "orchestration"):
+    with caplog.at_level("WARNING", "multichannel"):
         desk.delivered(desk.source(yaml_with_delimiter(desk.mapping(COSTS))))
     assert ("look like millionths" in caplog.text) == is_warned, caplog.text
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import golden_marts
 import pytest
-from pipeline import build_marts, built_marts, load_landing, rejected_rows, sorted_rows
+from places import build_marts, built_marts, load_landing, rejected_rows, sorted_rows
 from random_deliveries import FileFormat, read_deliveries, without_extension, write_delivery
 
-from orchestration.settings import Rules
-from orchestration.warehouse import Warehouse
+from pipeline.settings import Rules
+from pipeline.warehouse import Warehouse
 
 
 @pytest.mark.parametrize(

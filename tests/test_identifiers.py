@@ -10,12 +10,12 @@ from pathlib import Path
 import duckdb
 import phonenumbers
 import pytest
-from pipeline import Place
+from places import Place
 from reference import Seeds
 from test_models import python_model
 
-from orchestration.contracts import reading_macros
-from orchestration.settings import PROJECT_DIR, Rules
+from pipeline.contracts import reading_macros
+from pipeline.settings import PROJECT_DIR, Rules
 
 DAY = date(2026, 3, 1)
 KINDS = ("visitor_id", "yandex_client_id", "google_client_id", "crm_client_id")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from orchestration.building import prepared_manifest
-from orchestration.settings import PROJECT_DIR
+from pipeline.dbt_runner import prepared_manifest
+from pipeline.settings import PROJECT_DIR
 
 LAYERS = ("staging", "changes", "identity", "touches", "multichannel", "attribution", "marts")
 MANIFEST: dict[str, Any] = json.loads(prepared_manifest().read_text("utf-8"))
@@ -36,7 +36,9 @@ def test_a_model_reads_its_own_layer_and_those_before_it(name: str) -> None:
 def test_a_model_names_all_that_it_reads(name: str) -> None:
     code = (PROJECT_DIR / MODELS[name]["original_file_path"]).read_text("utf-8")
     named = set(re.findall(r"""\bref\(['"](\w+)['"]\)""", code))
-    named |= {f"{source}.{table}" for source, table in re.findall(r"""\bsource\(['"](\w+)['"], ['"](\w+)['"]\)""", code)}
+    named |= {
+        f"{source}.{table}" for source, table in re.findall(r"""\bsource\(['"](\w+)['"], ['"](\w+)['"]\)""", code)
+    }
     read = {
         ".".join(node.split(".")[2:]) if node.startswith("source.") else node.split(".")[-1]
         for node in MODELS[name]["depends_on"]["nodes"]

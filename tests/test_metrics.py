@@ -15,13 +15,13 @@ import duckdb
 import pytest
 import questions
 import yaml
-from pipeline import build_marts, load_landing, rows_of
+from places import build_marts, load_landing, rows_of
 
-from orchestration.building import fingerprint
-from orchestration.demo import write_demo
-from orchestration.publishing import Publications
-from orchestration.settings import PROJECT_DIR, Rules
-from orchestration.warehouse import Warehouse
+from demo.deliveries import write_demo
+from pipeline.fingerprints import fingerprint
+from pipeline.publishing import Publications
+from pipeline.settings import PROJECT_DIR, Rules
+from pipeline.warehouse import Warehouse
 
 COMMANDS = Path(sys.executable).parent
 DEFINED = [yaml.safe_load(file.read_text("utf-8")) for file in sorted((PROJECT_DIR / "metrics").glob("*.yml"))]
@@ -312,8 +312,8 @@ def test_nothing_can_be_written_by_the_target(published: Published) -> None:
 
 def test_another_metric_is_no_reason_to_build_everything_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     before = fingerprint(Rules.read())
-    for part in ("dbt_project.yml", "models", "macros", "seeds", "tests"):
+    for part in ("dbt_project.yml", "models", "macros", "seeds", "data_tests"):
         (tmp_path / part).symlink_to(PROJECT_DIR / part)
-    monkeypatch.setattr("orchestration.building.PROJECT_DIR", tmp_path)
+    monkeypatch.setattr("pipeline.fingerprints.PROJECT_DIR", tmp_path)
 
     assert fingerprint(Rules.read()) == before

@@ -20,10 +20,11 @@ from attribution_oracle import Chain, removal_effects
 from dbt.contracts.graph.manifest import Manifest
 from dbt.contracts.graph.nodes import ModelNode
 
-from orchestration.building import build, prepared_manifest, run_dbt
-from orchestration.contracts import delivered_tables, raw_compressions
-from orchestration.settings import PROJECT_DIR, Rules
-from orchestration.warehouse import Warehouse
+from pipeline.building import build
+from pipeline.contracts import delivered_tables, raw_compressions
+from pipeline.dbt_runner import prepared_manifest, run_dbt
+from pipeline.settings import PROJECT_DIR, Rules
+from pipeline.warehouse import Warehouse
 
 PROPERTY_FILES = sorted((PROJECT_DIR / "models").rglob("*.yml"))
 
@@ -91,9 +92,7 @@ def test_keys_that_repeat_and_columns_that_are_empty_are_found(warehouse: Wareho
     outcome = run_dbt(
         warehouse.folder, ["test", "--select", "client_history", "test_name:complete,client_card"], Rules.read()
     )
-    failures = {
-        result.node.name: result.failures for result in outcome.result.results if result.status == "fail"
-    }
+    failures = {result.node.name: result.failures for result in outcome.result.results if result.status == "fail"}
     with warehouse.connected() as connection:
         for table in ("marts.client_history", "marts.client_card", "intermediate.int_affected_contacts"):
             connection.execute(f"delete from {table}")
@@ -299,7 +298,10 @@ def components(ties: Sequence[Tie]) -> pyarrow.Table:
         select identifier_key, row_number() over (order by identifier_key) - 1 as node
         from (select distinct identifier_key from int_identity_edges)
     """
-    relations = {"int_identity_edges": connection.table("int_identity_edges"), "int_identity_nodes": connection.sql(nodes)}
+    relations = {
+        "int_identity_edges": connection.table("int_identity_edges"),
+        "int_identity_nodes": connection.sql(nodes),
+    }
     return python_model("int_identity_components").model(StubDbt(relations), connection)
 
 

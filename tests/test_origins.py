@@ -22,7 +22,7 @@ import yaml
 from reference import Seeds as ReferenceSeeds
 from reference_origins import host_of, named_source_and_medium, tags_of
 
-from orchestration.settings import PROJECT_DIR
+from pipeline.settings import PROJECT_DIR
 
 CASES = PROJECT_DIR / "tests" / "cases" / "channels.csv"
 TAGS = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from golden_marts import as_golden_rows
 from history_runs import cost_rows, same_event_rows
-from pipeline import build_marts, built_marts, load_landing, rejected_rows, sorted_rows
+from places import build_marts, built_marts, load_landing, rejected_rows, sorted_rows
 from random_deliveries import (
     CHANGED_SETTINGS,
     FILE_FORMATS,
@@ -21,8 +21,8 @@ from random_deliveries import (
 from reference import Seeds, Settings, expected_marts
 from reference_attribution import as_given, worths_in
 
-from orchestration.settings import PROJECT_DIR, Rules
-from orchestration.warehouse import Warehouse
+from pipeline.settings import PROJECT_DIR, Rules
+from pipeline.warehouse import Warehouse
 
 FIRST = int(os.environ.get("FIRST_RANDOM_HISTORY", "0"))
 # Every history changes settings of two kinds, so that half as many as there are kinds see all of them.

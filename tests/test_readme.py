@@ -7,12 +7,12 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from pipeline import build_marts, load_landing
+from places import build_marts, load_landing
 
-from orchestration.demo import write_demo
-from orchestration.publishing import Publications
-from orchestration.settings import PROJECT_DIR, Rules
-from orchestration.warehouse import Warehouse
+from demo.deliveries import write_demo
+from pipeline.publishing import Publications
+from pipeline.settings import PROJECT_DIR, Rules
+from pipeline.warehouse import Warehouse
 
 QUERIES = [
     query

@@ -8,13 +8,13 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from pipeline import build_marts, load_landing
+from places import build_marts, load_landing
 
-from orchestration.building import run_dbt
-from orchestration.demo import write_demo
-from orchestration.publishing import PublicationError, Publications
-from orchestration.settings import Rules
-from orchestration.warehouse import Warehouse
+from demo.deliveries import write_demo
+from pipeline.dbt_runner import run_dbt
+from pipeline.publishing import PublicationError, Publications
+from pipeline.settings import Rules
+from pipeline.warehouse import Warehouse
 
 RULES = Rules.read()
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import attribution_oracle
 import pytest
-from attribution_oracle import MODELS, Chain, removal_effects, shapley_values
+from attribution_oracle import MODELS, Chain, shapley_values
 from golden_marts import CHANGED_SETTINGS, LANDING, as_golden_rows, as_golden_text, read_expected
 from random_deliveries import (
     FILE_FORMATS,
@@ -848,7 +849,7 @@ def test_worths_are_the_oracles(seed: int) -> None:
         Chain(tuple(chance.choice("ABCDEF") for _ in range(chance.randint(1, 8))), chance.random() < 0.3)
         for _ in range(chance.choice((1, 3, 40)))
     ]
-    effects, expected = removal_effects(chains), removal_effects(chains)
+    effects, expected = removal_effects(chains), attribution_oracle.removal_effects(chains)
     assert set(effects) == set(expected)
     assert max(abs(effects[channel] - expected[channel]) for channel in expected) < Fraction(1, 10**12)
     shares, expected = shared_rates(chains), shapley_values(chains)

@@ -10,7 +10,7 @@ import phonenumbers
 import pytest
 from phones_everywhere import NUMBERS, spellings, traces
 
-from orchestration.settings import THIS_MACHINE
+from pipeline.settings import THIS_MACHINE
 from report import masking
 from report.card import part_starts, part_with
 from report.exports import LONGEST_CELL, excel_text

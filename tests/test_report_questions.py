@@ -15,7 +15,7 @@ import pytest
 from phones_everywhere import COPIES, traces, with_phones_everywhere
 from processes import Site, made_once
 
-from orchestration.settings import PROJECT_DIR, ReportSettings, SettingsError
+from pipeline.settings import PROJECT_DIR, ReportSettings, SettingsError
 from report import masking, queries
 from report.choices import period
 from report.published import Generation, NothingPublishedError, Published

@@ -13,10 +13,10 @@ import duckdb
 import pytest
 from processes import ENVIRONMENT, REPOSITORY, Finished, copied_project
 
-from orchestration import seeds
-from orchestration.publishing import last_update
-from orchestration.seeds import check_seeds, contracts, read_seed
-from orchestration.settings import SettingsError
+from pipeline import seeds
+from pipeline.last_update import last_update
+from pipeline.seeds import check_seeds, contracts, read_seed
+from pipeline.settings import SettingsError
 
 NAMES = sorted(contracts())
 
@@ -255,7 +255,7 @@ def test_a_load_says_it_in_one_line_and_does_nothing(tmp_path: Path) -> None:
     environment = ENVIRONMENT | {"LANDING_DIR": str(tmp_path / "landing"), "WAREHOUSE_DIR": str(tmp_path / "warehouse")}
 
     run = subprocess.run(
-        [sys.executable, "-m", "orchestration", "load"], cwd=project, env=environment, capture_output=True, text=True
+        [sys.executable, "-m", "cli", "load"], cwd=project, env=environment, capture_output=True, text=True
     )
 
     said = Finished(run.returncode, run.stdout, run.stderr)

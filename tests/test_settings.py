@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -14,19 +15,15 @@ import duckdb
 import golden_marts
 import pytest
 import yaml
-from pipeline import build_marts, load_landing
+from places import build_marts, load_landing
 from processes import ENVIRONMENT, PATIENCE_SECONDS, REPOSITORY, Site, copied_project
 
-from orchestration import building, publishing
-from orchestration.settings import (
-    DEFAULT_MEMORY_LIMIT,
-    ReportSettings,
-    Rules,
-    Settings,
-    SettingsError,
-    load_environment,
-)
-from orchestration.warehouse import Warehouse
+from pipeline import dbt_runner
+from pipeline.fingerprints import BUILT_FROM, PARSED_SETTINGS, parsing_fingerprint
+from pipeline.marts import MARTS
+from pipeline.publishing.audit import audit
+from pipeline.settings import DEFAULT_MEMORY_LIMIT, ReportSettings, Rules, Settings, SettingsError, load_environment
+from pipeline.warehouse import Warehouse
 
 CHOSEN = {"memory_limit": "1.0 GiB", "threads": 3}
 
@@ -135,7 +132,7 @@ def test_dbt_uses_them(tmp_path: Path, chosen: Path) -> None:
         with warehouse.connected():
             pass
         query = "select current_setting('memory_limit'), current_setting('threads'), current_setting('temp_directory')"
-        outcome = building.run_dbt(warehouse.folder, ["show", "--inline", query], Rules.read())
+        outcome = dbt_runner.run_dbt(warehouse.folder, ["show", "--inline", query], Rules.read())
         assert outcome.success, outcome.exception
         shown = outcome.result.results[0].agate_table.rows[0].values()
         assert [str(value) for value in shown] == ["1.0 GiB", "3", str(warehouse.temporary_dir)]
@@ -169,9 +166,12 @@ def test_the_audit_uses_them(tmp_path: Path, chosen: Path, monkeypatch: pytest.M
         asked.append(resources_of(connection))
         return 0
 
-    monkeypatch.setattr(publishing, "_count", count)
+    monkeypatch.setattr("pipeline.sql.count", count)
+    monkeypatch.setattr(
+        "pipeline.sql.statement", lambda *_, **__: "select '', 0 where $history_touch_limit = $contact_grace_seconds"
+    )
     with warehouse.locked("test"):
-        publishing._audit(file, Rules.read(), dict.fromkeys(publishing.MARTS, 0), warehouse.resources())
+        audit(file, Rules.read(), dict.fromkeys(MARTS, 0), warehouse.resources())
         assert asked and set(map(repr, asked)) == {repr((CHOSEN, warehouse.temporary_dir))}
 
 
@@ -195,10 +195,12 @@ def test_leftovers_of_the_killed_go_with_the_next_lock_and_nothing_else_does(tmp
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project of its own, with nothing parsed."""
-    for name in (*building.BUILT_FROM, "profiles.yml"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    for name in (*BUILT_FROM, "profiles.yml"):
         (tmp_path / name).symlink_to(REPOSITORY / name)
-    monkeypatch.setattr(building, "PROJECT_DIR", tmp_path)
+    (tmp_path / "data_tests").unlink()
+    shutil.copytree(REPOSITORY / "data_tests", tmp_path / "data_tests")
+    monkeypatch.setattr(dbt_runner, "PROJECT_DIR", tmp_path)
+    monkeypatch.setattr("pipeline.fingerprints.PROJECT_DIR", tmp_path)
     return tmp_path
 
 
@@ -207,20 +209,20 @@ def test_the_project_is_parsed_once_and_anew_when_it_or_a_setting_changes(projec
     leftover.mkdir(parents=True)
     rules = Rules.read()
 
-    manifest = building.prepared_manifest()
+    manifest = dbt_runner.prepared_manifest()
 
     assert manifest.is_file()
     assert [folder.name for folder in manifest.parent.parent.iterdir() if folder.is_dir()] == [manifest.parent.name]
     written = manifest.stat().st_mtime_ns
-    assert building.prepared_manifest() == manifest
+    assert dbt_runner.prepared_manifest() == manifest
     assert manifest.stat().st_mtime_ns == written
 
-    german = building._parsed_project(Rules.read({"default_phone_region": "DE"}))
+    german = dbt_runner._parsed_project(Rules.read({"default_phone_region": "DE"}))
     assert german != manifest.parent
-    assert building._parsed_project(rules) == manifest.parent
+    assert dbt_runner._parsed_project(rules) == manifest.parent
 
-    (project / "tests" / "new.sql").write_text("select 1 where false", "utf-8")
-    with_test = building._parsed_project(rules)
+    (project / "data_tests" / "new.sql").write_text("select 1 where false", "utf-8")
+    with_test = dbt_runner._parsed_project(rules)
     assert "test.multichannel.new" in (with_test / "manifest.json").read_text("utf-8")
 
 
@@ -268,12 +270,12 @@ def test_what_is_parsed_depends_on_no_other_setting(tmp_path: Path) -> None:
     }
     rules = Rules.read()
     changed = Rules.read(others).as_vars()
-    assert {name for name, value in rules.as_vars().items() if changed[name] == value} == set(building.PARSED_SETTINGS)
+    assert {name for name, value in rules.as_vars().items() if changed[name] == value} == set(PARSED_SETTINGS)
 
-    outcome = building.run_dbt(tmp_path, ["parse"], Rules.read(others))
+    outcome = dbt_runner.run_dbt(tmp_path, ["parse"], Rules.read(others))
 
     assert outcome.success, outcome.exception
-    assert parsed_nodes(tmp_path / "dbt" / "manifest.json") == parsed_nodes(building.prepared_manifest())
+    assert parsed_nodes(tmp_path / "dbt" / "manifest.json") == parsed_nodes(dbt_runner.prepared_manifest())
 
 
 def parsed_nodes(manifest: Path) -> dict[str, Any]:
@@ -291,16 +293,16 @@ def parsed_nodes(manifest: Path) -> dict[str, Any]:
 
 
 def test_of_what_was_parsed_the_latest_used_is_kept(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(building, "PARSED_KEPT", 2)
+    monkeypatch.setattr(dbt_runner, "PARSED_KEPT", 2)
     parsed = project / "target" / "parsed"
     for age, name in enumerate(("new", "older", "oldest")):
         (parsed / name).mkdir(parents=True)
         os.utime(parsed / name, (time.time() - 100 * age - 100,) * 2)
-    oldest = parsed / building._parsing_fingerprint(Rules.read())
+    oldest = parsed / parsing_fingerprint(Rules.read())
     (parsed / "oldest").rename(oldest)
 
-    assert building._parsed_project(Rules.read()) == oldest  # which makes it the latest
-    german = building._parsed_project(Rules.read({"default_phone_region": "DE"}))
+    assert dbt_runner._parsed_project(Rules.read()) == oldest  # which makes it the latest
+    german = dbt_runner._parsed_project(Rules.read({"default_phone_region": "DE"}))
 
     assert {folder for folder in parsed.iterdir() if folder.is_dir()} == {oldest, parsed / "new", german}
 
@@ -411,7 +413,7 @@ def test_a_project_file_without_settings_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, said: str
 ) -> None:
     (tmp_path / "dbt_project.yml").write_bytes(content)
-    monkeypatch.setattr("orchestration.settings.PROJECT_DIR", tmp_path)
+    monkeypatch.setattr("pipeline.settings.PROJECT_DIR", tmp_path)
     with pytest.raises(SettingsError) as refused:
         Rules.read()
     assert said in str(refused.value)
@@ -474,9 +476,9 @@ def test_commands_name_an_env_file_that_cannot_be_read(tmp_path: Path) -> None:
     (project / ".env").write_bytes("LANDING_DIR=дом\n".encode("cp1251"))
     fault = f"{project / '.env'}, line 1: it isn't in UTF-8; save the file as UTF-8."
     commands = [
-        *(("-m", "orchestration", command) for command in ("load", "fetch", "look")),
+        *(("-m", "cli", command) for command in ("load", "fetch", "look")),
         ("-m", "report"),
-        ("-m", "orchestration.settings", "true"),  # before what `make metrics` and `make dev` run
+        ("-m", "pipeline.settings", "true"),  # before what `make metrics` and `make dev` run
     ]  # fmt: skip
     environment = {name: value for name, value in ENVIRONMENT.items() if name != "LANDING_DIR"}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from orchestration.sites import SHOWN_SITES, site_warnings
+from pipeline.sites import SHOWN_SITES, site_warnings
 
 
 def published(

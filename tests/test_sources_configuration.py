@@ -12,7 +12,7 @@ from exports_desk import DAY, DIRECT, VK, Desk
 from pydantic import BaseModel
 
 from orchestration.assets import source_key
-from orchestration.settings import PROJECT_DIR, SettingsError
+from pipeline.settings import PROJECT_DIR, SettingsError
 from sources.configuration import KINDS, read_sources
 from sources.delivering import delivery_file
 from sources.source import Source, SourceError, environment_value

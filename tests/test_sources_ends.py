@@ -21,7 +21,7 @@ from misbehaving_servers import FOREVER, Answer, Asked, Fault, StandIn, not_json
 from stand_ins import CalltouchStandIn, MangoStandIn, MetricaStandIn, tab_separated
 from vendor_records import ENTRY, calltouch_call, calltouch_form, mango_call, metrica_visit
 
-from orchestration.settings import PROJECT_DIR, Rules
+from pipeline.settings import PROJECT_DIR, Rules
 from sources.delivering import explained_problems
 from sources.http_client import MOST_ENCODINGS, HttpClient, _AgainError, _unpacked
 from sources.metrica import FIELDS, read_tab_separated

@@ -14,8 +14,9 @@ from exports_desk import CLICKS, CRM, DAY, DIRECT, MANGO, NEXT_DAY, VK, Desk, Ro
 from processes import Site
 from test_bad_input import WHITE_SPACE
 
-from orchestration.settings import SettingsError
-from sources.files import Files, write_plain
+from pipeline.settings import SettingsError
+from sources.export_text import write_plain
+from sources.files import Files
 from sources.mapping import SHIPPED, Mapping
 
 TOUCHES = {"table": "touches", "columns": {"touch_id": "id", "touched_at": "at"}}
@@ -516,7 +517,7 @@ def test_a_header_alone_is_an_empty_delivery(desk: Desk) -> None:
 def test_columns_that_no_file_has_are_told_once(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     desk.write("a.csv", "id,at\n1,2025-11-20 10:00\n")
     columns = TOUCHES["columns"] | {"location": ["Город", "Регион"], "utm_source": {"constant": "x"}}  # type: ignore[operator]
-    with caplog.at_level("WARNING", "orchestration"):
+    with caplog.at_level("WARNING", "multichannel"):
         desk.delivered(desk.source(desk.mapping(TOUCHES | {"columns": columns})))
 
     assert caplog.messages == ["exports: no file has a column for location («Город», «Регион»): these stay empty"]
@@ -544,7 +545,7 @@ def test_words_that_nobody_knows_and_columns_that_no_row_can_be_read_by_are_told
         "3,2025-11-20 12:00,звонок,,,",
     )
     desk.write("a.csv", "\n".join(("id,at,type,sum,seconds,new", *rows)))
-    with caplog.at_level("WARNING", "orchestration"):
+    with caplog.at_level("WARNING", "multichannel"):
         desk.delivered(desk.source(mapping))
 
     words, value = sorted(caplog.messages)

@@ -42,7 +42,7 @@ from pydantic import ValidationError
 from stand_ins import CalltouchStandIn, LogRequest, MangoStandIn, MetricaStandIn
 from vendor_records import ENTRY, calltouch_call, calltouch_form, calltouch_visit, mango_call, metrica_visit
 
-from orchestration.settings import Rules
+from pipeline.settings import Rules
 from sources.delivering import explained_problems
 from sources.http_client import HttpClient
 from sources.source import Source, SourceError, Workshop

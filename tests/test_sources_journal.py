@@ -38,13 +38,13 @@ from misbehaving_servers import (
     too_many_requests,
     wrong_total,
 )
-from pipeline import Place, build_marts, built_marts, load_landing
+from places import Place, build_marts, built_marts, load_landing
 from processes import PATIENCE_SECONDS, Finished, Site, finished, python
 from stand_ins import CalltouchStandIn, MangoStandIn, MetricaStandIn
 from vendor_records import calltouch_call, calltouch_form, calltouch_visit, mango_call, metrica_visit
 
-from orchestration.landing import scan
-from orchestration.settings import Rules
+from pipeline.landing import scan
+from pipeline.settings import Rules
 from sources.fetching import due_days
 from sources.source import Source
 
@@ -563,11 +563,11 @@ def fetch_and_die(environment: dict[str, str], step: int) -> None:
 
 
 def fetch_a_month(environment: dict[str, str]) -> None:
-    from orchestration import cli
+    from cli import app as cli
 
     os.environ.clear()
     os.environ |= environment
-    sys.argv = ["orchestration", "fetch", "--from", "2026-03-10", "--to", "2026-03-13"]
+    sys.argv = ["multichannel", "fetch", "--from", "2026-03-10", "--to", "2026-03-13"]
     cli.main()
 
 
@@ -623,8 +623,10 @@ def dagster_side(folder: str, narrow: dict[str, Any]) -> dict[str, Any]:
     """What the definitions of a process whose sources.yml names sources say and do; in that process."""
     import dagster as dg
 
-    from orchestration.definitions import RANGE_END, RANGE_START, daily_schedule, defs
-    from orchestration.settings import Settings
+    from orchestration.definitions import defs
+    from orchestration.jobs import RANGE_END, RANGE_START
+    from orchestration.schedules import daily_schedule
+    from pipeline.settings import Settings
 
     graph = defs.resolve_asset_graph()
     job = defs.resolve_job_def("fetch_and_load")

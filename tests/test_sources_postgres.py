@@ -15,12 +15,12 @@ from typing import Any
 import duckdb
 import pytest
 import yaml
-from pipeline import Place, load_landing, rejected_rows, rows_of
+from places import Place, load_landing, rejected_rows, rows_of
 from postgres_server import BASE, PASSWORD, USER, PostgresServer, a_postgres, literal, programs
 from processes import Site
 from pydantic import ValidationError
 
-from orchestration.settings import Rules, Settings
+from pipeline.settings import Rules, Settings
 from sources.delivering import Fetched, explained_problems
 from sources.fetching import days_between
 from sources.fetching import fetch as fetch_source

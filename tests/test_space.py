@@ -13,14 +13,17 @@ import golden_marts
 import pytest
 from processes import Site, golden_site
 
-from orchestration import loading, publishing, reading, space
-from orchestration.contracts import delivered_tables
-from orchestration.definitions import RANGE_END, RANGE_START, defs
-from orchestration.landing import Delivery
-from orchestration.publishing import last_update
-from orchestration.settings import Rules
-from orchestration.space import ResourcesError
-from orchestration.warehouse import Warehouse
+from orchestration.definitions import defs
+from orchestration.jobs import RANGE_END, RANGE_START
+from pipeline import capacity, loading, reading
+from pipeline.capacity import ResourcesError
+from pipeline.contracts import delivered_tables
+from pipeline.dbt_runner import Build, NodeResult
+from pipeline.landing import Delivery
+from pipeline.last_update import last_update
+from pipeline.publishing import generations
+from pipeline.settings import Rules
+from pipeline.warehouse import Warehouse
 
 DAYS = ("2026-03-01", "2026-03-03")
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -113,16 +116,16 @@ def test_what_deliveries_need(
         (tmp_path / name).touch()
         os.truncate(tmp_path / name, size)
     delivery = Delivery("touches", Rules.read().yesterday(), tuple(tmp_path / name for name in sizes))
-    monkeypatch.setattr(space, "free_bytes", lambda folder: free)
+    monkeypatch.setattr(capacity, "free_bytes", lambda folder: free)
     warehouse = Warehouse(tmp_path / "not" / "yet" / "there")
     if fits:
-        space.check_load(warehouse, [delivery])
+        capacity.check_load(warehouse, [delivery])
     else:
         with pytest.raises(ResourcesError, match=r"up to 92\.0 MB may be needed"):
-            space.check_load(warehouse, [delivery])
+            capacity.check_load(warehouse, [delivery])
     # Each delivery's temporary files are gone before the next.
-    monkeypatch.setattr(space, "free_bytes", lambda folder: 122_000_000)
-    space.check_load(warehouse, [delivery, delivery])
+    monkeypatch.setattr(capacity, "free_bytes", lambda folder: 122_000_000)
+    capacity.check_load(warehouse, [delivery, delivery])
 
 
 def test_folders_on_different_disks_are_asked_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,16 +139,16 @@ def test_folders_on_different_disks_are_asked_apart(tmp_path: Path, monkeypatch:
     delivery = Delivery("touches", Rules.read().yesterday(), (file,))
     warehouse = Warehouse(tmp_path)
     free = {tmp_path.stat().st_dev: 62_000_000, elsewhere.stat().st_dev: 29_000_000}
-    monkeypatch.setattr(space, "free_bytes", lambda folder: free[space._existing(folder).stat().st_dev])
+    monkeypatch.setattr(capacity, "free_bytes", lambda folder: free[capacity._existing(folder).stat().st_dev])
     with pytest.raises(ResourcesError, match=r"/dev/shm/multichannel-test/warehouse-\w+ has 29\.0 MB free"):
-        space.check_load(warehouse, [delivery])
+        capacity.check_load(warehouse, [delivery])
     free[elsewhere.stat().st_dev] = 30_000_000
-    space.check_load(warehouse, [delivery])
+    capacity.check_load(warehouse, [delivery])
 
 
 def test_a_dagster_run_that_may_not_fit_says_so(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     before = site.raw_rows()
-    monkeypatch.setattr(space, "free_bytes", lambda folder: 1_000_000)
+    monkeypatch.setattr(capacity, "free_bytes", lambda folder: 1_000_000)
 
     step, message = the_failure(run_days())
 
@@ -156,7 +159,7 @@ def test_a_dagster_run_that_may_not_fit_says_so(site: Site, monkeypatch: pytest.
 
 def test_a_publication_that_may_not_fit_publishes_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     rules = Rules.read()
-    monkeypatch.setattr(space, "free_bytes", lambda folder: 9_000_000)
+    monkeypatch.setattr(capacity, "free_bytes", lambda folder: 9_000_000)
     with pytest.raises(ResourcesError, match="too little disk space to publish marts of"):
         site.publications.publish(rules)
     assert site.publications.numbers() == [1] and site.publications.current() == 1
@@ -167,7 +170,7 @@ def test_a_publication_that_may_not_fit_publishes_nothing(site: Site, monkeypatc
             "insert into marts.client_history by name "
             "select (random() + range)::varchar as client_id, uuid()::varchar as contact_id from range(400_000)"
         )
-    monkeypatch.setattr(space, "free_bytes", lambda folder: 20_000_000)
+    monkeypatch.setattr(capacity, "free_bytes", lambda folder: 20_000_000)
     with pytest.raises(ResourcesError, match=r"publish marts of [12]\d\.\d MB"):
         site.publications.publish(rules)
 
@@ -179,8 +182,8 @@ def test_a_publication_that_may_not_fit_publishes_nothing(site: Site, monkeypatc
     ("owner", "name", "error"),
     [
         (loading, "_write_ledger", duckdb.TransactionException(f"Failed to commit: {FULL.strerror}")),
-        (publishing, "_write", duckdb.IOException(f"IO Error: Could not write file: {FULL.strerror}")),
-        (publishing, "sync", FULL),
+        (generations, "write_tables", duckdb.IOException(f"IO Error: Could not write file: {FULL.strerror}")),
+        (generations, "sync", FULL),
     ],
 )
 def test_a_disk_that_fills_up_is_told_in_a_line(
@@ -196,22 +199,20 @@ def test_a_disk_that_fills_up_is_told_in_a_line(
         _, message = the_failure(run_days())
 
     assert message.startswith(f"The disk is full: make room for {site.warehouse.folder} (")
-    assert what_became(site) == ("failed", "publication" if owner is publishing else None, message)
+    assert what_became(site) == ("failed", "publication" if owner is generations else None, message)
     assert site.marts() == marts
     assert site.publications.numbers() == [1]
-    if owner is publishing:
+    if owner is generations:
         site.publications.publish(Rules.read())
         assert site.marts() == marts
         assert site.leftovers() == []
 
 
 def test_a_disk_that_fills_up_under_dbt_is_told_in_a_line(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    from orchestration import assets, building
-
-    failed = building.NodeResult(
+    failed = NodeResult(
         "model.a", "model", "marts", "a", False, False, f"Runtime Error in model a\n  IO Error: {FULL.strerror}", 0, 0
     )
-    monkeypatch.setattr(assets, "build", lambda *_, **__: building.Build(False, (failed,)))
+    monkeypatch.setattr("pipeline.building.build", lambda *_, **__: Build(False, (failed,)))
 
     step, message = the_failure(run_days())
 
@@ -260,7 +261,7 @@ def test_a_file_that_fills_the_disk_fails_its_day_alone(
         rows = connection.read_csv(str(source), all_varchar=True)
         file = str(folder / f"a.{file_format}")
         rows.to_parquet(file) if file_format == "parquet" else rows.to_csv(file, compression="gzip")
-    former = reading._read_csv if file_format == "csv.gz" else reading._read_parquet
+    former = reading.read_csv if file_format == "csv.gz" else reading.read_parquet
 
     def full(*arguments: Any) -> None:
         if arguments[2].name == f"a.{file_format}":

@@ -6,8 +6,7 @@ from itertools import product
 
 import pytest
 
-from orchestration.notices import collected_warnings, details, log, warn
-from orchestration.summary import (
+from cli.summary import (
     CHANGES,
     TableLoads,
     describe_changes,
@@ -17,7 +16,8 @@ from orchestration.summary import (
     describe_period,
     describe_reasons,
 )
-from orchestration.wording import counted, listed, one_line
+from pipeline.notices import collected_warnings, details, log, warn
+from pipeline.wording import counted, listed, one_line
 
 COUNTS = [0, 1, 2, 5, 11, 21, 101, 1_001]
 DAYS = [date(2026, 3, day) for day in range(1, 32)]

@@ -24,7 +24,7 @@ from forks import NAMESPACE, Outcome, Trouble, Warm
 from processes import PATIENCE_SECONDS, Site, finished, golden_site, made_once, python
 from test_dagster import DagsterDev, started_dagster_dev, wait_until
 
-from orchestration.settings import Rules
+from pipeline.settings import Rules
 
 KILLS = int(os.environ.get("TORTURE_KILLS", "1"))
 TROUBLES = int(os.environ.get("TORTURE_TROUBLES", "1"))  # of each kind of trouble

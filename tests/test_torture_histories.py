@@ -40,7 +40,7 @@ from random_histories import (
 from reference import Seeds
 from shrinking import Budget, OutOfBuildsError, Shrinker, described, largest_omission
 
-from orchestration.settings import PROJECT_DIR
+from pipeline.settings import PROJECT_DIR
 
 HISTORIES = int(os.environ.get("TORTURE_HISTORIES", "12"))
 FIRST_SEED = int(os.environ.get("TORTURE_FIRST_SEED", "2070"))  # see what the few histories must hold

@@ -1,0 +1,57 @@
+"""The command `multichannel`: all its commands, and how failures are said."""
+
+import io
+import sys
+
+import duckdb
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from cli.demo import demo
+from cli.fetch import fetch
+from cli.generations import export, resume, rollback, verify
+from cli.load import load, update
+from cli.look import look
+from cli.output import Problem
+from cli.status import rejected, status
+from pipeline.alerts import alert
+from pipeline.capacity import ResourcesError
+from pipeline.publishing import PublicationError
+from pipeline.settings import SettingsError
+from pipeline.updating import BuildFailedError
+from pipeline.warehouse import DamageError, WarehouseBusyError
+
+app = typer.Typer(
+    name="multichannel",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Which channels led clients to call: load deliveries, build and publish the marts, look after them.",
+)
+for command in (load, fetch, update, status, rejected, look, verify, rollback, resume, export, demo):
+    app.command()(command)
+
+# What its message alone explains. Anything else is a mistake of this project's, which needs the traceback.
+EXPECTED = (
+    SettingsError, ResourcesError, PublicationError, BuildFailedError, DamageError, WarehouseBusyError, Problem,
+    ValueError, duckdb.Error, OSError,
+)  # fmt: skip
+# What runs while nobody looks.
+ALERTING = ("load", "update", "fetch")
+
+
+def main() -> None:
+    # A terminal that can't show a letter shows its number.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app(standalone_mode=True)
+    except Exception as problem:
+        if sys.argv[1:2] and sys.argv[1] in ALERTING:
+            alert(f"{sys.argv[1]} failed: {problem}")
+        if not isinstance(problem, EXPECTED):
+            raise
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]Failed:[/] {escape(str(problem))}")
+        sys.exit(1)

@@ -1,0 +1,71 @@
+"""`verify`, `rollback`, `resume` and `export`: about what is published."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from cli.output import Problem, console, show_progress
+from pipeline import sql
+from pipeline.capacity import explained
+from pipeline.marts import MARTS, VIEWS
+from pipeline.publishing import PublicationError, Publications
+from pipeline.settings import Rules, Settings
+from pipeline.warehouse import Warehouse
+
+
+def verify() -> None:
+    """Compares the marts, row by row, with a full rebuild beside them; changes nothing."""
+    from pipeline.verifying import verify as compare
+
+    warehouse = Warehouse(Settings.read().warehouse_dir)
+    show_progress()
+    with explained(warehouse), warehouse.locked("verify"):
+        differences = compare(warehouse, Rules.read())
+    if differences:
+        raise Problem(
+            "\n".join(map(str, differences))
+            + "\n`load --full-refresh` puts it right. Please report it, with what was loaded lately."
+        )
+    console.print("No difference: the marts are what a full rebuild gives, row for row.")
+
+
+def rollback(
+    to: Annotated[int | None, typer.Option("--to", help="The generation; by default the one before.")] = None,
+) -> None:
+    """Moves readers back to an earlier generation, and holds them there until `resume`."""
+    warehouse = Warehouse(Settings.read().warehouse_dir)
+    show_progress()
+    with explained(warehouse), warehouse.locked("rollback"):
+        number = Publications(warehouse).rollback(to)
+    console.print(f"Readers are at generation {number} until `resume`; loads go on and wait.")
+
+
+def resume() -> None:
+    """Lets readers have the newest generation again after a rollback."""
+    warehouse = Warehouse(Settings.read().warehouse_dir)
+    show_progress()
+    with explained(warehouse), warehouse.locked("resume"):
+        number = Publications(warehouse).resume()
+    console.print(f"Readers are at generation {number}, and follow new ones.")
+
+
+def export(
+    out: Annotated[Path, typer.Option("--out", help="The folder to write to.")],
+) -> None:
+    """Writes the published marts as Parquet files."""
+    publications = Publications(Warehouse(Settings.read().warehouse_dir))
+    current = publications.current()
+    if current is None:
+        raise PublicationError("Nothing is published yet: run a load first.")
+    publications.meta(current)
+    out.mkdir(parents=True, exist_ok=True)
+    with publications.opened(current) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        for mart in (*MARTS, *VIEWS):
+            unfinished = out / f".{mart}.parquet.part"
+            connection.execute(f"copy {mart} to {sql.literal(unfinished)} (format parquet, compression zstd)")
+            os.replace(unfinished, out / f"{mart}.parquet")
+            console.print(escape(f"{out / mart}.parquet"))

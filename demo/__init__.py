@@ -1,0 +1,1 @@
+"""Deliveries of a made-up company, to try the project on."""

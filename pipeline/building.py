@@ -1,0 +1,216 @@
+"""Builds and tests what changed in raw, or everything, and says with what it was built."""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+import duckdb
+
+from pipeline.capacity import explanation, is_full_disk, is_out_of_memory
+from pipeline.dbt_runner import Build, build_of, run_dbt
+from pipeline.fingerprints import fingerprint
+from pipeline.last_update import record_update, recorded_failure
+from pipeline.publishing import Publications
+from pipeline.seeds import check_seeds
+from pipeline.settings import Rules
+from pipeline.warehouse import Warehouse, repair
+from pipeline.wording import counted
+
+log = logging.getLogger("multichannel")
+
+# Saved queries are asked of what is published; dbt would count them among what it built.
+BUILD = ("build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "saved_query")
+# Seeds that have changed are a reason to build everything; those that haven't are there, and tested. So are views that say the
+# same in every build. Tests are chosen by themselves, or those of what is left out would be left out too.
+WITHOUT_STATIC_VIEWS = ("--indirect-selection", "empty", "--exclude", "path:seeds", "tag:static_view")
+# Why a full build follows an incremental one of which only tests failed.
+MENDED = "what changed did not pass its tests"
+# What an incremental build may take of the memory. It reads most of the warehouse's keys once, and to have them in memory
+# afterwards costs more than it gives: every page taken for the first time costs the operating system's work. So it keeps
+# what it has taken, too.
+MEMORY_PER_THREAD = 100 * 10**6
+MEMORY_PER_CHANGED_ROW = 2_000
+
+
+def build(warehouse: Warehouse, rules: Rules, select: Sequence[str] = (), full_refresh: bool = False) -> Build:
+    """Works out what changed since the last publication, and tests it; everything if it must or is asked to.
+
+    With `select`, only these models, seeds and tests, by name; the next build is a full one then. Needs the lock.
+    """
+    if select:
+        return _build_due(warehouse, rules, select, full_refresh)
+    record_update(warehouse.folder, "started", "build")
+    with recorded_failure(warehouse, "build"):
+        outcome = _build_due(warehouse, rules, select, full_refresh)
+    if not outcome.is_passed:
+        said = outcome.explain()
+        record_update(warehouse.folder, "failed", "build", explanation(said, warehouse) or said)
+    return outcome
+
+
+def _build_due(warehouse: Warehouse, rules: Rules, select: Sequence[str], full_refresh: bool) -> Build:
+    check_seeds()
+    current = fingerprint(rules)
+    if full_refresh:
+        repair(warehouse)
+    else:
+        Publications(warehouse).check()
+    Publications(warehouse).acknowledge()
+    with warehouse.connected() as connection:
+        reason = "asked for" if full_refresh else reason_for_full_build(connection, rules, current)
+        memory = None if reason else _memory_for_changes(connection)
+    if select and reason:
+        return Build(False, (), error=f"Build everything first, not a selection: {reason}.")
+    outcome = _build(warehouse, rules, current, select, reason, memory)
+    if memory and is_out_of_memory(outcome.explain()):
+        log.info("what changed takes more memory than usual: once more, with all that there is")
+        outcome = _build(warehouse, rules, current, select, reason)
+    if not select and not reason and _is_only_tests(outcome):
+        log.error("%s\nSo everything is built anew.", outcome.explain())
+        failed = ", ".join(node.name for node in outcome.failed_nodes())
+        outcome = _build(warehouse, rules, current, select, f"{MENDED}: {failed}")
+    return outcome
+
+
+def build_verification(rebuilt: Warehouse, live: Warehouse, rules: Rules) -> Build:
+    """Builds and tests everything in a warehouse whose raw tables are those of another. Needs the other's lock."""
+    facts = {"LIVE_WAREHOUSE_DIR": str(live.folder)}
+    return build_of(run_dbt(rebuilt.folder, [*BUILD, "--full-refresh", "--target", "verification"], rules, facts))
+
+
+def _is_only_tests(outcome: Build) -> bool:
+    failed, said = outcome.failed_nodes(), outcome.explain()
+    return (
+        bool(failed)
+        and all(node.resource_type == "test" or node.is_skipped for node in failed)
+        and not is_out_of_memory(said)
+        and not is_full_disk(said)
+    )
+
+
+def _memory_for_changes(connection: duckdb.DuckDBPyConnection) -> int | None:
+    """Bytes that suffice for what usually changes; None if there aren't that many to give."""
+    row = connection.execute(
+        """
+        select
+            current_setting('threads') as threads,
+            (
+                select coalesce(sum(loaded_count), 0) from raw.loads
+                where greatest(load_id, superseded_by) > (
+                    select coalesce(max(last_load_id), 0) from raw.builds where published_at is not null
+                )
+            ) as changed_rows,
+            -- Whoever has very many rows is likely to come again, and is then worked out whole.
+            (
+                select coalesce(sum(contact_count + touch_count), 0) from intermediate.int_oversized_clients
+            ) as large_clients_rows,
+            parse_formatted_bytes(current_setting('memory_limit')) as most
+        """
+    ).fetchone()
+    assert row is not None
+    threads, changed_rows, large_clients_rows, most = row
+    enough = MEMORY_PER_THREAD * int(threads) + MEMORY_PER_CHANGED_ROW * int(changed_rows + large_clients_rows)
+    return enough if enough < most else None
+
+
+def _build(
+    warehouse: Warehouse,
+    rules: Rules,
+    current: str,
+    select: Sequence[str],
+    reason: str | None,
+    memory: int | None = None,
+) -> Build:
+    if reason:
+        log.info("everything is built anew: %s", reason)
+    arguments = [*BUILD, *(["--full-refresh"] if reason else ["--select", *select] if select else WITHOUT_STATIC_VIEWS)]
+    # The hooks that keep raw.builds read these.
+    facts = {
+        # A part of a build may leave tables that don't fit together, so that the next one takes everything anew.
+        "BUILD_FINGERPRINT": "" if select else current,
+        "BUILD_SETTINGS": json.dumps(rules.as_vars()),
+        "BUILD_REASON": reason or "",
+    }
+    if memory:
+        facts["BUILD_MEMORY"] = f"{memory}B"
+    outcome = build_of(run_dbt(warehouse.folder, arguments, rules, facts))
+    if not outcome.is_passed or select:
+        return outcome
+    with warehouse.connected() as connection:
+        if reason:
+            _drop_unused(connection, outcome)
+        return replace(outcome, affected_clients=_note_affected(connection, outcome))
+
+
+def _drop_unused(connection: duckdb.DuckDBPyConnection, full_build: Build) -> None:
+    """Drops what a full build did not make: tables and views of an earlier version's models."""
+    made = {(node.schema, node.name) for node in full_build.nodes}
+    for kind in ("view", "table"):
+        existing = connection.execute(
+            f"select schema_name, {kind}_name from duckdb_{kind}s() "
+            "where database_name = current_database() and schema_name in ('staging', 'intermediate', 'marts')"
+        ).fetchall()
+        for schema, name in existing:
+            if (schema, name) not in made:
+                connection.execute(f'drop {kind} "{schema}"."{name}"')
+
+
+def _note_affected(connection: duckdb.DuckDBPyConnection, outcome: Build) -> int:
+    """Writes into the ledger of builds what the last one took in and worked out anew."""
+    row = connection.execute(
+        """
+        update raw.builds
+        set load_ids = (select list(load_id order by load_id) from staging.stg_changed_loads),
+            changed_touch_count = (select count(*) from intermediate.int_changed_records where record_kind = 'touch'),
+            changed_contact_count = (select count(*) from intermediate.int_changed_records where record_kind = 'contact'),
+            affected_client_count = (select count(*) from intermediate.int_contact_clients where contact_number = 1),
+            affected_contact_count = (select count(*) from intermediate.int_affected_contacts)
+        where started_at = (select max(started_at) from raw.builds)
+        returning is_full, changed_touch_count, changed_contact_count, affected_client_count
+        """
+    ).fetchone()
+    assert row is not None
+    is_full, touches, contacts, clients = row
+    models, tests = (sum(node.resource_type == kind for node in outcome.nodes) for kind in ("model", "test"))
+    worked_out = f"{counted(clients, 'client')} worked out"
+    if not is_full:
+        worked_out += f" anew for {counted(touches, 'changed touch')} and {counted(contacts, 'changed contact')}"
+    log.info("%s built, %s passed, %s", counted(models, "model"), counted(tests, "test"), worked_out)
+    return int(clients)
+
+
+def reason_for_full_build(connection: duckdb.DuckDBPyConnection, rules: Rules, current: str) -> str | None:
+    """Why what is built can't be brought up to date by what changed; None if it can."""
+    published = connection.execute(
+        """
+        select started_at, fingerprint, cast(settings as varchar) from raw.builds
+        where published_at is not null order by started_at desc limit 1
+        """
+    ).fetchone()
+    if published is None:
+        return "nothing is published yet"
+    started_at, former, settings = published
+    if former != current:
+        before, now = json.loads(settings), rules.as_vars()
+        changed = [
+            f"{name} was {before.get(name)!r} and is {now[name]!r}" for name in now if before.get(name) != now[name]
+        ]
+        if changed:
+            return f"settings have changed ({'; '.join(changed)})"
+        return "models, macros, seeds or the packages that decide values have changed"
+    since = connection.execute(
+        """
+        select
+            count(*) filter (where fingerprint is distinct from ?),
+            -- Whatever it was begun for still stands.
+            arg_max(outcome, started_at) filter (where is_full)
+        from raw.builds where started_at > ?
+        """,
+        [current, started_at],
+    ).fetchone()
+    assert since is not None
+    others, last_full_outcome = since
+    if others:
+        return "since the last publication something was built otherwise, in part or by hand"
+    return "a full build was begun and did not pass" if last_full_outcome not in (None, "passed") else None

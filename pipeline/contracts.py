@@ -1,0 +1,126 @@
+"""What deliveries of each raw table look like, as models/staging/_sources.yml says it."""
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+import jinja2
+import yaml
+
+from pipeline.settings import PROJECT_DIR, Rules
+
+# More rows than a delivery will ever have, so that record numbers follow the order of loads.
+RECORDS_PER_LOAD = 2**32
+
+
+@dataclass(frozen=True)
+class Column:
+    name: str
+    type: str
+    is_required: bool
+    words: tuple[str, ...]
+    setting: str | None
+    """The setting that names the only word, where that isn't fixed."""
+
+    def known_words(self, rules: Rules) -> tuple[str, ...]:
+        """All that the column may say; none if it may say anything."""
+        return (getattr(rules, self.setting),) if self.setting else self.words
+
+
+@dataclass(frozen=True)
+class Table:
+    name: str
+    columns: tuple[Column, ...]
+    is_optional: bool
+    """Whether it is no matter if none of it are delivered."""
+    has_no_key: bool
+    """Whether rows add up even if they are the same, as no id tells a row that is delivered twice."""
+
+    @cached_property
+    def column_names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def required_columns(self) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if column.is_required)
+
+
+@cache
+def _raw_source() -> dict[str, dict]:
+    source = yaml.safe_load((PROJECT_DIR / "models/staging/_sources.yml").read_text("utf-8"))
+    return {table["name"]: table for table in source["sources"][0]["tables"]}
+
+
+@cache
+def delivered_tables() -> dict[str, Table]:
+    """The tables that deliveries fill, by name."""
+    described = {name: (table, table.get("config", {}).get("meta", {})) for name, table in _raw_source().items()}
+    return {
+        name: Table(
+            name, tuple(_delivered_columns(table)), meta.get("is_optional", False), meta.get("has_no_key", False)
+        )
+        for name, (table, meta) in described.items()
+        if meta.get("is_delivered")
+    }
+
+
+def _delivered_columns(table: dict) -> list[Column]:
+    described = [(column["name"], column.get("config", {}).get("meta")) for column in table["columns"]]
+    return [
+        Column(name, meta["type"], meta.get("required", False), tuple(meta.get("words", ())), meta.get("setting"))
+        for name, meta in described
+        if meta is not None
+    ]
+
+
+@cache
+def raw_columns() -> dict[str, dict[str, str]]:
+    """Physical columns and types of every raw table, by table."""
+    return {
+        name: {column["name"]: column["data_type"] for column in table["columns"]}
+        for name, table in _raw_source().items()
+    }
+
+
+@cache
+def raw_descriptions() -> dict[tuple[str, str | None], str]:
+    """What raw tables hold, by table and column; of the table itself without a column."""
+    described: dict[tuple[str, str | None], str] = {}
+    for name, table in _raw_source().items():
+        described[name, None] = table["description"]
+        described |= {(name, column["name"]): column["description"] for column in table["columns"]}
+    return described
+
+
+@cache
+def raw_compressions() -> dict[tuple[str, str], str]:
+    """By table and column, how DuckDB is to compress what it would compress otherwise by itself."""
+    return {
+        (name, column["name"]): column["config"]["meta"]["compression"]
+        for name, table in _raw_source().items()
+        for column in table["columns"]
+        if "compression" in column.get("config", {}).get("meta", {})
+    }
+
+
+class ReadingMacros:
+    """The macros of macros/reading.sql as functions that give SQL: the models' own way of reading text."""
+
+    def __init__(self, rules: Rules) -> None:
+        environment = jinja2.Environment(extensions=["jinja2.ext.do"], undefined=jinja2.StrictUndefined)
+        template = environment.from_string(
+            (PROJECT_DIR / "macros/reading.sql").read_text("utf-8"),
+            globals={"var": rules.as_vars().__getitem__},
+        )
+        self._macros = template.module
+
+    def __getattr__(self, name: str) -> jinja2.runtime.Macro:
+        macro: jinja2.runtime.Macro = getattr(self._macros, name)
+        return macro
+
+    def read(self, column: Column) -> str:
+        return str(getattr(self, column.type)(column.name))
+
+
+@cache
+def reading_macros(rules: Rules) -> ReadingMacros:
+    return ReadingMacros(rules)

@@ -1,0 +1,212 @@
+"""Runs dbt in this process.
+
+This is the only module that imports dbt. Beside its public runner it needs three things that dbt has no public interface for:
+its events, to say how a build goes on; the connections of its adapter, which it leaves open; and the manifest that it parsed
+before, as to parse the project again takes longer than most builds.
+"""
+
+import fcntl
+import gc
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.artifacts.schemas.run import RunResult
+from dbt.cli.main import dbtRunner, dbtRunnerResult
+from dbt.contracts.graph.manifest import Manifest
+from dbt.parser import manifest as parser
+from dbt_common.events.base_types import EventMsg
+
+from pipeline.fingerprints import parsing_fingerprint
+from pipeline.notices import details
+from pipeline.seeds import check_seeds
+from pipeline.settings import PROJECT_DIR, Rules, SettingsError
+from pipeline.warehouse import Warehouse, sync
+from pipeline.wording import counted
+
+log = logging.getLogger("multichannel")
+
+# What dbt leaves of a project that it has parsed, for others and for itself, and for how many states of it that is kept.
+MANIFEST = "manifest.json"
+PARSED = "partial_parse.msgpack"
+PARSED_KEPT = 20
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """One dbt model, seed or test and how it went."""
+
+    unique_id: str
+    resource_type: str
+    schema: str
+    name: str
+    is_passed: bool
+    is_skipped: bool
+    message: str
+    failures: int
+    execution_seconds: float
+
+
+@dataclass(frozen=True)
+class Build:
+    is_passed: bool
+    nodes: tuple[NodeResult, ...]
+    error: str | None = None
+    affected_clients: int | None = None
+
+    def failed_nodes(self) -> list[NodeResult]:
+        return [node for node in self.nodes if not node.is_passed]
+
+    def explain(self) -> str:
+        """What failed, a line each; not what was skipped because of it."""
+        nodes = self.failed_nodes()
+        failed = [node for node in nodes if not node.is_skipped] or nodes
+        lines = [f"{node.resource_type} {node.name}: {node.message}" for node in failed]
+        return "\n".join(([self.error] if self.error else []) + lines)
+
+
+def run_dbt(
+    warehouse_dir: Path, arguments: Sequence[str], rules: Rules, facts: Mapping[str, str] | None = None
+) -> dbtRunnerResult:
+    """One dbt command on the private file, which is let go of afterwards; `facts` go into its environment. Needs the lock."""
+    is_parsing = arguments[0] == "parse"
+    manifest = None if is_parsing else _manifest(rules)
+    with _environment(Warehouse(warehouse_dir), facts or {}), _garbage_let_lie():
+        try:
+            return dbtRunner(manifest=manifest, callbacks=[_log_progress]).invoke(
+                [
+                    *arguments,
+                    *([] if is_parsing else ["--no-write-json"]),
+                    "--project-dir", str(PROJECT_DIR),
+                    "--profiles-dir", str(PROJECT_DIR),
+                    "--target-path", str(warehouse_dir / "dbt"),
+                    "--log-path", str(warehouse_dir / "dbt"),
+                    # Escaped, what is beyond the basic plane isn't YAML.
+                    "--vars", json.dumps(rules.as_vars(), ensure_ascii=False),
+                    "--log-level", "none",
+                    "--no-use-colors", "--no-use-colors-file",
+                    "--no-version-check",
+                ]
+            )  # fmt: skip
+        finally:
+            DuckDBConnectionManager.close_all_connections()
+
+
+@contextmanager
+def _environment(warehouse: Warehouse, facts: Mapping[str, str]) -> Iterator[None]:
+    """What profiles.yml and the hooks of builds read, for a while; and where dbt writes Python models down to run them."""
+    resources = warehouse.resources()
+    variables = {
+        "WAREHOUSE_DIR": str(warehouse.folder),
+        "MEMORY_LIMIT": str(resources["memory_limit"]),
+        "THREADS": str(resources["threads"]),
+        "TEMPORARY_DIR": str(resources["temp_directory"]),
+        **facts,
+    }
+    former = {name: os.environ.get(name) for name in variables}
+    former_tempdir = tempfile.tempdir
+    os.environ.update(variables)
+    tempfile.tempdir = variables["TEMPORARY_DIR"]
+    try:
+        yield
+    finally:
+        tempfile.tempdir = former_tempdir
+        for name, value in former.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _garbage_let_lie() -> Iterator[None]:
+    """What is there by now stays for a while: to look for garbage among dbt's manifest takes a tenth of a small build."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def _log_progress(event: EventMsg) -> None:
+    if event.info.name == "LogModelResult":
+        details.info("%s (%s, %.1f s)", event.data.description, event.data.status, event.data.execution_time)
+    elif event.info.name == "LogTestResult" and event.data.status not in ("pass", "warn"):
+        log.error("test %s: %s, %s", event.data.name, event.data.status, counted(event.data.num_failures or 0, "row"))
+
+
+def prepared_manifest() -> Path:
+    """The manifest.json of the project as it is now."""
+    return _parsed_project(Rules.read()) / MANIFEST
+
+
+def _parsed_project(rules: Rules) -> Path:
+    """The folder of what dbt makes of the project: parsed once, for all warehouses."""
+    parsed = PROJECT_DIR / "target" / "parsed"
+    folder = parsed / parsing_fingerprint(rules)
+    with suppress(FileNotFoundError):
+        os.utime(folder)  # what is used stays longest
+        return folder
+    parsed.mkdir(parents=True, exist_ok=True)
+    with open(parsed / "lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.exists():  # by now, by whoever had the lock before
+            return folder
+        former = sorted((path for path in parsed.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
+        for path in former:
+            if path.name.startswith("parse-") or path in former[:-PARSED_KEPT]:
+                shutil.rmtree(path)
+        check_seeds()  # dbt looks into them as it parses
+        unfinished = Path(tempfile.mkdtemp(dir=parsed, prefix="parse-"))
+        with Warehouse(unfinished).locked("parse"):
+            outcome = run_dbt(unfinished, ["parse"], rules)
+        if not outcome.success:
+            raise SettingsError(f"dbt can't parse the project: {outcome.exception}")
+        sync(unfinished / "dbt" / MANIFEST)
+        sync(unfinished / "dbt" / PARSED)
+        os.replace(unfinished / "dbt", folder)
+        shutil.rmtree(unfinished)
+    return folder
+
+
+def _manifest(rules: Rules) -> Manifest:
+    parsed = (_parsed_project(rules) / PARSED).read_bytes()
+    is_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        manifest = Manifest.from_msgpack(parsed, decoder=parser.extended_mashumuro_decoder)
+        manifest.build_parent_and_child_maps()
+        manifest.build_flat_graph()
+    finally:
+        if is_collecting:
+            gc.enable()
+    return manifest
+
+
+def build_of(outcome: dbtRunnerResult) -> Build:
+    results = getattr(outcome.result, "results", None) or []
+    nodes = tuple(_node_result(result) for result in results)
+    error = str(outcome.exception) if outcome.exception else None
+    return Build(outcome.success and error is None, nodes, error)
+
+
+def _node_result(result: RunResult) -> NodeResult:
+    node = result.node
+    return NodeResult(
+        unique_id=node.unique_id,
+        resource_type=str(node.resource_type),
+        schema=node.schema,
+        name=node.name,
+        is_passed=str(result.status) in ("success", "pass", "warn"),
+        is_skipped=str(result.status) == "skipped",
+        message=str(result.message or result.status),
+        failures=int(result.failures or 0),
+        execution_seconds=result.execution_time,
+    )

@@ -1,0 +1,47 @@
+"""Hashes by which a build, or a parsed project, is known to be one of the project as it is now."""
+
+import hashlib
+import importlib.metadata
+import json
+
+from pipeline.settings import PROJECT_DIR, Rules
+
+# What a build depends on besides the data: all that dbt reads, and the packages that decide values.
+BUILT_FROM = ("dbt_project.yml", "models", "macros", "seeds", "data_tests")
+DECIDING_PACKAGES = ("ada-url", "dbt-duckdb", "duckdb", "idna", "phonenumbers", "publicsuffixlist", "scipy")
+PARSING_PACKAGES = ("dbt-core", "dbt-adapters", "dbt-common")
+# Settings that dbt reads as it parses; all others it reads as it builds.
+PARSED_SETTINGS = ("default_phone_region",)
+
+
+def fingerprint(rules: Rules) -> str:
+    """Changes whenever the same raw rows could give other marts."""
+    digest = _digest_of_project()
+    digest.update(json.dumps(rules.as_vars(), sort_keys=True).encode())
+    return digest.hexdigest()[:16]
+
+
+def parsing_fingerprint(rules: Rules) -> str:
+    """Changes whenever dbt could make something else of the project."""
+    digest = _digest_of_project()
+    others = (*sorted((PROJECT_DIR / "data_tests").rglob("*.sql")), *sorted((PROJECT_DIR / "metrics").rglob("*.yml")))
+    for file in (PROJECT_DIR / "profiles.yml", *others):
+        digest.update(file.relative_to(PROJECT_DIR).as_posix().encode() + b"\0" + file.read_bytes())
+    for package in PARSING_PACKAGES:
+        digest.update(f"{package} {importlib.metadata.version(package)}\0".encode())
+    digest.update(json.dumps([rules.as_vars()[name] for name in PARSED_SETTINGS]).encode())
+    return digest.hexdigest()[:16]
+
+
+def _digest_of_project() -> "hashlib._Hash":
+    digest = hashlib.sha256()
+    for place in BUILT_FROM:
+        root = PROJECT_DIR / place
+        files = [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.is_file())
+        for file in files:
+            if file.suffix in (".sql", ".py", ".yml", ".csv"):
+                digest.update(file.relative_to(PROJECT_DIR).as_posix().encode() + b"\0")
+                digest.update(hashlib.sha256(file.read_bytes()).digest())
+    for package in DECIDING_PACKAGES:
+        digest.update(f"{package} {importlib.metadata.version(package)}\0".encode())
+    return digest

@@ -1,0 +1,96 @@
+"""The ledgers of loads and builds: what they say, and how publication brings them up to date."""
+
+import json
+from datetime import date
+from typing import Any
+
+import duckdb
+
+from pipeline.contracts import delivered_tables
+from pipeline.landing import Signature
+
+
+def known_signatures(
+    connection: duckdb.DuckDBPyConnection, loads: str = "raw.loads"
+) -> dict[tuple[str, date], tuple[str, Signature]]:
+    """The latest attempt's outcome and files, per table and day."""
+    rows = connection.execute(
+        f"""
+        select table_name, load_day, outcome, list_transform(files, lambda file: (file.file_name, file.size_bytes, file.modified_ns))
+        from {loads}
+        where superseded_by is null
+        qualify row_number() over (partition by table_name, load_day order by load_id desc) = 1
+        """
+    ).fetchall()
+    return {(table, day): (outcome, tuple(tuple(file) for file in files)) for table, day, outcome, files in rows}
+
+
+def failures_before_any_load(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """What every delivery failed by, if no delivery has ever been loaded; nothing if one has, or if there are none."""
+    rows = connection.execute(
+        """
+        select message, outcome from raw.loads
+        where superseded_by is null
+        qualify row_number() over (partition by table_name, load_day, outcome order by load_id desc) = 1
+        order by load_day, table_name
+        """
+    ).fetchall()
+    return [] if any(outcome == "loaded" for _, outcome in rows) else [message for message, _ in rows]
+
+
+def last_build(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
+    row = connection.execute(
+        """
+        select build_id, outcome, last_load_id, settings, fingerprint, started_at
+        from raw.builds order by started_at desc limit 1
+        """
+    ).fetchone()
+    names = ("build_id", "outcome", "last_load_id", "settings", "fingerprint", "started_at")
+    return dict(zip(names, row, strict=True)) if row else None
+
+
+def live_loads(connection: duckdb.DuckDBPyConnection) -> list[int]:
+    row = connection.execute(
+        """
+        select coalesce(list(load_id order by load_id), []) from raw.loads
+        where outcome = 'loaded' and superseded_by is null
+        """
+    ).fetchone()
+    return list(row[0]) if row else []
+
+
+def last_settings(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
+    """The settings of the last build that says them; null before the first."""
+    row = connection.execute(
+        "select settings from raw.builds where settings is not null order by started_at desc limit 1"
+    ).fetchone()
+    return json.loads(row[0]) if row else None
+
+
+def acknowledge(connection: duckdb.DuckDBPyConnection, generation: dict[str, Any]) -> None:
+    """From here on builds start from this one: what was loaded up to it needs no more work."""
+    connection.execute(
+        """
+        update raw.builds set published_at = get_current_timestamp(), generation = ?, changes = ?
+        where build_id = ? and published_at is null
+        """,
+        [generation["generation"], generation["changes"], generation["build_id"]],
+    )
+
+
+def drop_superseded(connection: duckdb.DuckDBPyConnection) -> None:
+    """Replaced rows were kept until a build that knows of their replacement was published: now."""
+    superseded = "select load_id from raw.loads where superseded_by is not null"
+    for table in (*delivered_tables(), "rejected_rows"):
+        connection.execute(f"delete from raw.{table} where load_id in ({superseded})")
+
+
+def failed_loads(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[tuple[str, date, str]]:
+    """Table, day and message of a run's loads that failed."""
+    return connection.execute(
+        """
+        select table_name, load_day, message from raw.loads
+        where run_id = ? and outcome = 'failed' order by load_day, table_name
+        """,
+        [run_id],
+    ).fetchall()

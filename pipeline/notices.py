@@ -1,0 +1,67 @@
+"""Warnings of an update: what people must see of it, however short its output.
+
+There are two kinds, and one place for each:
+
+- What happens once, while an update works, such as two files of a day that hold the same rows: call `warn(message)` where
+  it is found, from any module. The command line prints it at once on standard error, each distinct message once; `load -v`
+  repeats it in its summary. In Dagster it is in the step's log and in the metadata `warnings` of what the step reports.
+- What holds of a published generation for as long as it is read, such as sites that `widgets.csv` doesn't know: return it
+  from `generation_warnings`. The summary of every `load` and `status` print it, and `published/marts` has it in its metadata.
+
+A message is one line. It names the file, row, column, setting or site, says what is wrong with it and what to do.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from pipeline.sites import site_warnings
+from pipeline.wording import one_line
+
+if TYPE_CHECKING:
+    from pipeline.publishing import Publications
+
+log = logging.getLogger("multichannel")
+# Progress in all its parts, a line per delivery and per model: Dagster's logs have it, the command line with `--verbose`.
+details = logging.getLogger("multichannel.details")
+
+
+def warn(message: str) -> None:
+    """Says, in one line, what people must see of the update that is under way."""
+    log.warning("%s", one_line(message))
+
+
+def generation_warnings(publications: "Publications", number: int) -> list[str]:
+    """What is amiss in a published generation, a line each. Reads published files only, so that it needs no lock."""
+    file = publications.file(number)
+    for earlier in reversed([each for each in publications.numbers() if each < number]):
+        try:
+            return site_warnings(file, publications.file(earlier))
+        except duckdb.Error:
+            continue  # That one is damaged, or just cleared away; if it is this generation, the last line says so.
+    return site_warnings(file, None)
+
+
+class _Collector(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = one_line(record.getMessage())
+        if record.levelno == logging.WARNING and record.name == log.name and message not in self.messages:
+            self.messages.append(message)
+
+
+@contextmanager
+def collected_warnings() -> Iterator[list[str]]:
+    """A list that gains each distinct warning that is said while it is open, in their order."""
+    collector = _Collector()
+    log.addHandler(collector)
+    try:
+        yield collector.messages
+    finally:
+        log.removeHandler(collector)

@@ -1,0 +1,42 @@
+"""The audit of a written file, before readers get it."""
+
+from pathlib import Path
+
+import duckdb
+
+from pipeline import sql
+from pipeline.marts import MARTS
+from pipeline.publishing.errors import PublicationError
+from pipeline.settings import Rules
+from pipeline.warehouse import Resources
+from pipeline.wording import counted
+
+QUERY = Path(__file__).with_name("sql") / "audit.sql"
+
+
+def audit(file: Path, rules: Rules, row_counts: dict[str, int], resources: Resources) -> None:
+    """Reads the written file as a reader would. Raises PublicationError."""
+    with duckdb.connect(str(file), read_only=True, config=resources) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        limits = {
+            "history_touch_limit": rules.history_touch_limit,
+            "contact_grace_seconds": rules.contact_grace_seconds,
+        }
+        faults = connection.execute(sql.statement(QUERY, models=_models(connection)), limits).fetchall()
+        found = [f"{row_count:,} {fault}" for fault, row_count in faults]
+        found += [
+            f"{mart} has {counted(count, 'row')} where {row_counts[mart]:,} were written"
+            for mart in MARTS
+            if (count := sql.count(connection, mart)) != row_counts[mart]
+        ]
+    if found:
+        raise PublicationError(
+            f"The audit found {'; '.join(found)}. The generation before stays published. "
+            "`load --full-refresh` builds everything again."
+        )
+
+
+def _models(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """The attribution models: those columns of the credits that have a credit's type."""
+    columns = connection.execute("describe touch_credits").fetchall()
+    return [name for name, data_type, *_ in columns if data_type == "DECIMAL(18,12)"]

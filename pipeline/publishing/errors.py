@@ -1,0 +1,5 @@
+"""Why nothing was published."""
+
+
+class PublicationError(Exception):
+    """Nothing was published; the message says why and what to do."""

@@ -1,0 +1,337 @@
+"""Generations: numbered read-only files of the marts, and the link that gives readers one of them."""
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from pipeline import ledger
+from pipeline.capacity import check_publication
+from pipeline.landing import Signature
+from pipeline.last_update import last_update, record_update, recorded_failure
+from pipeline.publishing.audit import audit
+from pipeline.publishing.errors import PublicationError
+from pipeline.publishing.tables import write_tables
+from pipeline.settings import Rules
+from pipeline.warehouse import DamageError, Warehouse, WarehouseBusyError, first_line, is_damage, set_aside, sync
+
+log = logging.getLogger("multichannel")
+
+KEPT_GENERATIONS = 7
+SHOWN_DAYS = 5
+
+
+@dataclass(frozen=True)
+class Generation:
+    number: int
+    file: Path
+    data_through: date | None
+    row_counts: dict[str, int]
+    changes: dict[str, dict[str, int]]
+    is_linked: bool
+
+
+class Publications:
+    """WAREHOUSE_DIR/marts.duckdb, a link to one of WAREHOUSE_DIR/generations/NUMBER/marts.duckdb."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self.warehouse = warehouse
+        self.link = warehouse.folder / "marts.duckdb"
+        self.folder = warehouse.folder / "generations"
+        self.pin = warehouse.folder / "pinned"
+
+    def numbers(self) -> list[int]:
+        """All whole generations, oldest first."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(
+            int(entry.name)
+            for entry in self.folder.iterdir()
+            if entry.name.isdecimal() and (entry / "marts.duckdb").exists()
+        )
+
+    def current(self) -> int | None:
+        """The generation that the link leads to; null if there is no link. Raises DamageError if something else is there."""
+        try:
+            target = os.readlink(self.link)
+        except FileNotFoundError:
+            return None
+        except OSError:
+            raise DamageError(
+                f"{self.link} is no link to a generation, as something else was put there: move it away and run `load`, "
+                "or let `load --full-refresh` do so."
+            ) from None
+        number = Path(target).parent.name
+        if not number.isdecimal() or os.path.normpath(self.link.parent / target) != os.path.normpath(
+            self.file(int(number))
+        ):
+            raise DamageError(
+                f"{self.link} leads to {target}, which is no generation: remove the link and run `load`, "
+                "or let `load --full-refresh` do so."
+            )
+        return int(number)
+
+    def readable(self) -> int | None:
+        """The generation that readers get, if there is one. Raises DamageError if it isn't there, or can't be opened."""
+        current = self.current()
+        if current is not None:
+            self.meta(current)
+        return current
+
+    @contextmanager
+    def opened(self, number: int) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A generation's file, to be read. Raises DamageError, also for what is found to be damaged while it is read."""
+        file = self.file(number)
+        try:
+            with duckdb.connect(str(file), read_only=True) as connection:
+                yield connection
+        except duckdb.Error as error:
+            if not file.exists():
+                raise DamageError(
+                    f"{self.link} leads to generation {number}, which isn't there: `resume` gives readers the newest one."
+                ) from None
+            if is_damage(error) or isinstance(error, duckdb.IOException | duckdb.CatalogException):
+                raise DamageError(
+                    f"Generation {number} is damaged ({file}: {first_line(error)}): `load --full-refresh` publishes a new one; "
+                    "until then `rollback` gives readers an earlier one."
+                ) from error
+            raise
+
+    def pinned(self) -> int | None:
+        """The generation that a rollback holds readers at, until `resume`."""
+        try:
+            number = int(self.pin.read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+        return number if self.file(number).exists() else None
+
+    def file(self, number: int) -> Path:
+        return self.folder / f"{number:06}" / "marts.duckdb"
+
+    def meta(self, number: int) -> dict[str, Any]:
+        """The row of a generation's `_meta`. Raises DamageError."""
+        with self.opened(number) as connection:
+            cursor = connection.execute("select * from _meta")
+            names = [column[0] for column in cursor.description or ()]
+            row = cursor.fetchone()
+            return dict(zip(names, row or (), strict=False))
+
+    def check(self) -> None:
+        """Raises DamageError if readers can't get a generation, or builds can't go on from the newest one."""
+        self.current()
+        if numbers := self.numbers():
+            self.meta(numbers[-1])
+
+    def is_whole(self, number: int) -> bool:
+        """Whether all can be read that later publications and rollbacks need of a generation; the log says if not."""
+        try:
+            with self.opened(number) as connection:
+                for table in ("_meta", "_loads", "journal"):
+                    connection.execute(f"select max(hash({table})) from {table}").fetchall()
+        except DamageError as error:
+            log.warning("%s", error)
+            return False
+        return True
+
+    def is_up_to_date(self, build_fingerprint: str) -> bool:
+        """Whether the newest generation holds all live loads, built as they would be built now. Needs the lock."""
+        numbers = self.numbers()
+        if not numbers:
+            return False
+        newest = self.meta(numbers[-1])
+        with self.warehouse.connected() as connection:
+            build = ledger.last_build(connection)
+            live = ledger.live_loads(connection)
+        return (
+            build is not None
+            and build["outcome"] == "passed"
+            and newest["build_id"] == build["build_id"]
+            and newest["fingerprint"] == build_fingerprint
+            and newest["load_ids"] == live
+        )
+
+    def publish(self, rules: Rules) -> Generation:
+        """Publishes the last build, if it passed and knows all loads. Needs the lock.
+
+        Raises PublicationError, or ResourcesError when there is no room for it.
+        """
+        record_update(self.warehouse.folder, "started", "publication")
+        with recorded_failure(self.warehouse, "publication"):
+            generation = self._publish(rules)
+        record_update(self.warehouse.folder, "published", generation=generation.number)
+        return generation
+
+    def _publish(self, rules: Rules) -> Generation:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        os.chmod(self.folder, 0o755)
+        for leftover in self.folder.glob("*.tmp"):
+            shutil.rmtree(leftover)
+        kept = self.numbers()
+        with self.warehouse.connected() as connection:
+            check_publication(self.warehouse, connection, self.file(kept[-1]) if kept else None)
+            build = ledger.last_build(connection)
+        # A build that is published again is compared with what readers had before it all the same.
+        whole = (each for each in reversed(kept) if self.is_whole(each))
+        newest = next(whole, None)
+        if newest is not None:
+            self._check_nothing_is_lost(newest)
+            if build and self.meta(newest)["build_id"] == build["build_id"]:
+                newest = next((each for each in whole if self.meta(each)["build_id"] != build["build_id"]), None)
+        former = None if newest is None else self.file(newest)
+        number = max([*kept, self._shown() or 0]) + 1
+        unfinished = self.folder / f"{number:06}.tmp"
+        unfinished.mkdir()
+        try:
+            with self.warehouse.connected() as connection:
+                row_counts = write_tables(connection, unfinished / "marts.duckdb", number, former)
+            audit(unfinished / "marts.duckdb", rules, row_counts, self.warehouse.resources())
+        except BaseException:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
+        os.chmod(unfinished / "marts.duckdb", 0o444)
+        os.chmod(unfinished, 0o755)
+        sync(unfinished / "marts.duckdb")
+        sync(unfinished)
+        os.rename(unfinished, self.folder / f"{number:06}")
+        sync(self.folder)
+        self._show(number)
+        pinned = self.pinned()
+        if pinned is None:
+            log.info("published generation %s", number)
+        else:
+            log.warning("generation %s is ready, but readers stay at generation %s until `resume`", number, pinned)
+        self._clear_away()
+        meta = self.meta(number)
+        changes = json.loads(meta["changes"])
+        return Generation(number, self.file(number), meta["data_through"], row_counts, changes, pinned is None)
+
+    def _check_nothing_is_lost(self, newest: int) -> None:
+        """A private file that was restored or begun anew may know less than what readers have. Raises PublicationError."""
+        days = "select table_name || '/' || load_day from {} where outcome = 'loaded' and superseded_by is null"
+        with self.opened(newest) as connection:
+            published = {day for (day,) in connection.execute(days.format("_loads")).fetchall()}
+        with self.warehouse.connected() as connection:
+            lost = sorted(published - {day for (day,) in connection.execute(days.format("raw.loads")).fetchall()})
+        if lost:
+            more = f" and {len(lost) - SHOWN_DAYS:,} more" if len(lost) > SHOWN_DAYS else ""
+            raise PublicationError(
+                f"What is published holds days that are not loaded any more: {', '.join(lost[:SHOWN_DAYS])}{more}. "
+                "The generation before stays published. Deliver these days again and run `load`; "
+                "if they are to go, start with another WAREHOUSE_DIR."
+            )
+
+    def acknowledge(self) -> None:
+        """Takes note of a publication that was cut short once readers could have it. Needs the lock."""
+        numbers = self.numbers()
+        if not numbers:
+            return
+        try:
+            newest = self.meta(numbers[-1])
+        except DamageError as error:
+            # Then what it knew is worked out once more.
+            log.warning("%s", error)
+            return
+        with self.warehouse.connected() as connection:
+            ledger.acknowledge(connection, newest)
+
+    def finish(self) -> None:
+        """Does what a crash may have kept the last publication from doing. Needs the lock, and is_up_to_date."""
+        newest = self.numbers()[-1]
+        self._show(newest)
+        self._clear_away()
+        last = last_update(self.warehouse.folder)
+        if last is None or (last.outcome, last.generation) != ("published", newest):
+            record_update(self.warehouse.folder, "published", generation=newest)
+
+    def rollback(self, to: int | None = None) -> int:
+        """Moves readers back and holds them there. Needs the lock. Raises PublicationError."""
+        current = self.current() if to is None else None
+        numbers = self.numbers()
+        if to is None:
+            earlier = [
+                number for number in numbers if current is not None and number < current and self.is_whole(number)
+            ]
+            if not earlier:
+                raise PublicationError("There is no earlier generation to roll back to.")
+            to = earlier[-1]
+        if to not in numbers:
+            kept = ", ".join(map(str, numbers)) or "none"
+            raise PublicationError(f"Generation {to} is not kept; kept are: {kept}.")
+        self.meta(to)
+        unfinished_pin = self.pin.with_suffix(".new")
+        unfinished_pin.write_text(str(to))
+        os.chmod(unfinished_pin, 0o644)  # readers are told
+        sync(unfinished_pin)
+        os.replace(unfinished_pin, self.pin)
+        self._show(numbers[-1])
+        return to
+
+    def resume(self) -> int:
+        """Lets readers have the newest generation again. Needs the lock. Raises PublicationError."""
+        numbers = self.numbers()
+        if not numbers:
+            raise PublicationError("Nothing was published yet.")
+        self.current()
+        self.meta(numbers[-1])
+        self.pin.unlink(missing_ok=True)
+        self._show(numbers[-1])
+        return numbers[-1]
+
+    def _show(self, newest: int) -> None:
+        """Gives readers the newest generation, unless a rollback holds them at another."""
+        pinned = self.pinned()
+        due = newest if pinned is None else pinned
+        if self._shown() != due:
+            self._point_at(due)
+
+    def _shown(self) -> int | None:
+        """The generation that readers get, if it is one."""
+        try:
+            return self.current()
+        except DamageError:
+            return None
+
+    def _point_at(self, number: int) -> None:
+        unfinished = self.link.with_suffix(".new")
+        unfinished.unlink(missing_ok=True)
+        unfinished.symlink_to(Path("generations") / f"{number:06}" / "marts.duckdb")
+        if os.path.lexists(self.link) and not self.link.is_symlink():
+            log.warning("%s was no link: it is %s now", self.link, set_aside(self.link))
+        os.replace(unfinished, self.link)
+        sync(self.link.parent)
+
+    def _clear_away(self) -> None:
+        """Acknowledges what the newest generation knows; then drops old generations, and rows that its loads have replaced."""
+        newest = self.meta(self.numbers()[-1])
+        for number in self.numbers()[:-KEPT_GENERATIONS]:
+            if number not in (self.current(), self.pinned()):
+                leftover = self.folder / f"{number:06}.tmp"
+                os.rename(self.folder / f"{number:06}", leftover)
+                shutil.rmtree(leftover)
+        with self.warehouse.connected() as connection:
+            ledger.acknowledge(connection, newest)
+            ledger.drop_superseded(connection)
+
+
+def read_ledger(warehouse: Warehouse) -> dict[tuple[str, date], tuple[str, Signature]]:
+    """What was loaded: from the private file if nobody uses it, else as of the last publication. Writes nothing."""
+    try:
+        with warehouse.looked_into() as connection:
+            return ledger.known_signatures(connection) if connection else {}
+    except duckdb.CatalogException:  # killed as it was begun
+        return {}
+    except WarehouseBusyError:
+        publications = Publications(warehouse)
+        numbers = publications.numbers()
+        if not numbers:
+            return {}
+        with publications.opened(numbers[-1]) as connection:
+            return ledger.known_signatures(connection, "_loads")

@@ -1,0 +1,371 @@
+"""CSV, by DuckDB's own reader where a file is clean throughout, else record by record."""
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
+
+import duckdb
+
+from pipeline import sql
+from pipeline.contracts import ReadingMacros
+from pipeline.reading.rows import (
+    Reading,
+    UnreadableFileError,
+    attributes_json,
+    check_columns,
+    cleaned_json,
+    create_rows,
+)
+from pipeline.reading.text_files import CHUNK_BYTES, LONGEST_LINE_BYTES, create_lines, plain_file
+
+QUERIES = Path(__file__).with_name("sql")
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What stands between fields, and what they are quoted by, inside doubled; no quotes if that is empty.
+
+    A field is quoted, with spaces around it, or not, and then it doesn't begin with a quote.
+    """
+
+    delimiter: str = ","
+    quote: str = '"'
+
+    @cached_property
+    def _parts(self) -> dict[str, str]:
+        q, d = (f"\\x{{{ord(character):x}}}" for character in (self.quote, self.delimiter))
+        space = "" if self.delimiter == " " else " *"
+        quoted = f"{space}{q}(?:[^{q}]|{q}{q})*{q}"
+        plain = f"{space}(?:[^{q}{d} ][^{d}]*)?" if space else f"(?:[^{q}{d}][^{d}]*)?"
+        return {
+            "q": q,
+            "d": d,
+            "quoted": f"{quoted}{space}",
+            "plain": plain,
+            # Forgiving what follows a closing quote: for telling where records end, not whether they are right.
+            "any": f"(?:{quoted}(?:[^{q}{d}][^{d}]*)?|{plain})",
+            "open": f"{space}{q}(?:[^{q}]|{q}{q})*",
+        }
+
+    @property
+    def field(self) -> str:
+        return "(?:{quoted}|{plain})".format(**self._parts)
+
+    @property
+    def record(self) -> str:
+        return f"{self.field}(?:{self._parts['d']}{self.field})*"
+
+    @property
+    def delimited_field(self) -> str:
+        return f"{self._parts['d']}({self.field})"
+
+    @property
+    def opens(self) -> str:
+        """A line that begins outside of quotes and ends inside."""
+        return "(?:{any}{d})*{open}".format(**self._parts)
+
+    @property
+    def stays_open(self) -> str:
+        """A line that begins inside of quotes and ends inside."""
+        return "(?:[^{q}]|{q}{q})*(?:{q}(?:[^{q}{d}][^{d}]*)?{d}(?:{any}{d})*{open})?".format(**self._parts)
+
+    @property
+    def options(self) -> str:
+        """As DuckDB's own reader takes it, which reads nothing into a file by itself."""
+        return (
+            f"delim = {sql.literal(self.delimiter)}, quote = {sql.literal(self.quote)}, escape = {sql.literal(self.quote)}, comment = '', "
+            f"header = false, auto_detect = false, max_line_size = {LONGEST_LINE_BYTES}, buffer_size = {2 * LONGEST_LINE_BYTES}"
+        )
+
+
+COMMAS = Dialect()
+
+
+def read_csv(connection: duckdb.DuckDBPyConnection, reading: Reading, file: Path, scratch: Path) -> None:
+    plain = plain_file(reading, file, scratch)
+    header, header_lines = csv_header(plain)
+    check_columns(reading, header)
+    try:
+        is_clean = _read_clean_csv(connection, reading, plain, header)
+    except duckdb.InvalidInputException:
+        is_clean = False
+    if not is_clean:
+        # Something in it isn't CSV. DuckDB can't say which records, so they are told apart one by one.
+        _read_faulty_csv(connection, reading, plain, header, header_lines, scratch)
+
+
+def csv_header(plain: Path, dialect: Dialect = COMMAS) -> tuple[list[str], int]:
+    """The names of the columns, and how many lines they and blank lines before them take. Raises UnreadableFileError."""
+    quoting: dict[str, Any] = {"quotechar": dialect.quote} if dialect.quote else {"quoting": csv.QUOTE_NONE}
+    with open(plain, encoding="utf-8-sig", newline="\n") as content:
+        reader = csv.reader(_first_lines(content), strict=True, delimiter=dialect.delimiter, **quoting)
+        try:
+            for names in reader:
+                if any(name.strip() for name in names):
+                    return names, reader.line_num
+        except csv.Error as error:
+            if "new-line" in str(error):
+                raise UnreadableFileError(
+                    "has a carriage return inside its header; end lines with line feeds"
+                ) from None
+            raise UnreadableFileError(f"has a header that can't be read ({error}); are its quotes right?") from None
+    raise UnreadableFileError("has no header: its first line must name its columns")
+
+
+def _first_lines(content: IO[str]) -> Iterator[str]:
+    """The lines among which the header is, and no more of a file than a row may have: it may be one line of a gigabyte."""
+    left = LONGEST_LINE_BYTES
+    for _ in range(1000):
+        line = content.readline(left)
+        left -= len(line)
+        if left <= 0:
+            raise UnreadableFileError(f"has a header longer than {LONGEST_LINE_BYTES:,} bytes; does it have line ends?")
+        if not line:
+            return
+        yield line
+
+
+def _csv_records(reading: Reading, values: dict[str, str], unknown: str, rest: str, source: str) -> str:
+    """From expressions for the columns, by name, and one for a list of (name, text) of those that the contract doesn't know."""
+    known = ", ".join(f"{values.get(name, 'cast(null as varchar)')} as {name}" for name in reading.table.column_names)
+    attributes = attributes_json(unknown, cleaned_json(reading.macros))
+    return f"""
+        select {rest}, cast(null as varchar[]) as nested_columns, {attributes} as attributes, {known}
+        from {source}
+    """
+
+
+def _read_clean_csv(
+    connection: duckdb.DuckDBPyConnection,
+    reading: Reading,
+    plain: Path,
+    header: Sequence[str],
+) -> bool:
+    """Reads a file that is CSV throughout; whether it is one. Raises duckdb.InvalidInputException if it plainly isn't."""
+    source = clean_csv_records(connection, plain, header)
+    if source is None:
+        return False
+    values = {name: f"field_{number}" for number, name in enumerate(header)}
+    rest = "row_number, cast(null as varchar) as line, true as is_parsable, delimiter_count"
+    unknown = [name for name in header if name not in reading.table.column_names]
+    named = f"list_zip({sql.listing(map(sql.literal, unknown))}, {sql.listing(values[name] for name in unknown)})"
+    create_rows(connection, reading, _csv_records(reading, values, named, rest, source), ["delimiter_count"])
+    return are_all_delimiters(connection, reading.into, plain, header)
+
+
+def clean_csv_records(
+    connection: duckdb.DuckDBPyConnection, plain: Path, header: Sequence[str], dialect: Dialect = COMMAS
+) -> str | None:
+    """The records of a file that is CSV throughout, as SQL: row_number, field_0, …, delimiter_count. None if it isn't.
+
+    What it reads must be held against `are_all_delimiters`. It raises duckdb.InvalidInputException if it plainly isn't CSV.
+    """
+    fields = [f"field_{number}" for number in range(len(header))]
+    columns = ", ".join(f"'{field}': 'varchar'" for field in fields)
+    # Its header is read as a record, because `skip` takes a name with line breaks for several lines or for one.
+    source = f"read_csv({sql.literal(str(plain))}, {dialect.options}, columns = {{{columns}}})"
+    first = connection.execute(f"from {source} limit 1").fetchone()
+    if first is None or [name or "" for name in first] != list(header) or _is_tolerated(plain, dialect):
+        return None
+    return f"""(
+        select * exclude (record),
+            (strlen(record) - strlen(replace(record, {sql.literal(dialect.delimiter)}, ''))) // {_width(dialect)} as delimiter_count
+        from (select *, row_number() over () - 1 as row_number, concat({", ".join(fields)}) as record from {source})
+        where row_number > 0
+    )"""
+
+
+def are_all_delimiters(
+    connection: duckdb.DuckDBPyConnection, rows: str, plain: Path, header: Sequence[str], dialect: Dialect = COMMAS
+) -> bool:
+    """Whether rows that were read from a file, each with its `delimiter_count`, hold or are parted by all that it has.
+
+    DuckDB leaves out empty fields beyond the header's: then delimiters are left over.
+    """
+    record_count, in_fields = connection.execute(
+        f"select count(*), coalesce(sum(delimiter_count), 0) from {rows}"
+    ).fetchone() or (0, 0)
+    in_header = sum(name.count(dialect.delimiter) for name in header)
+    return _count_delimiters(plain, dialect) == (len(header) - 1) * (record_count + 1) + in_header + int(in_fields)
+
+
+def _width(dialect: Dialect) -> int:
+    return len(dialect.delimiter.encode())
+
+
+def _is_tolerated(plain: Path, dialect: Dialect) -> bool:
+    """Whether a file is one that DuckDB is too forgiving for.
+
+    Next to line feeds it may take lone carriage returns for line ends or for text, and it makes one text of two quoted
+    ones with spaces between.
+    """
+    quote = dialect.quote.encode()
+    with open(plain, "rb") as content:
+        while chunk := content.read(CHUNK_BYTES):
+            chunk += content.readline(LONGEST_LINE_BYTES)
+            # Expressions are slow, so only chunks that may hold such a thing are searched.
+            if b"\r" in chunk and re.search(rb"\r(?!\n)", chunk):
+                return True
+            if quote and quote + b" " in chunk and re.search(b"%b +%b" % (re.escape(quote), re.escape(quote)), chunk):
+                return True
+    return False
+
+
+def _count_delimiters(plain: Path, dialect: Dialect) -> int:
+    delimiter = dialect.delimiter.encode()
+    with open(plain, "rb") as content:
+        # Whole lines, so that no delimiter of several bytes is cut.
+        return sum(
+            (chunk + content.readline(LONGEST_LINE_BYTES)).count(delimiter)
+            for chunk in iter(lambda: content.read(CHUNK_BYTES), b"")
+        )
+
+
+def _read_faulty_csv(
+    connection: duckdb.DuckDBPyConnection,
+    reading: Reading,
+    plain: Path,
+    header: Sequence[str],
+    header_lines: int,
+    scratch: Path,
+) -> None:
+    source = faulty_csv_records(connection, reading.macros, plain, header_lines, scratch)
+    values = {name: f"parsed_fields[{number}]" for number, name in enumerate(header, start=1)}
+    rest = """
+        row_number,
+        case when parsed_fields is null then line end as line,
+        parsed_fields is not null as is_parsable
+    """
+    known = sql.listing(map(sql.literal, reading.table.column_names))
+    named = f"""list_filter(
+        list_zip({sql.listing(map(sql.literal, header))}, parsed_fields), lambda member: not list_contains({known}, member[1])
+    )"""
+    parsed = f"(select *, case when len(fields) = {len(header)} then fields end as parsed_fields from {source})"
+    create_rows(connection, reading, _csv_records(reading, values, named, rest, parsed))
+    drop_faulty_csv_records(connection)
+
+
+def drop_faulty_csv_records(connection: duckdb.DuckDBPyConnection) -> None:
+    for leftover in ("lines", "record_lines", "records"):
+        connection.execute(f"drop table if exists {leftover}")
+
+
+def faulty_csv_records(
+    connection: duckdb.DuckDBPyConnection,
+    macros: ReadingMacros,
+    plain: Path,
+    header_lines: int,
+    scratch: Path,
+    dialect: Dialect = COMMAS,
+) -> str:
+    """The records of a file that isn't CSV throughout, as SQL: row_number, line, and fields, null if they can't be told.
+
+    One by one: each line maps "inside quotes?" before it to the same after it; composed, they tell records. Raises
+    UnreadableFileError.
+    """
+    create_lines(connection, plain, scratch)
+    bare = "regexp_replace(line, '\\r+$', '')"
+    is_no_row = f"{macros.clean_text('line')} is null and not contains(line, {sql.literal(dialect.delimiter)})"
+    if not dialect.quote:
+        return f"""(
+            select row_number() over (order by line_number) as row_number, {bare} as line,
+                string_split({bare}, {sql.literal(dialect.delimiter)}) as fields
+            from lines
+            where line_number > {header_lines} and not ({is_no_row})
+        )"""
+    has_quote = f"contains(line, {sql.literal(dialect.quote)})"
+    connection.execute(
+        f"""
+        create or replace temporary table record_lines as
+        with line_states as (
+            select
+                line_number,
+                line,
+                {has_quote} and regexp_full_match({bare}, '{dialect.opens}') as opens,
+                not {has_quote} or regexp_full_match({bare}, '{dialect.stays_open}') as stays_open
+            from lines
+            where line_number > {header_lines}
+        ),
+        toggles as (
+            select
+                *,
+                sum(case when opens and not stays_open then 1 else 0 end) over (
+                    order by line_number rows between unbounded preceding and current row
+                ) as toggle_count
+            from line_states
+        ),
+        -- The latest line after which the state is the same whatever it was before; toggles since then turn it over.
+        settled as (
+            select
+                *,
+                max(case when opens = stays_open then {{'at': line_number, 'is_open': opens, 'toggle_count': toggle_count}} end) over (
+                    order by line_number rows between unbounded preceding and current row
+                ) as latest
+            from toggles
+        ),
+        states as (
+            select
+                line_number,
+                line,
+                coalesce(latest.is_open, false)
+                    <> ((toggle_count - coalesce(latest.toggle_count, 0)) % 2 = 1) as is_open_after
+            from settled
+        )
+        select
+            line_number,
+            line,
+            is_open_after,
+            sum(case when is_open_before then 0 else 1 end) over (
+                order by line_number rows between unbounded preceding and current row
+            ) as record_number
+        from (
+            select *, lag(is_open_after, 1, false) over (order by line_number) as is_open_before
+            from states
+        )
+        """
+    )
+    connection.execute(
+        f"""
+        create or replace temporary table records as
+        with joined_lines as (
+            select
+                record_number,
+                regexp_replace(string_agg(line, chr(10) order by line_number), '\\r+$', '') as line,
+                bool_or(is_open_after) and arg_max(is_open_after, line_number) as is_unclosed
+            from record_lines
+            group by record_number
+        )
+        select row_number() over (order by record_number) as row_number, line, is_unclosed
+        from joined_lines
+        where not ({is_no_row})
+        """
+    )
+    unclosed = connection.execute("select row_number from records where is_unclosed").fetchone()
+    if unclosed:
+        raise UnreadableFileError(
+            f"has a quote that is opened in row {unclosed[0]} and never closed; close or double it"
+        )
+    longest = connection.execute("select coalesce(max(strlen(line)), 0) from records").fetchone()
+    if longest and longest[0] > LONGEST_LINE_BYTES:
+        raise UnreadableFileError(f"has a row longer than {LONGEST_LINE_BYTES:,} bytes; is a quote missing?")
+    quote, delimiter = sql.literal(dialect.quote), sql.literal(dialect.delimiter)
+    return f"""(
+        select
+            row_number,
+            line,
+            list_transform(
+                case when regexp_full_match(line, '{dialect.record}')
+                    then regexp_extract_all({delimiter} || line, '{dialect.delimited_field}', 1)
+                end,
+                lambda field: case
+                    when starts_with(ltrim(field, ' '), {quote})
+                        then replace(trim(field, ' ')[2:-2], {quote} || {quote}, {quote})
+                    else field
+                end
+            ) as fields
+        from records
+    )"""

@@ -1,0 +1,399 @@
+"""Settings: where things are (environment and `.env`) and what the rules leave open (vars of dbt_project.yml)."""
+
+import io
+import ipaddress
+import json
+import os
+import re
+import sys
+import unicodedata
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
+
+import duckdb
+import phonenumbers
+import yaml
+from dotenv import load_dotenv
+from dotenv.parser import parse_stream
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+SHOWN_CHARACTERS = 80  # of a value that can't be used
+
+
+class SettingsError(Exception):
+    """A setting that can't be used; the message says which, why and what would do."""
+
+
+def load_environment(file: Path = PROJECT_DIR / ".env") -> None:
+    """Takes what `.env` says into the environment; what is set there already stays. Raises SettingsError."""
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise SettingsError(f"{file} can't be read: {error.strerror}.") from None
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SettingsError(f"{file}, line {line}: it isn't in UTF-8; save the file as UTF-8.") from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise SettingsError(f"{file}, line {line}: it holds a NUL byte; save the file as UTF-8.")
+    for binding in parse_stream(io.StringIO(text)):
+        if binding.error:
+            raise SettingsError(f"{file}, line {binding.original.line}: it is no setting; write it as NAME=value.")
+    load_dotenv(stream=io.StringIO(text))
+
+
+def _is_number(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("write a number, rather than yes or no")
+    return value
+
+
+# Each has bounds, which nothing infinite keeps.
+Number = Annotated[float, BeforeValidator(_is_number)]
+Seconds = Annotated[Number, Field(ge=0, le=1_000_000_000)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Count = Annotated[int, BeforeValidator(_is_number), Field(le=1_000_000_000)]
+
+
+class Rules(BaseModel):
+    """The rules' settings; docs/rules.md says what each means. Their defaults are in dbt_project.yml only."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    report_timezone: str
+    first_load_day: Annotated[date, Field(ge=date(1970, 1, 1))]
+    contact_grace_seconds: Seconds
+    history_scope: Literal["all_prior", "since_previous_contact"]
+    lookback_days: Annotated[Number, Field(ge=0, le=100_000)] | None
+    channel_grain: Literal["source_medium", "medium", "source", "source_medium_campaign"]
+    count_direct_touches: bool
+    default_phone_region: Annotated[str, Field(pattern="^[A-Z]{2}$")]
+    max_rejected_share: Share
+    max_columns: Annotated[Count, Field(ge=1, le=100_000)]
+    history_touch_limit: Annotated[Count, Field(ge=1)]
+    chain_form: Literal["as_is", "collapsed", "unique"]
+    position_based_first_share: Share
+    position_based_last_share: Share
+    time_decay_half_life_days: Annotated[Number, Field(gt=0, le=100_000)]
+    large_client_size: Annotated[Count, Field(ge=2)]
+    same_touch_seconds: Seconds | None
+    same_visit_seconds: Seconds | None
+    same_contact_seconds: Seconds | None
+    source_precedence: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=100)], ...], Field(max_length=100)]
+    report_currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
+
+    @field_validator("first_load_day", mode="before")
+    @classmethod
+    def is_written_as_a_day(cls, day: object) -> object:
+        # A number would be taken for seconds since 1970.
+        if not isinstance(day, date | str) or (
+            isinstance(day, str) and not re.fullmatch(r"\d{4}-\d\d-\d\d", day, re.ASCII)
+        ):
+            raise ValueError("write a day like 2015-01-31")
+        return day
+
+    @field_validator("first_load_day")
+    @classmethod
+    def has_come(cls, day: date) -> date:
+        if day > datetime.now(UTC).date() + timedelta(days=1):
+            raise ValueError("no day could be loaded: it is in the future")
+        return day
+
+    @field_validator("report_timezone")
+    @classmethod
+    def is_a_time_zone(cls, name: str) -> str:
+        # Days are worked out by Python and by DuckDB, and each knows zones that the other doesn't.
+        try:
+            ZoneInfo(name)
+        except (OSError, ValueError, LookupError):
+            is_known = False
+        else:
+            is_known = name in _time_zones_of_duckdb()
+        if not is_known:
+            raise ValueError(f"no time zone is called {_shown(name)}; try one like Europe/Moscow")
+        return name
+
+    @field_validator("default_phone_region")
+    @classmethod
+    def is_a_phone_region(cls, code: str) -> str:
+        if code not in phonenumbers.SUPPORTED_REGIONS:
+            raise ValueError("no country has this code; write its two letters of ISO 3166, like RU")
+        return code
+
+    @field_validator("source_precedence")
+    @classmethod
+    def names_each_source_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for position, name in enumerate(names):
+            if name in names[:position]:
+                raise ValueError(f"{_shown(name)} is named twice; a source has one place")
+            if ":" in name or name != name.strip():
+                raise ValueError(f"no source is called {_shown(name)}: it is what stands before the first colon")
+            if any(character != " " and unicodedata.category(character)[0] not in "LMNP" for character in name):
+                raise ValueError(f"no source is called {_shown(name)}: write letters, digits and punctuation")
+        return names
+
+    @model_validator(mode="after")
+    def leaves_a_share_to_the_middle(self) -> Self:
+        if self.position_based_first_share + self.position_based_last_share > 1:
+            raise ValueError("position_based_first_share and position_based_last_share are more than 1 together")
+        return self
+
+    @classmethod
+    def read(cls, overrides: Mapping[str, object] | None = None) -> Self:
+        """The settings of dbt_project.yml; the environment's `FIRST_LOAD_DAY`, and overrides by name, come before them.
+
+        Raises SettingsError.
+        """
+        load_environment()
+        file = PROJECT_DIR / "dbt_project.yml"
+        try:
+            # Read often, and in C in an eighth of the time.
+            project = yaml.load(file.read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        except UnicodeDecodeError:
+            raise SettingsError(f"{file.name} isn't in UTF-8; save the file as UTF-8.") from None
+        except (OSError, yaml.YAMLError) as error:
+            raise SettingsError(f"{file.name} can't be read: {error}") from None
+        settings = project.get("vars") if isinstance(project, dict) else None
+        if not isinstance(settings, dict):
+            raise SettingsError(f"{file.name} has no settings: they stand below `vars:`, each with its name and value.")
+        try:
+            return cls.model_validate(settings | _of_environment() | dict(overrides or {}))
+        except ValidationError as error:
+            faults = "; ".join(_said_of_fault(fault) for fault in error.errors())
+            raise SettingsError(f"These settings can't be used: {faults}.") from None
+
+    def as_vars(self) -> dict[str, object]:
+        """The settings as dbt takes them by --vars."""
+        variables: dict[str, object] = json.loads(self.model_dump_json())
+        return variables
+
+    def today(self) -> date:
+        return datetime.now(ZoneInfo(self.report_timezone)).date()
+
+    def yesterday(self) -> date:
+        """The latest day that can be loaded (R9)."""
+        return self.today() - timedelta(days=1)
+
+    def days_behind(self, data_through: date | None) -> int | None:
+        """How many days the last loaded day is behind yesterday; None if no day is loaded."""
+        return (self.yesterday() - data_through).days if data_through else None
+
+
+def _of_environment() -> dict[str, object]:
+    """What differs between warehouses of one project: the demo begins with its own first day."""
+    first_load_day = os.environ.get("FIRST_LOAD_DAY")
+    return {"first_load_day": first_load_day} if first_load_day else {}
+
+
+def _said_of_fault(fault: ErrorDetails) -> str:
+    name = ".".join(map(str, fault["loc"][:1]))
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "missing":
+        return f"{name} is missing: give it a value"
+    if fault["type"] == "extra_forbidden":
+        return f"{name} = {_shown(fault['input'])}: there is no such setting; remove it, or correct its name"
+    if not name:  # of several settings
+        return message
+    return f"{name} = {_shown(fault['input'])}: {message}"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
+
+
+@cache
+def _time_zones_of_duckdb() -> frozenset[str]:
+    with duckdb.connect() as connection:
+        return frozenset(name for (name,) in connection.execute("select name from pg_timezone_names()").fetchall())
+
+
+# Of the machine's memory or, where it is lower, of the control group's: DuckDB asks for both.
+DEFAULT_MEMORY_LIMIT = "50%"
+MEMORY_UNITS = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+SMALLEST_MEMORY = 200 * 10**6
+LARGEST_MEMORY = 1000 * 10**12
+SMALLEST_SHARE = 0.1
+DEFAULT_UNPACKED_LIMIT = "10GB"
+MOST_THREADS = 1024
+
+
+@dataclass(frozen=True)
+class Settings:
+    landing_dir: Path
+    warehouse_dir: Path
+    memory_limit: str
+    threads: int
+    temporary_dir: Path | None  # none: inside the warehouse's folder
+    unpacked_limit: int  # bytes that one delivered file may unpack to
+
+    @classmethod
+    def read(cls) -> Self:
+        """From the environment, then `.env` of the project; relative paths are relative to the project.
+
+        Raises SettingsError.
+        """
+        load_environment()
+        temporary_dir = os.environ.get("TEMPORARY_DIR")
+        return cls(
+            landing_dir=PROJECT_DIR / (os.environ.get("LANDING_DIR") or "data/landing"),
+            warehouse_dir=_warehouse_dir(os.environ.get("WAREHOUSE_DIR") or "data/warehouse"),
+            memory_limit=_memory_limit(os.environ.get("MEMORY_LIMIT") or DEFAULT_MEMORY_LIMIT),
+            threads=_threads(os.environ.get("THREADS") or str(len(os.sched_getaffinity(0)))),
+            temporary_dir=PROJECT_DIR / temporary_dir if temporary_dir else None,
+            unpacked_limit=_unpacked_limit(os.environ.get("UNPACKED_LIMIT") or DEFAULT_UNPACKED_LIMIT),
+        )
+
+
+def _warehouse_dir(text: str) -> Path:
+    folder = PROJECT_DIR / text
+    if any(character in str(folder) for character in "#?"):
+        # dbt takes the file's path for an address, and what follows these for no part of it.
+        raise SettingsError(
+            f"WAREHOUSE_DIR = {folder}: dbt finds no database below a name with # or ? in it; set another folder."
+        )
+    return folder
+
+
+def _memory_limit(text: str, name: str = "MEMORY_LIMIT") -> str:
+    read = re.fullmatch(r"(\d+(?:\.\d+)?) ?(%|([KMGT])i?B?)", text.strip(), re.ASCII | re.IGNORECASE)
+    if read is None:
+        raise SettingsError(f"{name} = {_shown(text)}: it is no amount of memory; write it like 4GB or 60%.")
+    number, unit, prefix = read.groups()
+    if unit == "%":
+        if not SMALLEST_SHARE <= float(number) <= 100:
+            raise SettingsError(f"{name} = {_shown(text)}: a share of the memory is from {SMALLEST_SHARE}% to 100%.")
+        return number + unit
+    size = float(number) * MEMORY_UNITS[prefix.upper()]
+    if size < SMALLEST_MEMORY:
+        raise SettingsError(
+            f"{name} = {_shown(text)}: too little to work with; give at least {SMALLEST_MEMORY // 10**6}MB."
+        )
+    if size > LARGEST_MEMORY:
+        raise SettingsError(
+            f"{name} = {_shown(text)}: no machine has so much; give at most {LARGEST_MEMORY // 10**12}TB."
+        )
+    return number + unit
+
+
+def _unpacked_limit(text: str) -> int:
+    read = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT])i?B?", text.strip(), re.ASCII | re.IGNORECASE)
+    if read is None or not 0 < float(read[1]) < 10**6:
+        raise SettingsError(f"UNPACKED_LIMIT = {text!r}: it is no size of a file; write it like 500MB or 20GB.")
+    return int(float(read[1]) * MEMORY_UNITS[read[2].upper()])
+
+
+def _threads(text: str) -> int:
+    if not re.fullmatch(r"\d{1,4}", text.strip(), re.ASCII) or not 1 <= int(text) <= MOST_THREADS:
+        raise SettingsError(f"THREADS = {_shown(text)}: write a whole number from 1 to {MOST_THREADS}, like 4.")
+    return int(text)
+
+
+# When the daily update begins, and how long after it the day before may still be missing.
+DAILY_HOUR = 4
+DAILY_UPDATE_HOURS = 2
+
+
+def day_due(time_zone: str) -> date:
+    """The day that data should reach by now."""
+    return (datetime.now(ZoneInfo(time_zone)) - timedelta(hours=DAILY_HOUR + DAILY_UPDATE_HOURS)).date() - timedelta(
+        days=1
+    )
+
+
+LANGUAGES = ("ru", "en")
+YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """How the report is served, beside `Settings`."""
+
+    host: str
+    port: int
+    names: tuple[str, ...]  # by which hosts browsers ask for it; none: whichever
+    language: str  # where an address doesn't say another
+    memory_limit: str
+    mask_phones: bool
+
+    @classmethod
+    def read(cls) -> Self:
+        """From the environment, then `.env` of the project. Raises SettingsError."""
+        load_environment()
+        port, language = os.environ.get("REPORT_PORT") or "8501", os.environ.get("REPORT_LANGUAGE") or "ru"
+        if not re.fullmatch(r"\d{1,5}", port, re.ASCII) or not 1 <= int(port) <= 65535:
+            raise SettingsError(f"REPORT_PORT = {port!r}: write a whole number from 1 to 65535, like 8501.")
+        if language not in LANGUAGES:
+            raise SettingsError(f"REPORT_LANGUAGE = {language!r}: the report speaks {' and '.join(LANGUAGES)}.")
+        host = os.environ.get("REPORT_HOST") or "127.0.0.1"
+        if not re.fullmatch(r"[\w.-]+", host) and not _is_address(host):
+            raise SettingsError(f"REPORT_HOST = {_shown(host)}: write an address like 127.0.0.1, or a host's name.")
+        return cls(
+            host=host,
+            port=int(port),
+            names=_names(os.environ.get("REPORT_NAMES", ""), host),
+            language=language,
+            memory_limit=_memory_limit(os.environ.get("REPORT_MEMORY_LIMIT") or "1GB", "REPORT_MEMORY_LIMIT"),
+            mask_phones=_yes_or_no("MASK_PHONES"),
+        )
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
+
+
+def _names(text: str, host: str) -> tuple[str, ...]:
+    """Where only this machine is listened to, and nothing else said, another name is somebody's trick to read along."""
+    names = tuple(filter(None, (name.strip().lower() for name in text.split(","))))
+    for name in names:
+        if not re.fullmatch(r"(\*\.)?[\w.-]+|[0-9a-f:]+", name):
+            raise SettingsError(
+                f"REPORT_NAMES = {text!r}: write names of hosts like report.example, with commas between."
+            )
+    return (*names, *THIS_MACHINE) if names or host in THIS_MACHINE else ()
+
+
+def _yes_or_no(name: str) -> bool:
+    text = os.environ.get(name, "").strip().lower()
+    if text not in YES + NO:
+        raise SettingsError(f"{name} = {text!r}: write true or false.")
+    return text in YES
+
+
+def alert_command() -> str | None:
+    """Apart from `Settings`, as a notice is due above all when these can't be used."""
+    with suppress(SettingsError):
+        load_environment()
+    return os.environ.get("ALERT_COMMAND") or None
+
+
+def main() -> None:
+    """Runs the command that is given as arguments, with what `.env` says in its environment."""
+    try:
+        load_environment()
+    except SettingsError as error:
+        raise SystemExit(str(error)) from None
+    os.execvp(sys.argv[1], sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()

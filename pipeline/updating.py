@@ -1,0 +1,133 @@
+"""The steps of an update, which every driver takes in the same way: load, build, publish, say what is missing."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import TYPE_CHECKING
+
+from pipeline.capacity import ResourcesError, check_load, explanation
+from pipeline.contracts import delivered_tables
+from pipeline.landing import scan
+from pipeline.last_update import recorded_failure
+from pipeline.ledger import failures_before_any_load, known_signatures
+from pipeline.loading import Load, live_load, load_delivery, pending
+from pipeline.notices import details, warn
+from pipeline.publishing import PublicationError, Publications
+from pipeline.settings import Rules, Settings
+from pipeline.warehouse import Warehouse
+from pipeline.wording import counted, shortened
+
+if TYPE_CHECKING:
+    from pipeline.dbt_runner import Build
+
+
+class BuildFailedError(Exception):
+    """What changed could not be built, or did not pass its tests; nothing is published."""
+
+
+def load_days(
+    warehouse: Warehouse,
+    table: str,
+    days: Sequence[date],
+    rules: Rules,
+    reload: bool = False,
+    run_id: str | None = None,
+) -> Iterator[Load]:
+    """Loads a table's deliveries of these days, oldest first: those that are new or changed, with `reload` all.
+
+    Yields what became of each day that was delivered. Needs the lock. Raises ResourcesError, DamageError and SettingsError.
+    """
+    settings = Settings.read()
+    landing = scan(settings.landing_dir, [table], rules.first_load_day, min(days[-1], rules.yesterday()), days[0])
+    found = {delivery.day: delivery for delivery in landing.deliveries}
+    with recorded_failure(warehouse), warehouse.connected() as connection:
+        for warning in landing.warnings:
+            warn(warning)
+        changed = {delivery.day for delivery in pending(landing.deliveries, known_signatures(connection))}
+        check_load(warehouse, [found[day] for day in days if day in found and (day in changed or reload)])
+        for day in days:
+            delivery = found.get(day)
+            if delivery is None:
+                continue
+            if day not in changed and not reload:
+                yield live_load(connection, delivery) or Load(table, day, "unchanged")
+                continue
+            load = load_delivery(connection, delivery, rules, settings.landing_dir, reload, run_id)
+            details.log(logging.ERROR if load.outcome == "failed" else logging.INFO, "%s", _describe(load))
+            for warning in load.warnings:
+                warn(warning)
+            yield load
+
+
+def absent_days(table: str, days: Sequence[date], loads: Sequence[Load]) -> list[str]:
+    """The days of a run of `load_days` that nothing was delivered for, with a warning.
+
+    Without any delivery of an optional table nobody misses one; with some, a day without one may be a mistake.
+    """
+    is_expected = not delivered_tables()[table].is_optional or (Settings.read().landing_dir / table).exists()
+    delivered = {load.day for load in loads}
+    absent = [str(day) for day in days if is_expected and day not in delivered]
+    if absent:
+        days_absent = "this day" if len(absent) == 1 else "these days"
+        warn(f"no delivery of {table} for {shortened(absent)}: nothing is loaded for {days_absent}")
+    return absent
+
+
+def _describe(load: Load) -> str:
+    if load.outcome == "failed":
+        return f"{load.table} of {load.day} failed: {load.message}"
+    if load.outcome == "unchanged":
+        return f"{load.table} of {load.day}: the same bytes as loaded before"
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in load.rejected_by_reason.items())
+    unreadable = "".join(
+        f"; {column} can't be read in {counted(count, 'row')}" for column, count in load.unreadable_values.items()
+    )
+    return (
+        f"{load.table} of {load.day}: {load.delivered_count:,} delivered, {load.loaded_count:,} loaded, "
+        f"{load.rejected_count:,} rejected{f' ({reasons})' if reasons else ''}{unreadable}"
+    )
+
+
+def build_loaded(warehouse: Warehouse, rules: Rules, select: Sequence[str] = (), full_refresh: bool = False) -> "Build":
+    """Builds and tests what is loaded; of a failed build the caller says so by `check_build`, once it has reported its parts.
+
+    Needs the lock. Raises PublicationError where all that was ever delivered has failed: empty marts would look like an
+    empty business. Raises ResourcesError, DamageError and SettingsError.
+    """
+    from pipeline.building import build  # dbt takes a second to import
+
+    with recorded_failure(warehouse, "publication"):
+        _check_something_is_loaded(warehouse)
+    outcome = build(warehouse, rules, select, full_refresh)
+    if message := explanation(outcome.explain(), warehouse):
+        raise ResourcesError(message)
+    return outcome
+
+
+def check_build(outcome: "Build") -> None:
+    """Raises BuildFailedError if a build didn't pass."""
+    if not outcome.is_passed:
+        raise BuildFailedError(f"The build failed, nothing is published:\n{outcome.explain()}")
+
+
+def _check_something_is_loaded(warehouse: Warehouse) -> None:
+    if Publications(warehouse).numbers():
+        return
+    with warehouse.connected() as connection:
+        messages = failures_before_any_load(connection)
+    if messages:
+        raise PublicationError(
+            f"Nothing is published: {'the one delivery' if len(messages) == 1 else f'all {len(messages):,} deliveries'}"
+            " failed, and none was loaded before.\n" + "\n".join(messages)
+        )
+
+
+def describe_failures(failed: Sequence[tuple[str, date, str]], not_fetched: Sequence[str] = ()) -> str | None:
+    """What an update left out, though all else is published: table, day and message of loads, and messages of sources."""
+    if not failed and not not_fetched:
+        return None
+    days = sorted({str(day) for _, day, _ in failed})
+    parts = [f"Not loaded, and pending until mended: {', '.join(days)}."] if days else []
+    parts += ["Not all was fetched."] if not_fetched else []
+    messages = [*not_fetched, *(message for _, _, message in failed)]
+    return "\n".join([" ".join([*parts, "All else is published."]), *messages])
