@@ -1,4 +1,5 @@
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+LOCKED := requirements/locked.txt
 BIN := .venv/bin
 # Modules rather than scripts: a script holds the path of its Python, which may have blanks and quotes in it, or have been moved.
 RUN := $(BIN)/python -m
@@ -18,15 +19,16 @@ PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 help:  ## List what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: .venv/installed  ## Set up .venv with everything locked in requirements.txt
+install: .venv/installed  ## Set up .venv with everything locked in requirements/, and the command `multichannel`
 
 # Compiled once, and not by every process where Python is told not to write down what it compiles.
-.venv/installed: requirements.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=/path/to/python3.11")'
+.venv/installed: $(LOCKED) pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=/path/to/python3.11")'
 	@echo "Setting up .venv, which takes a minute or two, once"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(RUN) pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@$(RUN) uv pip sync --quiet --compile-bytecode --require-hashes requirements.txt --python $(BIN)/python
+	@$(RUN) uv pip sync --quiet --compile-bytecode --require-hashes $(LOCKED) --python $(BIN)/python
+	@$(RUN) uv pip install --quiet --no-deps --no-build-isolation --editable . --python $(BIN)/python
 	@touch $@
 
 run: install  ## Demo deliveries, load, and a look at the result (VERBOSE=1: all that is done and found)
@@ -69,10 +71,11 @@ torture: install  ## A long campaign: random histories, kills, full disks, reade
 		TORTURE_VERSIONS=$${TORTURE_VERSIONS:-6} TORTURE_DAGSTER=$${TORTURE_DAGSTER:-1} TORTURE_PAGES_PUBLICATIONS=$${TORTURE_PAGES_PUBLICATIONS:-20} TORTURE_PAGES_BROWSERS=$${TORTURE_PAGES_BROWSERS:-10} TORTURE_PAGES_READING=$${TORTURE_PAGES_READING:-1} \
 		$(RUN) pytest -n 2 --dist loadgroup --count-line tests/test_torture_*.py
 
-lint: install  ## Style and types of Python and SQL
+lint: install  ## Style, types and arrows between packages
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
+	$(BIN)/python -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 	$(RUN) sqlfluff lint --disable-progress-bar models data_tests pipeline
 
 mutants: install  ## Break the rules line by line and see that the tests notice
@@ -96,9 +99,9 @@ bench-columns: install  ## Files of 100 to 10,000 columns, in every format: what
 bench-postgres: install  ## A million touches from a real PostgreSQL into the landing folder, against its bare COPY
 	$(RUN) benchmarks postgres $(BENCH_ARGS)
 
-lock: install  ## Resolve the dependencies of pyproject.toml anew into requirements.txt
-	$(RUN) uv pip compile pyproject.toml --extra test --extra lint --python-version 3.11 --universal \
-		--generate-hashes --no-header --no-annotate --upgrade --quiet -o requirements.txt
+lock: install  ## Resolve the dependencies of pyproject.toml again into requirements/
+	$(RUN) uv pip compile pyproject.toml --extra build --extra test --extra lint --python-version 3.11 --universal \
+		--generate-hashes --no-header --no-annotate --upgrade --quiet -o $(LOCKED)
 
 clean:  ## Remove what was built, not the data
 	rm -rf .venv target logs .pytest_cache .mypy_cache .ruff_cache .tmp_dagster_home*

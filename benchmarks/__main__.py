@@ -95,7 +95,19 @@ def command_seconds(site: Site) -> float:
 def code_stamp() -> str:
     """Changes when a warehouse made by the present code could look otherwise."""
     digest = hashlib.sha256()
-    for place in ("dbt_project.yml", "profiles.yml", "requirements.txt", "cli", "demo", "pipeline", "sources", "data_tests", "models", "macros", "seeds"):
+    for place in (
+        "dbt_project.yml",
+        "profiles.yml",
+        "requirements/locked.txt",
+        "cli",
+        "demo",
+        "pipeline",
+        "sources",
+        "data_tests",
+        "models",
+        "macros",
+        "seeds",
+    ):
         root = PROJECT_DIR / place
         for file in sorted(root.rglob("*")) if root.is_dir() else [root]:
             if file.suffix in (".py", ".sql", ".yml", ".csv", ".txt"):

@@ -201,9 +201,11 @@ A build that was killed may have changed the chains and not yet the counts. Then
     {%- endif -%}
 {%- endmacro %}
 
-{# What a test asks of a table that accumulates: the rows that this build replaced. All of a table that doesn't. #}
-{% macro of_affected_contacts(contact_id, affected_contacts) -%}
+{# Which rows a test looks at: of a table that accumulates, those that this build replaced; else all. #}
+{% macro is_affected(contact_id, affected_contacts) -%}
     {%- if contact_id -%}
-    where {{ contact_id }} in (select contact_id from {{ affected_contacts }})
+    {{ contact_id }} in (select contact_id from {{ affected_contacts }})
+    {%- else -%}
+    true
     {%- endif -%}
 {%- endmacro %}

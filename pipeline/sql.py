@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,16 +31,38 @@ def listing(values: Iterable[str]) -> str:
     return f"[{', '.join(values)}]"
 
 
+class Fragment(str):
+    """SQL that stands in a statement as it is."""
+
+
+def _written(value: object) -> str:
+    """A value as SQL writes it."""
+    if isinstance(value, Fragment):
+        return str(value)
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, datetime):
+        return f"timestamptz {literal(value.isoformat())}"
+    if isinstance(value, list | tuple):
+        return listing(map(_written, value))
+    return literal(value)
+
+
 @cache
 def _template(file: Path) -> jinja2.Template:
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["literal"] = literal
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_written
+    )
     return environment.from_string(file.read_text("utf-8"))
 
 
-def statement(file: Path, **names: Any) -> str:
-    """What a file of SQL says, as a template with these names. Values belong into parameters of the statement."""
-    return _template(file).render(**names)
+def statement(file: Path, **values: object) -> str:
+    """What a file of SQL says with these values in it: texts quoted, all as SQL writes them."""
+    return _template(file).render(**values)
 
 
 def attach(connection: duckdb.DuckDBPyConnection, file: Path, name: str, options: str = "read_only") -> None:

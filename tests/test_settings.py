@@ -167,9 +167,7 @@ def test_the_audit_uses_them(tmp_path: Path, chosen: Path, monkeypatch: pytest.M
         return 0
 
     monkeypatch.setattr("pipeline.sql.count", count)
-    monkeypatch.setattr(
-        "pipeline.sql.statement", lambda *_, **__: "select '', 0 where $history_touch_limit = $contact_grace_seconds"
-    )
+    monkeypatch.setattr("pipeline.sql.statement", lambda *_, **__: "select '', 0 where false")
     with warehouse.locked("test"):
         audit(file, Rules.read(), dict.fromkeys(MARTS, 0), warehouse.resources())
         assert asked and set(map(repr, asked)) == {repr((CHOSEN, warehouse.temporary_dir))}

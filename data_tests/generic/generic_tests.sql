@@ -7,7 +7,7 @@ which rows this build replaced: those of `affected_contacts`.
 {% set columns = columns or [column_name] %}
 select {{ (columns + optional_columns) | join(', ') }}
 from {{ model }}
-{{ of_affected_contacts(affected_by, affected_contacts) }}
+where {{ is_affected(affected_by, affected_contacts) }}
 group by {{ (columns + optional_columns) | join(', ') }}
 having count(*) > 1 or {{ columns | join(' is null or ') }} is null
 {% endtest %}
@@ -18,7 +18,7 @@ select {{ columns | join(', ') }}
 from (
     select *
     from {{ model }}
-    {{ of_affected_contacts(affected_by, affected_contacts) }}
+    where {{ is_affected(affected_by, affected_contacts) }}
 ) as rows_of_model
 where {{ columns | join(' is null or ') }} is null
 {% endtest %}
@@ -28,7 +28,7 @@ where {{ columns | join(' is null or ') }} is null
 select counts.*
 from (
     select
-        (select count(*) from {{ model }} {{ of_affected_contacts(affected_by, affected_contacts) }}) as row_count,
+        (select count(*) from {{ model }} where {{ is_affected(affected_by, affected_contacts) }}) as row_count,
         (select count(*) from {{ to }} where {{ condition }}) as expected_row_count
 ) as counts
 where counts.row_count <> counts.expected_row_count
@@ -71,7 +71,7 @@ with histories as (
         max(touch_rank) as last_rank,
         max(touched_at) as last_touch_at
     from {{ model }}
-    {{ of_affected_contacts('contact_id', affected_contacts) }}
+    where {{ is_affected('contact_id', affected_contacts) }}
     group by contact_id
 )
 select journal.contact_id
@@ -97,7 +97,7 @@ with journal as (
 cards as (
     select *
     from {{ model }}
-    {{ of_affected_contacts('first_contact_id', affected_contacts) }}
+    where {{ is_affected('first_contact_id', affected_contacts) }}
 )
 select cards.client_id
 from cards
@@ -173,7 +173,7 @@ with credits as (
         {% endfor %}
         min(least({{ attribution_model_names(is_data_driven=false) | join(', ') }})) as least_credit
     from {{ model }}
-    {{ of_affected_contacts('contact_id', affected_contacts) }}
+    where {{ is_affected('contact_id', affected_contacts) }}
     group by contact_id
 )
 select journal.contact_id

@@ -18,11 +18,13 @@ def audit(file: Path, rules: Rules, row_counts: dict[str, int], resources: Resou
     """Reads the written file as a reader would. Raises PublicationError."""
     with duckdb.connect(str(file), read_only=True, config=resources) as connection:
         connection.execute("set TimeZone = 'UTC'")
-        limits = {
-            "history_touch_limit": rules.history_touch_limit,
-            "contact_grace_seconds": rules.contact_grace_seconds,
-        }
-        faults = connection.execute(sql.statement(QUERY, models=_models(connection)), limits).fetchall()
+        query = sql.statement(
+            QUERY,
+            models=_models(connection),
+            history_touch_limit=rules.history_touch_limit,
+            contact_grace_seconds=rules.contact_grace_seconds,
+        )
+        faults = connection.execute(query).fetchall()
         found = [f"{row_count:,} {fault}" for fault, row_count in faults]
         found += [
             f"{mart} has {counted(count, 'row')} where {row_counts[mart]:,} were written"
@@ -36,7 +38,7 @@ def audit(file: Path, rules: Rules, row_counts: dict[str, int], resources: Resou
         )
 
 
-def _models(connection: duckdb.DuckDBPyConnection) -> list[str]:
+def _models(connection: duckdb.DuckDBPyConnection) -> list[sql.Fragment]:
     """The attribution models: those columns of the credits that have a credit's type."""
     columns = connection.execute("describe touch_credits").fetchall()
-    return [name for name, data_type, *_ in columns if data_type == "DECIMAL(18,12)"]
+    return [sql.Fragment(name) for name, data_type, *_ in columns if data_type == "DECIMAL(18,12)"]

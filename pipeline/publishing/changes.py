@@ -33,7 +33,9 @@ def write_changes(connection: duckdb.DuckDBPyConnection, previous: Path | None) 
     if previous is None:
         return "{}"
     is_full = _is_any_full(connection)
-    affected = "true" if is_full else "contact_id in (select contact_id from intermediate.int_affected_contacts)"
+    affected = sql.Fragment(
+        "true" if is_full else "contact_id in (select contact_id from intermediate.int_affected_contacts)"
+    )
     sql.attach(connection, previous, "previous")
     try:
         query = sql.statement(QUERY, affected=affected, is_full=is_full, other_contact=OTHER_CONTACT)

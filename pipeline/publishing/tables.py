@@ -82,9 +82,7 @@ def _query(connection: duckdb.DuckDBPyConnection, mart: str, schema: str) -> str
 
 
 def _create(connection: duckdb.DuckDBPyConnection, table: str, values: dict[str, Any]) -> None:
-    query = sql.statement(QUERIES / f"{table}.sql")
-    used = {name: values[name] for name in re.findall(r"\$(\w+)", query)}
-    connection.execute(f"create table published.{table} as {query}", used or None)
+    connection.execute(f"create table published.{table} as {sql.statement(QUERIES / f'{table}.sql', **values)}")
 
 
 def _write_comments(connection: duckdb.DuckDBPyConnection) -> None:

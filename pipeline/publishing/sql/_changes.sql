@@ -27,7 +27,7 @@ journal as (
 
 ),
 
-merged as (
+merged_clients as (
 
     select journal.client_id
     from journal
@@ -37,7 +37,7 @@ merged as (
 
 ),
 
-split as (
+split_clients as (
 
     select previous_journal.client_id
     from journal
@@ -78,16 +78,16 @@ select
     case
         when {{ is_full }} then 'everything was built anew'
         -- R28: it was there before, and still is, but another one took its place or gave it back.
-        when compared.change in ('new', 'removed') and not contact_changes.is_changed then {{ other_contact | literal }}
+        when compared.change in ('new', 'removed') and not contact_changes.is_changed then {{ other_contact }}
         when compared.change = 'new' and not contact_changes.is_corrected then 'the contact was delivered'
         when compared.change = 'removed' and not contact_changes.is_corrected then 'the contact was removed'
         when contact_changes.is_changed then 'the contact was corrected'
-        when merged.client_id is not null then 'clients were merged'
-        when split.client_id is not null then 'a client was split'
-        when compared.change = 'other client' and contact_changes.has_changed_contacts then {{ other_contact | literal }}
+        when merged_clients.client_id is not null then 'clients were merged'
+        when split_clients.client_id is not null then 'a client was split'
+        when compared.change = 'other client' and contact_changes.has_changed_contacts then {{ other_contact }}
         when contact_changes.has_new_touches then 'a touch came late'
         when contact_changes.has_changed_touches then 'a touch was corrected or removed'
-        when contact_changes.has_changed_contacts then {{ other_contact | literal }}
+        when contact_changes.has_changed_contacts then {{ other_contact }}
         else 'identifiers were tied or untied'
     end as reason,
     compared.former_icon,
@@ -98,6 +98,6 @@ select
     compared.client_id
 from compared
 left join intermediate.int_contact_changes as contact_changes on compared.contact_id = contact_changes.contact_id
-left join merged on compared.client_id = merged.client_id
-left join split on compared.former_client_id = split.client_id
+left join merged_clients on compared.client_id = merged_clients.client_id
+left join split_clients on compared.former_client_id = split_clients.client_id
 order by compared.contact_id

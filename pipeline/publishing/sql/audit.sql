@@ -90,7 +90,7 @@ histories_of_another_length as (
     select contact_id
     from multichannel_contacts
     full join history_lengths using (contact_id)
-    where least(multichannel_contacts.touch_count, $history_touch_limit) is distinct from history_lengths.touches
+    where least(multichannel_contacts.touch_count, {{ history_touch_limit }}) is distinct from history_lengths.touches
 
 ),
 
@@ -99,7 +99,7 @@ touches_after_their_contact as (
     select interaction_history.touch_id
     from interaction_history
     inner join journal using (contact_id)
-    where interaction_history.touched_at >= journal.contacted_at + to_seconds($contact_grace_seconds)
+    where interaction_history.touched_at >= journal.contacted_at + to_seconds({{ contact_grace_seconds }})
 
 ),
 
@@ -108,7 +108,7 @@ credits_of_contacts as (
     select contact_id
     from touch_credits
     group by contact_id
-    having {% for model in models %}sum({{ model }}) <> 1{{ ' or ' if not loop.last }}{% endfor %}
+    having {% for model in models %}sum({{ model }}) <> 1{% if not loop.last %} or {% endif %}{% endfor %}
 
 ),
 
@@ -240,7 +240,7 @@ totals_of_costs as (
 
 models as (
 
-    select unnest([{% for model in models %}'{{ model }}'{{ ', ' if not loop.last }}{% endfor %}]) as model
+    select unnest([{% for model in models %}'{{ model }}'{% if not loop.last %}, {% endif %}{% endfor %}]) as model
 
 ),
 
@@ -301,32 +301,107 @@ contacts_of_later_days as (
 
 faults as (
 
-    {% for relation, fault in {
-        'journal_by_contact': 'contacts that are in the journal twice',
-        'card_by_client': 'clients with two cards',
-        'history_by_touch': 'touches that are in an interaction history twice',
-        'client_history_by_contact': 'contacts that are in a client history twice',
-        'journal_or_client_history': 'contacts that are in only one of journal and client history, or with another number of touches',
-        'cards_with_other_counts': 'clients whose card counts other contacts than the journal',
-        'histories_of_another_length': 'multichannel contacts whose history is not as long as the journal says',
-        'touches_after_their_contact': 'touches that happened at their contact or after it',
-        'credits_of_contacts': 'contacts whose credits do not add up to one contact by every attribution model',
-        'journal_or_credits': 'contacts that are in only one of journal and credits, or with another value',
-        'other_contact_counts': 'sites, days and types with other contact counts than the journal',
-        'contacts_without_chain': 'contacts with touches more or fewer than chains count',
-        'contacts_without_opening': 'contacts with touches more or fewer than channels opened',
-        'channels_with_other_ends': 'channels of a site and day whose last steps are not as many as the contacts that they closed',
-        'models_with_other_credits': 'attribution models whose credits do not add up to all contacts and their value',
-        'models_with_other_performance': 'attribution models whose spend, contacts or value do not add up across channels',
-        'contacts_of_later_days': 'contacts after the last loaded day',
-    }.items() %}
     select
-        {{ loop.index }} as fault_order,
-        {{ fault | literal }} as fault,
+        1 as fault_order,
+        'contacts that are in the journal twice' as fault,
         count(*) as row_count
-    from {{ relation }}
-    {{ 'union all' if not loop.last }}
-    {% endfor %}
+    from journal_by_contact
+    union all
+    select
+        2 as fault_order,
+        'clients with two cards' as fault,
+        count(*) as row_count
+    from card_by_client
+    union all
+    select
+        3 as fault_order,
+        'touches that are in an interaction history twice' as fault,
+        count(*) as row_count
+    from history_by_touch
+    union all
+    select
+        4 as fault_order,
+        'contacts that are in a client history twice' as fault,
+        count(*) as row_count
+    from client_history_by_contact
+    union all
+    select
+        5 as fault_order,
+        'contacts that are in only one of journal and client history, or with another number of touches' as fault,
+        count(*) as row_count
+    from journal_or_client_history
+    union all
+    select
+        6 as fault_order,
+        'clients whose card counts other contacts than the journal' as fault,
+        count(*) as row_count
+    from cards_with_other_counts
+    union all
+    select
+        7 as fault_order,
+        'multichannel contacts whose history is not as long as the journal says' as fault,
+        count(*) as row_count
+    from histories_of_another_length
+    union all
+    select
+        8 as fault_order,
+        'touches that happened at their contact or after it' as fault,
+        count(*) as row_count
+    from touches_after_their_contact
+    union all
+    select
+        9 as fault_order,
+        'contacts whose credits do not add up to one contact by every attribution model' as fault,
+        count(*) as row_count
+    from credits_of_contacts
+    union all
+    select
+        10 as fault_order,
+        'contacts that are in only one of journal and credits, or with another value' as fault,
+        count(*) as row_count
+    from journal_or_credits
+    union all
+    select
+        11 as fault_order,
+        'sites, days and types with other contact counts than the journal' as fault,
+        count(*) as row_count
+    from other_contact_counts
+    union all
+    select
+        12 as fault_order,
+        'contacts with touches more or fewer than chains count' as fault,
+        count(*) as row_count
+    from contacts_without_chain
+    union all
+    select
+        13 as fault_order,
+        'contacts with touches more or fewer than channels opened' as fault,
+        count(*) as row_count
+    from contacts_without_opening
+    union all
+    select
+        14 as fault_order,
+        'channels of a site and day whose last steps are not as many as the contacts that they closed' as fault,
+        count(*) as row_count
+    from channels_with_other_ends
+    union all
+    select
+        15 as fault_order,
+        'attribution models whose credits do not add up to all contacts and their value' as fault,
+        count(*) as row_count
+    from models_with_other_credits
+    union all
+    select
+        16 as fault_order,
+        'attribution models whose spend, contacts or value do not add up across channels' as fault,
+        count(*) as row_count
+    from models_with_other_performance
+    union all
+    select
+        17 as fault_order,
+        'contacts after the last loaded day' as fault,
+        count(*) as row_count
+    from contacts_of_later_days
 
 )
 
