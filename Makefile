@@ -69,7 +69,7 @@ torture: install  ## A long campaign: random histories, kills, full disks, reade
 		TORTURE_KILLS=$${TORTURE_KILLS:-200} TORTURE_TROUBLES=$${TORTURE_TROUBLES:-20} TORTURE_DISKS=$${TORTURE_DISKS:-40} \
 		TORTURE_PUBLICATIONS=$${TORTURE_PUBLICATIONS:-500} TORTURE_READERS=$${TORTURE_READERS:-8} TORTURE_MEETINGS=$${TORTURE_MEETINGS:-3} \
 		TORTURE_VERSIONS=$${TORTURE_VERSIONS:-6} TORTURE_DAGSTER=$${TORTURE_DAGSTER:-1} TORTURE_PAGES_PUBLICATIONS=$${TORTURE_PAGES_PUBLICATIONS:-20} TORTURE_PAGES_BROWSERS=$${TORTURE_PAGES_BROWSERS:-10} TORTURE_PAGES_READING=$${TORTURE_PAGES_READING:-1} \
-		$(RUN) pytest -n 2 --dist loadgroup --count-line tests/test_torture_*.py
+		$(RUN) pytest -n 2 --dist loadgroup --count-line tests/campaigns
 
 lint: install  ## Style, types and arrows between packages
 	$(RUN) ruff check .
@@ -79,7 +79,7 @@ lint: install  ## Style, types and arrows between packages
 	$(RUN) sqlfluff lint --disable-progress-bar models data_tests pipeline
 
 mutants: install  ## Break the rules line by line and see that the tests notice
-	$(BIN)/python tests/mutants.py
+	$(BIN)/python tools/mutants.py
 
 bench-growth: install  ## What a day costs on top of 30, 300 and 1,000 days (BENCH_ARGS=--quick: small sizes)
 	$(RUN) benchmarks growth $(BENCH_ARGS)

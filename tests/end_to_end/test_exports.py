@@ -30,7 +30,7 @@ from sources.fetching import due_days_of_run, held_days
 from sources.mapping import FileFormat, Mapping, _divided, _strptime, is_utc, no_value_of, placeholders
 from sources.source import SourceError
 
-CASES = Path(__file__).parent / "cases/files"
+CASES = Path(__file__).resolve().parents[1] / "cases/files"
 CASE_DAYS = (date(2026, 11, 19), date(2026, 11, 20))
 COSTS = {
     "table": "costs",

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from processes import ENVIRONMENT, PATIENCE_SECONDS, REPOSITORY, Finished, Site
+from processes import ENVIRONMENT, PATIENCE_SECONDS, REPOSITORY, TEST_MODULES, Finished, Site
 
 SERVE = "import forks; forks.serve()"
 HUNG = 124
@@ -58,7 +58,7 @@ class Warm:
         self.process = subprocess.Popen(
             [*(NAMESPACE if in_a_namespace else ()), sys.executable, "-c", SERVE],
             cwd=REPOSITORY,
-            env=ENVIRONMENT | NO_THREADS | {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'tests'}"},
+            env=ENVIRONMENT | NO_THREADS | TEST_MODULES,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

@@ -18,6 +18,7 @@ import duckdb
 import pytest
 from fetches import DAY, MORNING, TOKEN_VARIABLE, Fetches, messages, source_for
 from misbehaving_servers import FOREVER, Answer, Asked, Fault, StandIn, not_json, server_error
+from processes import TEST_MODULES
 from stand_ins import CalltouchStandIn, MangoStandIn, MetricaStandIn, tab_separated
 from vendor_records import ENTRY, calltouch_call, calltouch_form, mango_call, metrica_visit
 
@@ -336,7 +337,7 @@ def test_no_answer_takes_more_memory_than_it_may(mango: MangoStandIn, tmp_path: 
     folder.mkdir()
     run = subprocess.run(
         [sys.executable, "-c", PEAKS, mango.url, str(folder / "answer"), *asks],
-        capture_output=True, text=True, check=True, cwd=PROJECT_DIR, env=os.environ | {"PYTHONPATH": str(PROJECT_DIR)},
+        capture_output=True, text=True, check=True, cwd=PROJECT_DIR, env=os.environ | TEST_MODULES,
     )  # fmt: skip
     found = json.loads(run.stdout)
     assert [path for path, *_ in found] == asks
@@ -532,15 +533,14 @@ def test_fields_stay_within_what_metrica_takes(metrica: MetricaStandIn, fetches:
 
 ORDERED = """
 import os, sys
-sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from fetches import DAY, Fetches
 from sources.configuration import KINDS
 source = KINDS["metrica"].model_validate({
-    "name": "metrica", "kind": "metrica", "counter_id": "42", "url": sys.argv[2], "token_variable": "STAND_IN_TOKEN",
+    "name": "metrica", "kind": "metrica", "counter_id": "42", "url": sys.argv[1], "token_variable": "STAND_IN_TOKEN",
     "poll_seconds": 60,
 })
-Fetches(Path(sys.argv[3])).fetch(source, DAY)
+Fetches(Path(sys.argv[2])).fetch(source, DAY)
 """
 
 
@@ -548,8 +548,8 @@ def test_an_order_whose_fetch_was_killed_is_given_back(metrica: MetricaStandIn, 
     metrica.visits = [metrica_visit(1, MORNING)]
     metrica.polls_until_processed = 10**6
     process = subprocess.Popen(
-        [sys.executable, "-c", ORDERED, str(PROJECT_DIR / "tests"), metrica.url, str(fetches.folder)],
-        cwd=PROJECT_DIR, env=os.environ | {"PYTHONPATH": str(PROJECT_DIR)},
+        [sys.executable, "-c", ORDERED, metrica.url, str(fetches.folder)],
+        cwd=PROJECT_DIR, env=os.environ | TEST_MODULES,
     )  # fmt: skip
     while 1 not in metrica.log_requests or not metrica.log_requests[1].polls:
         assert process.poll() is None

@@ -1,6 +1,6 @@
 """Breaks one line of a rule at a time, in a copy of the project, and looks whether the fast tests notice.
 
-`make mutants` runs all; `python tests/mutants.py R8 R11` only those of some rules. MUTANT_WORKERS sets how many at once.
+`make mutants` runs all; `python tools/mutants.py R8 R11` only those of some rules. MUTANT_WORKERS sets how many at once.
 Ends with 0 only if every breakage still applies and is caught.
 """
 
@@ -34,9 +34,9 @@ COPIED = (
 )
 # The cheapest first; a breakage that one stage catches is not shown to the next.
 FAST_TESTS = (
-    ("tests/test_models.py",),
-    ("tests/test_bad_input.py",),
-    ("tests/test_golden.py", "-k", "csv"),
+    ("tests/end_to_end/test_models.py",),
+    ("tests/end_to_end/test_bad_input.py",),
+    ("tests/end_to_end/test_golden.py", "-k", "csv"),
 )
 
 
@@ -50,48 +50,48 @@ class Mutant:
 
 
 # What changed and must be worked out anew is for whole histories to tell, whatever else might notice.
-HISTORIES = (("tests/test_torture_histories.py",),)
+HISTORIES = (("tests/campaigns/test_torture_histories.py",),)
 # The few histories that are tried here have one setting each, and no build of a part.
-TESTS_OF_CHANGES = (("tests/test_changes.py",),)
+TESTS_OF_CHANGES = (("tests/end_to_end/test_changes.py",),)
 
 # The report: what it asks, and what is seen of it in a browser.
-QUESTIONS, PAGES = (("tests/test_report_questions.py",),), (("tests/test_report.py",),)
+QUESTIONS, PAGES = (("tests/end_to_end/test_report_questions.py",),), (("tests/end_to_end/test_report.py",),)
 # What is hidden, cut or refused, without any data.
-MASKS = (("tests/test_report_masking.py",),)
+MASKS = (("tests/unit/test_report_masking.py",),)
 
-SUMMARY = (("tests/test_summary.py",),)
-ATTRIBUTIONS = (("tests/test_attribution.py",),)
+SUMMARY = (("tests/unit/test_summary.py",),)
+ATTRIBUTIONS = (("tests/end_to_end/test_attribution.py",),)
 
 # Sources asked by HTTP, in this process; and the commands and jobs that ask them.
-HTTP, JOURNAL = (("tests/test_sources_http.py",),), (("tests/test_sources_journal.py",),)
+HTTP, JOURNAL = (("tests/end_to_end/test_sources_http.py",),), (("tests/end_to_end/test_sources_journal.py",),)
 
 
 def exports(about: str) -> tuple[tuple[str, ...], ...]:
     """The tests of exports that a name chooses."""
-    return (("tests/test_exports.py", "-k", about),)
+    return (("tests/end_to_end/test_exports.py", "-k", about),)
 
 
 # Where answers of sources end, and what of them is kept within bounds.
-ENDS = (("tests/test_sources_ends.py",), ("tests/test_sources_http.py",))
+ENDS = (("tests/unit/test_sources_ends.py",), ("tests/end_to_end/test_sources_http.py",))
 
 
 SETTINGS = "pipeline/settings.py"
-OF_SETTINGS = (("tests/test_settings.py", "-k", "(used_or or told or an_env_file or amounts or set_to_nothing) and not commands and not command_line"),)  # fmt: skip
+OF_SETTINGS = (("tests/end_to_end/test_settings.py", "-k", "(used_or or told or an_env_file or amounts or set_to_nothing) and not commands and not command_line"),)  # fmt: skip
 DAMAGE, PUBLICATIONS, CRASHES = (
-    (("tests/test_damage.py",),),
-    (("tests/test_publishing.py",),),
-    (("tests/test_crashes.py",),),
+    (("tests/end_to_end/test_damage.py",),),
+    (("tests/end_to_end/test_publishing.py",),),
+    (("tests/end_to_end/test_crashes.py",),),
 )
-CUT_SHORT = (("tests/test_attribution.py", "-k", "killed or cut_short or fail_their_own"),)
-COMMANDS = (("tests/test_command_line.py", "-k", "makes_nothing or changes_nothing or status_is_told"),)
+CUT_SHORT = (("tests/end_to_end/test_attribution.py", "-k", "killed or cut_short or fail_their_own"),)
+COMMANDS = (("tests/end_to_end/test_command_line.py", "-k", "makes_nothing or changes_nothing or status_is_told"),)
 # What names a channel, without a build.
-CHANNELS = (("tests/test_origins.py",),)
-SPELLINGS = (("tests/test_identifiers.py", "-k", "not worked_cases"),)
+CHANNELS = (("tests/unit/test_origins.py",),)
+SPELLINGS = (("tests/end_to_end/test_identifiers.py", "-k", "not worked_cases"),)
 
 # Numbers in JSON lines.
 IDENTIFIERS, JSON_NUMBERS = (
-    (("tests/test_identifiers.py", "-k", "not worked"),),
-    (("tests/test_bad_input.py", "-k", "number"),),
+    (("tests/end_to_end/test_identifiers.py", "-k", "not worked"),),
+    (("tests/end_to_end/test_bad_input.py", "-k", "number"),),
 )
 
 
@@ -112,7 +112,7 @@ CLIENT, MAPPINGS = "sources/http_client.py", "sources/mappings/"
 
 # Files of many parts, what a file may have, files of the same rows, links.
 PARTS, LIMITS, DOUBLED, LINKS = (
-    (("tests/test_bad_input.py", "-k", words),)
+    (("tests/end_to_end/test_bad_input.py", "-k", words),)
     for words in (
         "many_chunks or record_numbers",
         "as_many or unpacks or header_over or takes_more",
@@ -470,8 +470,8 @@ MUTANTS = (
     Mutant("R14", model("stg_phones"), "for end in ends(part):", "for end in []:", SPELLINGS),
     Mutant("R14", model("stg_phones"), 'return run.startswith("+") and len', 'return False and len', SPELLINGS),
     Mutant("R14", model("stg_phones"), 'return run.startswith("+") and len(digits_of(run)) <= MOST_DIGITS_WITH_COUNTRY', 'return run.startswith("+")', SPELLINGS),
-    Mutant("R25", "pipeline/reading/json_lines.py", '|[\\s{{\\[,:]"\\s*:)', ')', (("tests/test_bad_input.py", "-k", "looks_like_a_number"),)),
-    Mutant("Sources", "sources/mapping.py", "return list(dict.fromkeys(fields))", "return fields", (("tests/test_sources_files.py", "-k", "cant_be_read_are_told"),)),
+    Mutant("R25", "pipeline/reading/json_lines.py", '|[\\s{{\\[,:]"\\s*:)', ')', (("tests/end_to_end/test_bad_input.py", "-k", "looks_like_a_number"),)),
+    Mutant("Sources", "sources/mapping.py", "return list(dict.fromkeys(fields))", "return fields", (("tests/end_to_end/test_sources_files.py", "-k", "cant_be_read_are_told"),)),
     Mutant("Report", 'report/masking.py', 'return HIDDEN + value[-SHOWN_DIGITS:] if column in PHONES else self.text(value)', 'return self.text(value)', MASKS),
     Mutant("Report", 'report/masking.py', '        return self.text(value)\n\n    def _is_hidden_id', '        return value\n\n    def _is_hidden_id', MASKS),
     Mutant("Report", 'report/masking.py', 'spans += _grown_together(text, parts, region)', 'pass', MASKS),

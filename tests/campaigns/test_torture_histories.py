@@ -27,6 +27,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from history_runs import COMPARISONS, Fault, HistoryRun, Row
+from processes import TEST_MODULES
 from random_histories import (
     Calendar,
     Folder,
@@ -133,7 +134,7 @@ def replay_command(first: int, count: int) -> str:
         "TORTURE_STEPS": STEPS,
     }
     variables = " ".join(f"{name}={value}" for name, value in settings.items())
-    return f"{variables} .venv/bin/python -m pytest tests/test_torture_histories.py -k test_a_history"
+    return f"{variables} .venv/bin/python -m pytest tests/campaigns/test_torture_histories.py -k test_a_history"
 
 
 # The few histories that are always tried are others whenever the making of histories changes: they must not become harmless
@@ -305,9 +306,9 @@ def test_the_marts_are_the_same_under_every_host_time_zone(tmp_path: Path, zone:
     calendar, histories = in_order(outcome, [[folders[:middle]], [folders[middle:]]])
     (tmp_path / "histories.pickle").write_bytes(pickle.dumps((calendar, histories)))
     run = subprocess.run(
-        [sys.executable, "tests/history_runs.py", str(tmp_path / "histories.pickle"), str(tmp_path / "run")],
+        [sys.executable, "tests/support/history_runs.py", str(tmp_path / "histories.pickle"), str(tmp_path / "run")],
         cwd=PROJECT_DIR,
-        env=os.environ | {"TZ": zone, "PYTHONPATH": str(PROJECT_DIR)},
+        env=os.environ | {"TZ": zone} | TEST_MODULES,
         capture_output=True,
         text=True,
     )

@@ -23,8 +23,14 @@ from pipeline.publishing import Publications, generations
 from pipeline.settings import Rules
 from pipeline.warehouse import Warehouse
 
-REPOSITORY = Path(__file__).parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 300
+# Where processes of tests find this project's modules, and those of tests.
+TEST_FOLDERS = [
+    REPOSITORY,
+    *(REPOSITORY / "tests" / kind for kind in ("support", "oracles", "unit", "end_to_end", "campaigns")),
+]
+TEST_MODULES = {"PYTHONPATH": ":".join(map(str, TEST_FOLDERS))}
 ENVIRONMENT = os.environ | {
     # Empty rather than absent: what is set stays what it is, whatever a .env says.
     "ALERT_COMMAND": "",
@@ -187,7 +193,7 @@ def golden_site(temporary: pytest.TempPathFactory) -> Site:
 
 def python(code: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     """A process with this project's and the tests' modules."""
-    modules = {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'tests'}"}
+    modules = TEST_MODULES
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         cwd=REPOSITORY,

@@ -19,7 +19,7 @@ from demo.deliveries import DemoSummary, write_demo
 LAST_DAY = date(2026, 11, 20)
 DAYS = 21
 TOUCHES = 20_000
-REPOSITORY = Path(__file__).parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 READ_BACK = """
     create table delivered_{table} as
