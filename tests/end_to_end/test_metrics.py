@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 import pytest
-import questions
+import metrics_document
 import yaml
 from places import build_marts, load_landing, rows_of
 
@@ -278,13 +278,13 @@ def by_groups(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> dict
 
 
 def test_the_document_has_each_saved_query() -> None:
-    assert sorted(questions.sections()) == sorted(query["name"] for query in SAVED_QUERIES)
+    assert sorted(metrics_document.sections()) == sorted(query["name"] for query in SAVED_QUERIES)
 
 
 @pytest.mark.parametrize("query", SAVED_QUERIES, ids=lambda query: query["name"])
 def test_a_saved_query_answers_what_the_document_says(published: Published, query: dict[str, Any]) -> None:
     """With UPDATE_DOCS=1 in the environment, all but the document's introduction and SQL is written anew."""
-    written, sql = questions.sections()[query["name"]]
+    written, sql = metrics_document.sections()[query["name"]]
     metrics = query["query_params"]["metrics"]
     rows = published.ask("--saved-query", query["name"])
     with duckdb.connect(str(published.link), read_only=True) as connection:
@@ -295,9 +295,9 @@ def test_a_saved_query_answers_what_the_document_says(published: Published, quer
     assert len(said) == len(rows) == len(rows_by_hand) > 0
     assert query["label"] and query["description"].endswith("?")
     if os.environ.get("UPDATE_DOCS") == "1":
-        questions.write(written, questions.section(query, sql, rows_by_hand))
+        metrics_document.write(written, metrics_document.section(query, sql, rows_by_hand))
     else:
-        assert written == questions.section(query, sql, rows_by_hand)
+        assert written == metrics_document.section(query, sql, rows_by_hand)
 
 
 def test_nothing_can_be_written_by_the_target(published: Published) -> None:

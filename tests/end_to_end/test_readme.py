@@ -1,4 +1,4 @@
-"""The queries of the README and of docs/questions.md answer, through the link, in DuckDB's own shell (1.5)."""
+"""The queries of the documents answer, through the link, in DuckDB's own shell (1.5)."""
 
 import re
 import subprocess
@@ -16,7 +16,7 @@ from pipeline.warehouse import Warehouse
 
 QUERIES = [
     query
-    for document in ("README.md", "docs/questions.md")
+    for document in ("README.md", "docs/queries.md", "docs/metrics.md")
     for query in re.findall(r"```sql\n(.*?)```", (PROJECT_DIR / document).read_text("utf-8"), re.DOTALL)
 ]
 SHELL = Path(sys.executable).with_name("duckdb")

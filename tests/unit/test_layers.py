@@ -50,3 +50,9 @@ def test_a_model_names_all_that_it_reads(name: str) -> None:
 def test_a_model_is_described_in_the_property_file_of_its_folder(name: str) -> None:
     described_in = Path(MODELS[name]["patch_path"].partition("://")[2])
     assert described_in.parent == Path(MODELS[name]["original_file_path"]).parent
+
+
+def test_the_architecture_lists_every_model_with_its_group() -> None:
+    document = (PROJECT_DIR / "docs/architecture.md").read_text("utf-8")
+    listed = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", document, re.MULTILINE))
+    assert listed == {name: layer(name) for name in MODELS}

@@ -1,4 +1,4 @@
-"""How docs/questions.md is written: all of it but its introduction and its SQL, which are read from it."""
+"""How docs/metrics.md is written: all of it but its introduction and its SQL, which are read from it."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.settings import PROJECT_DIR
 
-DOCUMENT = PROJECT_DIR / "docs" / "questions.md"
+DOCUMENT = PROJECT_DIR / "docs" / "metrics.md"
 SECTION = re.compile(
     r'^## [^\n]+\n.*?--saved-query (\w+)".*?```sql\n(.*?)```\n.*?(?=^## |\Z)', re.DOTALL | re.MULTILINE
 )
