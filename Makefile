@@ -13,7 +13,7 @@ VERBOSELY = $(if $(VERBOSE),--verbose)
 # File by file, those that take longest first; one more than processors, as some wait for browsers and servers.
 PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install run update dev report metrics test torture lint mutants bench-growth bench-volume bench-crowds bench-report bench-columns bench-postgres lock clean
+.PHONY: help install run update dev report metrics test torture lint mutants screenshots bench-growth bench-volume bench-crowds bench-report bench-columns bench-postgres lock clean
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -80,6 +80,9 @@ lint: install  ## Style, types and arrows between packages
 
 mutants: install  ## Break the rules line by line and see that the tests notice
 	$(BIN)/python tools/mutants.py
+
+screenshots: install  ## Take the report's pictures of docs/screenshots from the demo (after make run)
+	PYTHONPATH=.:tests/support $(BIN)/python tools/screenshots.py
 
 bench-growth: install  ## What a day costs on top of 30, 300 and 1,000 days (BENCH_ARGS=--quick: small sizes)
 	$(RUN) benchmarks growth $(BENCH_ARGS)
