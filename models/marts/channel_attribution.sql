@@ -1,4 +1,5 @@
--- One row per contact, touch and model: `touch_credits`, model by model. Published as a view, as it is eight times as long.
+-- One row per contact, touch and model (Attribution): `touch_credits`, model by model. Published as a view, as it is eight times
+-- as long.
 {{ config(materialized='view', tags='static_view') }}
 
 {% for model in attribution_model_names() %}

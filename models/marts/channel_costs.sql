@@ -1,5 +1,5 @@
--- One row per day, widget, source, medium and campaign for which something was spent, with the channel: told as a touch's that is
--- tagged so (R11).
+-- One row per day, widget, source, medium and campaign with a cost, and the channel of touches that are tagged so (R11,
+-- Performance).
 {{ config(materialized='view', tags='static_view') }}
 
 with

@@ -1,4 +1,4 @@
--- One row per widget, day, channel and model: what the day's contacts credit to it.
+-- One row per widget, day, channel and model: what the day's contacts (R10) credit to the channel (Attribution).
 {{ config(materialized='view', tags='static_view') }}
 
 with

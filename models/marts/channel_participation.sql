@@ -1,4 +1,4 @@
--- One row per widget, day and channel, and one per widget, day, channel, source, medium and campaign.
+-- One row per widget, day and channel, and one per widget, day, channel, source, medium and campaign (R24).
 {{ config(materialized='view', tags='static_view') }}
 
 with
@@ -9,7 +9,7 @@ participation as (
 
 ),
 
--- A contact counts once for a channel, however many sources, media and campaigns it came by.
+-- A contact counts once for a channel, however many sources, mediums and campaigns it came by.
 channels as (
 
     select

@@ -1,4 +1,5 @@
--- One row per day, channel, campaign and model: what was spent that day, and what was earned by that day's contacts.
+-- One row per day, channel, campaign and model: what was spent that day, beside what that day's contacts (R10) earned
+-- (Performance).
 {{ config(materialized='view', tags='static_view') }}
 
 with
@@ -32,7 +33,7 @@ costs as (
 
 ),
 
--- What was spent on nobody, and what nothing was spent on, stay.
+-- Spend without contacts stays, and so do contacts without spend.
 days as (
 
     select

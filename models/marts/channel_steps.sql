@@ -1,4 +1,4 @@
--- One row per widget, day, channel and the channel that comes next, or none where the contact does.
+-- One row per widget, day, channel and next channel (R23). The next channel is null where the contact follows.
 {{ config(materialized='view', tags='static_view') }}
 
 with

@@ -1,4 +1,4 @@
--- One row per brand and channel that is in some chain, with what the channel is worth by the data-driven models.
+-- One row per brand and channel of any chain, with its value by each data-driven model (Attribution).
 {{ config(materialized='view', tags='static_view') }}
 
 with

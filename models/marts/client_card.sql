@@ -1,4 +1,5 @@
--- One row per client: the client card (R16, R17, R19).
+-- One row per client (R16): the client card (R17, R18, R19), with what tied the client (R13). What R28 leaves out still tells how
+-- to reach the client.
 {{ config(pre_hook="{{ drop_affected_contacts(this, 'first_contact_id', ref('int_affected_contacts')) }}") }}
 
 with
@@ -10,7 +11,7 @@ contacts as (
         journal.client_id,
         journal.contact_number,
         journal.is_multichannel,
-        -- R17: a call's number before any other contact's, then the earliest.
+        -- R17: a call's phone comes before any other contact's; then the earliest.
         row_number() over (
             partition by journal.client_id
             order by
@@ -74,7 +75,7 @@ left_out_contacts as (
 
 ),
 
--- R28: what is left out is no contact, but what it says of how the client can be reached stays.
+-- R28: a contact that is left out doesn't count, but its phone and email address stay on the card.
 all_contacts as (
 
     select
@@ -156,7 +157,7 @@ carried_identifiers as (
 
 ),
 
--- R13: what only one touch or contact carries ties it to nothing.
+-- R13: an identifier that only one touch or contact carries ties nothing.
 shared_identifiers as (
 
     select

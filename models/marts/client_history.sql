@@ -1,4 +1,4 @@
--- One row per contact of a client, in order: the whole history of the client (R18).
+-- One row per contact of a client, in order: the client's whole history (R21). Multichannel contacts (R4) are green.
 {{ config(pre_hook="{{ drop_affected_contacts(this, 'contact_id', ref('int_affected_contacts')) }}") }}
 
 with

@@ -1,4 +1,4 @@
--- One row per widget, day and contact type.
+-- One row per widget, day and contact type, with the number of contacts by icon (R6, R22).
 {{ config(materialized='view', tags='static_view') }}
 
 select

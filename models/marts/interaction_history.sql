@@ -1,4 +1,4 @@
--- One row per multichannel contact and touch that counts for it: the interaction history (R5, R19).
+-- One row per multichannel contact (R4) and counted touch, in order of rank (R5): the interaction history (R7, R20).
 {{ config(pre_hook="{{ drop_affected_contacts(this, 'contact_id', ref('int_affected_contacts')) }}") }}
 
 with

@@ -1,4 +1,4 @@
--- One row per contact.
+-- One row per contact: the journal (R22).
 {{ config(pre_hook="{{ drop_affected_contacts(this, 'contact_id', ref('int_affected_contacts')) }}") }}
 
 select *

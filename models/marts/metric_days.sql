@@ -1,4 +1,4 @@
--- One row per day, from the first that something is told of to the last.
+-- One row per day (R10), without gaps, from the first contact or cost to the last.
 {{ config(materialized='view', tags='static_view') }}
 
 with

@@ -1,4 +1,4 @@
--- One row per widget, day and chain.
+-- One row per widget, day and chain (R23), with the number of contacts that the chain led to.
 {{ config(materialized='view', tags='static_view') }}
 
 with

@@ -1,5 +1,5 @@
--- One row per contact and touch that its history keeps, or the contact alone if no touch counts for it.
--- What channels are worth changes with every build, and so does what touches earn by it: worked out where it is read.
+-- One row per contact and touch that its history keeps, or one for the contact alone if no touch counts (Attribution). The
+-- data-driven models change with every build, so their credits are computed where they are read.
 {{ config(materialized='view', tags='static_view') }}
 
 with

@@ -1,4 +1,4 @@
--- One row per widget, or pair of source and medium, that the seeds know nothing of.
+-- One row per kind, widget, source and medium that the seeds don't know (R11, R13).
 {{ config(materialized='view', tags='static_view') }}
 
 with
@@ -35,7 +35,7 @@ sites_of_touches as (
 
 ),
 
--- No channel rule named these, and no seed knows where they came from.
+-- Touches that no channel rule names, and whose source or medium no seed knows.
 touches as (
 
     select * from {{ ref('int_touch_credits') }}

@@ -1,4 +1,4 @@
--- One row per load that changed since the last publication: accepted since, or replaced since. None if everything is taken anew.
+-- One row per load that was accepted or replaced since the last publication (R27). Empty in a full build.
 {{ config(materialized='table') }}
 
 with

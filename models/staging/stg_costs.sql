@@ -1,4 +1,5 @@
--- One row per day, source, medium, campaign and widget that something was spent on, as the latest load day that names them says.
+-- One row per day, source, medium, campaign and widget with a cost (Deliveries, R11), up to the last loaded day (R9). The latest
+-- load day that names a cost says all of it.
 {{ config(tags='static_view') }}
 
 with

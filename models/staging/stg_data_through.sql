@@ -1,4 +1,4 @@
--- One row: the last loaded day, beyond which nothing counts (R9).
+-- One row: the last loaded day (R9). Nothing after it counts.
 {{ config(materialized='view', tags='static_view') }}
 with
 

@@ -1,6 +1,6 @@
-"""One row per distinct spelling of an e-mail address, with the address in one form, null where it isn't valid (R14).
+"""One row per distinct spelling of an email address, with the address in the form it is compared in; null if it isn't valid (R14).
 
-A spelling is judged once, when it first arrives. `valid_address` takes the steps.
+A spelling is read once, when it first arrives. `valid_address` takes the steps.
 """
 
 import html
@@ -19,11 +19,11 @@ BEFORE_AN_ADDRESS = "'‘’‚‹›`.!?*•·…"
 
 
 def valid_address(spelling: str) -> str | None:
-    """The first valid address that a spelling holds."""
+    """The first valid address in a spelling."""
     if len(spelling) > MOST_CHARACTERS:
         return None
     text = decoded(spelling)
-    # Of anna@mail,ru nobody knows the domain.
+    # The domain of anna@mail,ru is unclear.
     needs_point = bool(re.search(r"[,;|]\s*\w", text))
     for word in words(text):
         name, _, domain = word.partition("@")
@@ -33,18 +33,18 @@ def valid_address(spelling: str) -> str | None:
 
 
 def decoded(spelling: str) -> str:
-    """HTML entities and percent escapes are characters, full-width ones are plain, invisible ones are dropped."""
+    """Decodes HTML entities and percent escapes, makes full-width characters plain, and drops invisible ones."""
     text = html.unescape(html.unescape(spelling))
     text = unicodedata.normalize("NFKC", text if "@" in text else unquote(text))
     text = "".join(character for character in text if unicodedata.category(character) != "Cf")
-    # Where a URL goes on behind an address.
+    # Ends an address where a URL goes on after it.
     return re.sub(r"(@[^@\s/?&=#]+)[/?&=#]", r"\1,", text)
 
 
 def words(text: str) -> Iterator[str]:
-    """What stands between brackets, quotes, commas and colons, without the punctuation at its ends.
+    """The words between brackets, quotes, commas and colons, without punctuation at their ends.
 
-    An address has no white space: beside a word that is no address, another one may be half of one (`an na@mail.ru`).
+    An address has no white space, so an address next to another word may be half of one (`an na@mail.ru`). Such words are dropped.
     """
     for part in BETWEEN_ADDRESSES.split(text):
         found = [without_punctuation(word) for word in re.split(r"[\s\x85]+", part)]
@@ -61,7 +61,7 @@ def without_punctuation(word: str) -> str:
 
 
 def domain_form(domain: str) -> str:
-    """The domain in lower case and in Unicode, label by label: what IDNA doesn't know stays as it is."""
+    """The domain in lower case and in Unicode, label by label. A label that IDNA rejects stays as it is."""
     return ".".join(map(label_form, re.split("[.。]", domain.lower())))
 
 
@@ -87,7 +87,7 @@ def model(dbt, session):
         .distinct()
     )
     if dbt.is_incremental:
-        # First looked for: not to be among all of them is to compare with them all.
+        # Look the known ones up first: an anti join with the whole table would compare with every row.
         known = session.table(str(dbt.this)).join(spellings, "email", how="semi")
         spellings = spellings.join(known, "email", how="anti")
     spellings = spellings.order("email").to_arrow_table().column("email")

@@ -1,4 +1,4 @@
--- One row per kind of identifier and value that ties nothing, in the form that identifiers of its kind are compared in.
+-- One row per kind of identifier and value that ties nothing (R15), in the form its kind is compared in (R13, R14).
 {{ config(materialized='table') }}
 
 with
@@ -30,7 +30,7 @@ kinds as (
 
 ),
 
--- Without a kind it is ignored as any.
+-- An entry without a kind holds for every kind.
 ignored_kinds as (
 
     select

@@ -1,4 +1,4 @@
--- One row: what the last published build knew. Nulls before the first publication.
+-- One row: what the last published build knew (R27). Nulls before the first publication.
 {{ config(materialized='view', tags='static_view') }}
 
 with

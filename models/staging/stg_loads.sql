@@ -1,4 +1,4 @@
--- One row per live load: an accepted delivery that no later one has replaced.
+-- One row per live load: an accepted delivery (R26) that no later one has replaced (R3).
 {{ config(tags='static_view') }}
 
 with

@@ -1,6 +1,6 @@
-"""One row per distinct spelling of a phone, with its number in E.164, null where it isn't valid (R14).
+"""One row per distinct spelling of a phone, with its number in E.164; null if it isn't valid (R14).
 
-A spelling is judged once, when it first arrives. `valid_number` takes the steps; libphonenumber judges what they find.
+A spelling is read once, when it first arrives. `valid_number` takes the steps; libphonenumber decides whether what they find is valid.
 """
 
 import html
@@ -13,17 +13,17 @@ import phonenumbers
 import pyarrow
 
 MOST_CHARACTERS = 1000
-MOST_DIGITS = 20  # of a number with all that is dialled before it
+MOST_DIGITS = 20  # of a number with every prefix that is dialled before it
 MOST_DIGITS_WITH_COUNTRY = 15
 LEAST_DIGITS_WITHOUT_REGION = 11
 
-# What stands between the digits of one number. Anything else ends it: letters, commas, another plus.
+# What may stand between the digits of one number. Anything else ends it: a letter, a comma, another plus.
 BETWEEN_DIGITS = r" .()\[\]/\\~'’·•_-"
 RUN_OF_DIGITS = re.compile(rf"\+?[{BETWEEN_DIGITS}]*\d[\d{BETWEEN_DIGITS}]*")
 
 
 def valid_number(spelling: str, region: str) -> str | None:
-    """The first valid number that a spelling holds."""
+    """The first valid number in a spelling."""
     if len(spelling) > MOST_CHARACTERS:
         return None
     text = without_what_is_no_number(in_plain_characters(decoded(spelling)))
@@ -35,13 +35,13 @@ def valid_number(spelling: str, region: str) -> str | None:
 
 
 def decoded(spelling: str) -> str:
-    """HTML entities, also doubled ones, are characters; so are percent escapes in an address such as `tel:%2B7…`."""
+    """Decodes HTML entities, doubled ones too, and percent escapes in an address such as `tel:%2B7…`."""
     text = html.unescape(html.unescape(spelling))
     return unquote(text) if re.match(r"\W*(?:[a-z]+:|%2b)", text, re.IGNORECASE) else text
 
 
 def in_plain_characters(text: str) -> str:
-    """Digits of all scripts are ASCII digits, all dashes `-`, all blanks a space; invisible characters are dropped."""
+    """Makes digits of any script ASCII digits, any dash `-` and any blank a space; drops invisible characters."""
     return "".join(map(plain, unicodedata.normalize("NFKC", text)))
 
 
@@ -57,24 +57,24 @@ def plain(character: str) -> str:
 
 
 def without_what_is_no_number(text: str) -> str:
-    """Drops digits that are none of a number's, and a plus that is too much."""
+    """Drops digits that belong to no number, and a plus that doesn't belong there."""
     # A spreadsheet's 7,9161E+10 has lost digits.
     text = re.sub(r"(?<!\d)\d(?:[.,]\d+)?[eе][+-]?\d{1,2}(?!\d)", "\n", text, flags=re.IGNORECASE)
-    # 79161000001.0: a number that was read as a decimal.
+    # 79161000001.0: a number that some system read as a decimal.
     text = re.sub(r"(\d{7})[.,]0+(?![\d.,])", r"\1", text)
-    # sip:79161000008@10.0.0.1: an address's host.
+    # sip:79161000008@10.0.0.1: the host of an address.
     text = re.sub(r"@\S*", "\n", text)
-    # No country has the code 8 or 0: in +8 916 it is what is dialled within the country.
+    # No country has the code 8 or 0: in +8 916 the 8 is the prefix that is dialled within the country.
     text = re.sub(r"\+ *([08])(?=\D)", r" \1", text)
-    # A bracket behind a whole number begins something else, an extension for one.
+    # A bracket after a complete number begins something else, such as an extension.
     return re.sub(r"((?:\d[^\d\n+]{0,3}){10,})(?=\()", "\\1\n", text)
 
 
 def numbers_of(run: str, region: str) -> Iterator[str | None]:
-    """What a run of digits may say, the likeliest first; null where that isn't valid.
+    """The ways to read a run of digits, the likeliest first; None where a way gives no valid number.
 
-    The region comes before other countries, and the whole before its parts: `495 123-45-67/68` are two numbers of
-    the region before they are one of another country.
+    The region comes before other countries, and the whole run before its parts. So `495 123-45-67/68` is read as two numbers of
+    the region before it is read as one of another country.
     """
     parts = re.split(r"[/\\]", run)
     yield number_in_region(run, region)
@@ -92,7 +92,7 @@ def numbers_of(run: str, region: str) -> Iterator[str | None]:
 
 
 def first_of_two_numbers(run: str, region: str) -> str | None:
-    """The first of two numbers of the region: `495 123-45-67 916 …` begins as one of Germany, too."""
+    """The first of two numbers of the region: `495 123-45-67 916 …` also begins like a number of Germany."""
     for begin in beginnings(run):
         number = number_in_region(begin, region)
         if number is not None and number_in_region(run[len(begin) :].strip(), region) is not None:
@@ -101,19 +101,19 @@ def first_of_two_numbers(run: str, region: str) -> str | None:
 
 
 def number_in_region(run: str, region: str) -> str | None:
-    """The number as it is dialled in the region; with a plus, as it is dialled everywhere."""
+    """The number as it is dialled in the region; with a plus, as it is dialled from anywhere."""
     digits = digits_of(run)
     if not run.startswith("+"):
         return judged(digits, region)
     number = judged(f"+{digits}", region)
-    # +89161000016: the plus was put before what is dialled within the country.
+    # +89161000016: a plus before the prefix that is dialled within the country.
     if number is None and digits.startswith(("8", "0")) and len(digits) >= LEAST_DIGITS_WITHOUT_REGION:
         return judged(digits, region)
     return number
 
 
 def number_of_any_country(run: str) -> str | None:
-    """The number with its country's code, and what is dialled before that or not: `375…`, `00375…`, `8~10375…`."""
+    """The number with its country's code, with or without the prefix dialled before that: `375…`, `00375…`, `8~10375…`."""
     digits = digits_of(run)
     if len(digits) < LEAST_DIGITS_WITHOUT_REGION:
         return None
@@ -121,20 +121,20 @@ def number_of_any_country(run: str) -> str | None:
 
 
 def beginnings(run: str) -> list[str]:
-    """What ends at a space, the longest first: behind it another number or an extension may follow."""
+    """The beginnings of a run up to a space, the longest first: another number or an extension may follow."""
     ends = [space.start() for space in re.finditer(" +", run)]
     return [run[:end] for end in reversed(ends) if len(digits_of(run[:end])) <= MOST_DIGITS]
 
 
 def long_words(run: str) -> list[str]:
-    """Words that are long enough for a number of their own, behind one that isn't valid: `+1 9161000001` is one alone."""
+    """Words long enough to be a number, after one that isn't valid. `+1 9161000001` is meant as one number, so it has none."""
     if is_one_number(run):
         return []
     return [word for word in run.split() if 10 <= len(digits_of(word)) <= MOST_DIGITS]
 
 
 def ends(run: str) -> list[str]:
-    """What begins behind a space, the longest first: before it a time or a flat may stand, as in `кв. 5 8 916 …`."""
+    """The ends of a run after a space, the longest first: a time or a flat may come before, as in `кв. 5 8 916 …`."""
     if is_one_number(run):
         return []
     found = [run[space.end() :] for space in re.finditer(" +", run)]
@@ -142,7 +142,7 @@ def ends(run: str) -> list[str]:
 
 
 def is_one_number(run: str) -> bool:
-    """Whether a run with a plus is no longer than a number with its country's code may be."""
+    """Whether a run begins with a plus and is no longer than a number with its country's code may be."""
     return run.startswith("+") and len(digits_of(run)) <= MOST_DIGITS_WITH_COUNTRY
 
 
@@ -151,7 +151,7 @@ def digits_of(run: str) -> str:
 
 
 def judged(number: str, region: str | None) -> str | None:
-    """What libphonenumber calls valid, in E.164."""
+    """The number in E.164 if libphonenumber calls it valid, else None."""
     try:
         parsed = phonenumbers.parse(number, region)
     except phonenumbers.NumberParseException:
@@ -175,7 +175,7 @@ def model(dbt, session):
         .distinct()
     )
     if dbt.is_incremental:
-        # First looked for: not to be among all of them is to compare with them all.
+        # Look the known ones up first: an anti join with the whole table would compare with every row.
         known = session.table(str(dbt.this)).join(spellings, "phone", how="semi")
         spellings = spellings.join(known, "phone", how="anti")
     spellings = spellings.order("phone").to_arrow_table().column("phone")

@@ -1,4 +1,5 @@
--- One row per delivered version of a touch: what it takes to find it again, and nothing else.
+-- One row per delivered version of a touch (R3), with its report date (R10) and the identifiers that tie it (R13, R15). Holds
+-- only what a build needs to find the version again.
 {{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ drop_replaced_versions(this, source('raw', 'loads'), ref('stg_last_publication')) }}") }}
 
 with

@@ -1,5 +1,5 @@
--- One row per widget that touches name and the seed `widgets` doesn't (R13): by the newest version of each touch (R3) whose day
--- has come (R9).
+-- One row per widget that touches name and the seed `widgets` doesn't (R13). Counts touches by their newest version (R3), up to
+-- the last loaded day (R9).
 {{ config(tags='static_view') }}
 
 with
@@ -29,7 +29,7 @@ delivered_touches as (
 
 ),
 
--- Few or none, as a rule: only of these all versions are looked at.
+-- Usually few or none, so all versions are read of these only.
 touches_of_unknown_sites as (
 
     select delivered_touches.touch_id

@@ -1,4 +1,5 @@
--- One row per chain that the counts of chains lose (-1) or gain (1): those of affected people as they were and as they are.
+-- One row per chain that the counts of chains lose (-1) or gain (1): the affected people's chains (R23, Attribution) as they were
+-- and as they are.
 {{ config(materialized='table') }}
 
 with

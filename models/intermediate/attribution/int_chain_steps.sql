@@ -1,5 +1,5 @@
--- One row per brand and step from one channel to the next, with how many chains that led to a contact, and how many others, took
--- it: the counts of the build before, brought up to date by the chains that changed. What removal effects are worked out from.
+-- One row per brand and step from one channel to the next, with how often chains to a contact, and others, took it (Attribution).
+-- Starts from the previous build's counts and applies the chains that changed. Removal effects are computed from it.
 {{ config(materialized='table') }}
 
 {%- set is_counted = is_counted_before(source('raw', 'builds')) %}

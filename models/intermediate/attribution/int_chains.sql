@@ -1,4 +1,5 @@
--- One row per chain: of each contact for which touches count, and of whoever did something that has led to no contact.
+-- One row per chain (R23, Attribution): one for each contact with counted touches, and one for each person whose touches have led
+-- to no contact.
 -- depends_on: {{ ref('int_chain_changes') }}
 {{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ drop_affected_chains(this, ref('int_affected_contacts'), ref('int_affected_identities')) }}") }}
 

@@ -1,5 +1,6 @@
--- One row per chain of the affected people: of each contact for which touches count, and of what somebody did since their latest
--- contact, or ever if they made none: that has led to no contact. Whom nothing identifies can't be known to have made none.
+-- One row per chain of the affected people (R23, Attribution): of each contact with counted touches, and of each person with
+-- touches since the latest contact (R2), or without any contact (R16). Same events (R28), uncounted direct touches (R12) and
+-- touches without identifiers, of which nobody can know what they led to, are in no chain.
 {{ config(materialized='table') }}
 
 with

@@ -1,5 +1,6 @@
--- One row per brand and set of channels, with how many chains that led to a contact, and how many others, are of exactly these:
--- the counts of the build before, brought up to date by the chains that changed. What Shapley values are worked out from.
+-- One row per brand and set of channels, with the number of chains to a contact, and of others, of exactly these channels
+-- (Attribution). Starts from the previous build's counts and applies the chains that changed. Shapley values are computed from
+-- it.
 {{ config(materialized='table') }}
 
 {%- set is_counted = is_counted_before(source('raw', 'builds')) %}

@@ -1,5 +1,5 @@
 -- One row per contact, channel, source, medium and campaign that took part in it, and how (R24). Where a history is cut, a
--- channel has a row without these three for the part that it took by touches that are not kept.
+-- channel has one more row, without these three, for the part that it took by touches that aren't kept.
 {{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ drop_affected_contacts(this, 'contact_id', ref('int_affected_contacts')) }}") }}
 
 with

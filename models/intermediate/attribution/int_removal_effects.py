@@ -1,8 +1,8 @@
-"""One row per brand and channel, with its removal effect in parts of a trillion: the share of the brand's contacts that would be
-lost if whoever comes to the channel went away.
+"""One row per brand and channel of any chain, with its removal effect in trillionths (Attribution): the share of the brand's contacts
+that would be lost if everybody who comes to the channel went away.
 
-Chains are walks from a start over channels to a contact or to nothing. A contact is lost without a channel if its walk came to
-the channel and led from there to a contact, so the expected visits of walks give the effects of all channels at once.
+A chain is a walk from a start over channels to a contact or to nothing. A contact is lost without a channel if its walk came to
+the channel and led from there to the contact. So the expected visits of walks give the effects of all channels at once.
 """
 
 import numpy
@@ -13,21 +13,21 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
 
 PARTS_OF_ONE = 10**12
-# Up to so many channels that walks go round among, all is had from one dense inverse, in seconds.
+# Up to this many channels in a strongly connected component, one dense inverse gives all visits in seconds.
 LARGEST_DENSE = 5_000
 CHANNELS_AT_ONCE = 256
 
 
 def factorized(matrix):
-    """Rows of `matrix` hold nothing larger than their diagonal, so it needs no pivots, and an order for symmetric ones fills in least."""
+    """Factorizes `matrix`. No entry of a row is larger than its diagonal, so no pivots are needed, and a symmetric order fills in least."""
     return splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0, options={"SymmetricMode": True})
 
 
 def expected_visits(matrix):
     """How often a walk that begins at a channel is there, by channel: the diagonal of the inverse.
 
-    A walk that leaves channels from which nothing leads back to where it began doesn't return, so they are looked at in such groups;
-    most channels are one by themselves.
+    A walk that leaves a strongly connected component never returns to it, so each component is solved by itself. Most have only
+    one channel.
     """
     visits = numpy.ones(matrix.shape[0])
     _, groups = connected_components(matrix, directed=True, connection="strong")
@@ -48,7 +48,9 @@ def expected_visits(matrix):
 
 
 def removal_effects(from_channel, to_channel, contact_count, step_count, size):
-    """Shares by channel. Channels are numbers from 0 on; `from_channel` -1 is the start, `to_channel` -1 the end of a chain."""
+    """The removal effect of each channel, as a share. Channels are numbers from 0; `from_channel` -1 is the start of a chain, `to_channel`
+    -1 its end.
+    """
     begins, ends = from_channel < 0, to_channel < 0
     goes_on = ~begins & ~ends
     out_of = numpy.bincount(from_channel[~begins], step_count[~begins], minlength=size)
@@ -76,7 +78,7 @@ def model(dbt, session):
     for number, name in enumerate(brand.dictionary):
         of_brand = brand.indices.to_numpy() == number
         froms, tos = from_channel.filter(pyarrow.array(of_brand)), to_channel.filter(pyarrow.array(of_brand))
-        # Every channel of a chain is come from.
+        # Every channel of a chain is the `from_channel` of a step.
         channels = froms.drop_null().unique().sort()
         effects = removal_effects(
             *(pyarrow.compute.index_in(ends, channels).fill_null(-1).to_numpy() for ends in (froms, tos)),

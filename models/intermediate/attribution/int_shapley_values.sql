@@ -1,6 +1,6 @@
--- One row per brand and channel that is in some chain, with its Shapley value in parts of a trillion: a coalition of channels is
--- worth the sum, over the sets of channels within it, of the rates at which chains of exactly these channels led to a contact.
--- So the rate of each set is shared evenly by its channels.
+-- One row per brand and channel of any chain, with its Shapley value in trillionths (Attribution). A set of channels is worth the
+-- sum, over the sets within it, of the rates at which chains of exactly these channels led to a contact. So the channels of each
+-- set share its rate evenly.
 {{ config(materialized='table') }}
 
 with

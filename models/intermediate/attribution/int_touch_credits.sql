@@ -1,5 +1,5 @@
--- One row per contact and touch that its history keeps, or the contact alone if no touch counts for it, with what each touch
--- earned by the attribution models that look at nothing but the contact.
+-- One row per contact and touch that its history keeps, or one for the contact alone if no touch counts, with the touch's credit
+-- by the models that look at nothing but the contact (Attribution). Direct touches are those of R12.
 {{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ drop_affected_contacts(this, 'contact_id', ref('int_affected_contacts')) }}") }}
 
 with

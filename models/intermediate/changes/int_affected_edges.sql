@@ -1,6 +1,6 @@
--- One row per identity of several identifiers, and identifier, in a cluster of the build before that holds an identifier of a changed
--- touch or contact (R13, R27), with where it is stored: what this build works out again. Hash buckets are enough, as a cluster that
--- only shares one is worked out too, as a whole. Its rows are stored one after another, so one of them is enough to find them all.
+-- One row per identity edge of each cluster of the previous build that holds a changed identifier (R13, R27), with its row id.
+-- Buckets are enough to find clusters: one that only shares a bucket is worked out again too, as a whole. The rows of a cluster
+-- are stored one after another, so one of them leads to all.
 {{ config(materialized='table') }}
 
 with

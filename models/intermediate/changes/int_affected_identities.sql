@@ -1,5 +1,5 @@
--- One row per identity whose records this build looks at (R13, R27): those of changed records, old and new, and all that shares
--- a cluster with them. A single identifier is an identity too. Clusters are complete, so nothing outside can belong to them.
+-- One row per identity that this build works out again (R13, R27): those of changed records, old and new, and all that share a
+-- cluster with them. A single identifier is an identity too. Clusters are complete, so nothing outside can belong to them.
 {{ config(materialized='table') }}
 
 with

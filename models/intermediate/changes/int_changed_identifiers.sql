@@ -1,4 +1,4 @@
--- One row per identifier that a changed touch or contact carries, in an old version or a new one.
+-- One row per identifier that an old or new version of a changed touch or contact carries (R13, R27).
 {{ config(materialized='table') }}
 
 with

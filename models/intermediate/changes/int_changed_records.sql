@@ -1,4 +1,5 @@
--- One row per touch or contact that changed since the last publication: delivered, replaced, removed, or its day has come (R9).
+-- One row per touch or contact that changed since the last publication (R27): it was delivered, replaced or removed (R3), or its
+-- day has come (R9). Empty in a full build.
 with
 
 changed_loads as (

@@ -1,4 +1,4 @@
--- One row per version, old or new, of a touch or contact that changed.
+-- One row per version, old or new, of a changed touch or contact (R3, R27). Empty in a full build.
 with
 
 changed_loads as (
@@ -20,7 +20,7 @@ changed_prefixes as (
 
 ),
 
--- Found by as little as can be, of very many rows, and by where they lie; the rest is then read for these few.
+-- Among very many rows, short prefixes find the few that may match. Only these are read in full, by row id.
 rows_of_changed_prefixes as (
 
     select row_id

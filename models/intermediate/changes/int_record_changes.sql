@@ -1,5 +1,5 @@
--- One row per touch or contact that says something else than at the last publication: it is new, no more, or corrected.
--- What was delivered again as it was is not among them. None if everything is built anew.
+-- One row per touch or contact that is new, gone or corrected since the last publication (R3, R9, R27). A record that was
+-- delivered again unchanged has no row. Empty in a full build.
 with
 
 changed_versions as (

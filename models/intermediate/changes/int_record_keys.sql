@@ -1,4 +1,4 @@
--- One row per delivered version of a touch or contact.
+-- One row per delivered version of a touch or contact (R3).
 {{ config(materialized='view', tags='static_view') }}
 
 select

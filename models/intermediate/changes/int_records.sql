@@ -1,4 +1,5 @@
--- One row per touch or contact that may be of an affected client: its newest version (R3), if its day has come (R9).
+-- One row per touch or contact of an affected identity: its newest version (R3), if its day has come (R9). Without identifiers a
+-- contact takes part and a touch doesn't (R15, R16).
 with
 
 affected_identities as (
@@ -46,7 +47,7 @@ only_versions as (
 
 ),
 
--- What has no identifiers is of nobody else.
+-- A record without identifiers belongs to no cluster, so only a changed one is affected.
 unidentified_versions as (
 
     select * from {{ ref('int_changed_versions') }}
@@ -99,14 +100,14 @@ select
     newest_versions.record_number,
     newest_versions.load_id,
     newest_versions.identity_key,
-    -- What is known of an identity needn't be read again with each of its records.
+    -- Take an identity's identifiers from where they are known, rather than read them again with each of its records.
     {{ 'newest_versions' if is_full_build() else 'affected_identities' }}.identifier_keys
 from newest_versions
 inner join loads on newest_versions.load_id = loads.load_id
 inner join data_through on newest_versions.record_date <= data_through.data_through
 left join affected_identities on newest_versions.identity_key = affected_identities.identity_key
 where case
-        -- Who left nothing to be known by is a client by a contact, and nobody by a touch (R15, R16).
+        -- Without identifiers a contact is a client of its own, and a touch is nobody's (R15, R16).
         when newest_versions.identity_key is null then newest_versions.record_kind = 'contact'
         else {{ is_full_build() }} or affected_identities.identity_key is not null
     end

@@ -1,4 +1,5 @@
--- One row per version of a touch or contact that has several. Nearly all have one only, and with these apart they needn't be compared.
+-- One row per live version of a touch or contact that has several (R3). Most have only one; with these kept apart, the rest
+-- needn't be compared.
 {{ config(
     materialized='incremental',
     incremental_strategy='append',

@@ -1,5 +1,5 @@
--- One row per identity of several identifiers, and identifier: what is tied to what, of all clients and of all who may become one.
--- An identity goes by the latest record that carries it: a number is read in far less than a key.
+-- One row per identity edge (R13), of all clients and of all who may become one, stored cluster by cluster. The latest record
+-- that carries an identity stands for it, as its number is much quicker to read than a key.
 {{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ drop_affected_clusters(this, ref('int_affected_edges')) }}") }}
 
 with
@@ -12,7 +12,7 @@ ties as (
 
 identity_clusters as (
 
-    -- Classed before they are joined: in a full build all that is joined has to be held, and keys are four times as long.
+    -- Reduced to a bucket before the join: a full build holds all joined rows in memory, and keys are four times as long.
     select
         identity_key,
         {{ hash_bucket('cluster_key') }} as cluster_bucket
@@ -47,6 +47,6 @@ select
     cluster_position,
     cluster_size
 from tied
--- A group's rows lie one after another, so that who finds one has found all. People come back within days or weeks: those
--- of a day are found in few places.
+-- The rows of a cluster are stored one after another, so that one of them leads to all. People come back within days or weeks,
+-- so the clusters of a day's records are stored in few places.
 order by last_record_number, cluster_bucket, cluster_position

@@ -1,4 +1,5 @@
--- One row per affected identity that is tied to others, with its group. An identity without a row here is a group of its own.
+-- One row per affected identity that is tied to others, with its cluster (R13). An identity without a row is a cluster of its
+-- own.
 with
 
 ties as (
@@ -17,7 +18,7 @@ shared_identifiers as (
 
 ),
 
--- What an identity shares with others is all of one component. Most share nothing.
+-- All identifiers that an identity shares are in one component. Most identities share none.
 identities as (
 
     select
@@ -30,7 +31,7 @@ identities as (
 
 ),
 
--- Named after one of its identifiers, a group is called the same in every build.
+-- A cluster is named after its smallest identifier key, so it has the same name in every build.
 component_clusters as (
 
     select

@@ -1,6 +1,6 @@
-"""One row per number of an identifier that several identities carry, with the number of its component (R13).
+"""One row per node, that is, per identifier that several identities carry, with its connected component (R13).
 
-Connected components over what they tie. Both numbers mean nothing beyond one build.
+The numbers of nodes and components mean nothing outside one build.
 """
 
 import numpy

@@ -1,4 +1,4 @@
--- One row per identity of several identifiers that some record carries, and identifier, with the latest such record.
+-- One row per identity edge: an identity of several identifiers, and one of these (R13), with the latest record that carries it.
 with
 
 records as (

@@ -1,4 +1,4 @@
--- One row per identifier that several identities carry, with a number from 0 on that means nothing beyond one build.
+-- One row per identifier that several identities carry (R13), numbered from 0. The numbers mean nothing outside one build.
 with
 
 shared_identifiers as (

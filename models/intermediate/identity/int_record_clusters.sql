@@ -1,5 +1,5 @@
--- One row per affected touch or contact, with the group of identifiers that it belongs to (R13). A touch of somebody who never made
--- contact (R16) is a prospect's: it stays out of all that is told of clients.
+-- One row per affected touch or contact, with its cluster (R13). A touch of somebody who never made contact is a prospect's (R16)
+-- and stays out of everything about clients.
 with
 
 records as (

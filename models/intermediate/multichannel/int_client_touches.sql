@@ -1,4 +1,5 @@
--- One row per touch of a client, that is of somebody who made contact (R16); none of what another source delivered too (R28).
+-- One row per touch of a client (R13, R16), with its number in the client's order (R5). Direct touches that don't count have no
+-- number (R12). Leaves out touches that are the same event as another (R28).
 with
 
 left_out_touches as (
@@ -33,7 +34,7 @@ numbered_touches as (
         touches.touched_at,
         touches.channel,
         touches.is_counted,
-        -- R5: the touches that count, in order. Left-out ones have a number of no meaning, so none.
+        -- R5, R12: numbers the touches that count, in order. The others have none.
         case
             when touches.is_counted
                 then row_number() over (

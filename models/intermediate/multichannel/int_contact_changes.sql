@@ -1,5 +1,5 @@
--- One row per affected contact, with what about it, or about its client's touches and contacts, has changed. None if everything
--- is built anew.
+-- One row per affected contact, with what has changed about it or about its client's touches and contacts (R27). Empty in a full
+-- build.
 with
 
 affected_contacts as (
@@ -36,7 +36,7 @@ identity_clusters as (
 
 ),
 
--- One by one, as what they were on together may be on nothing any more.
+-- Taken one by one: no record may carry them together any more.
 changed_identifiers as (
 
     select

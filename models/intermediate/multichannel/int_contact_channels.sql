@@ -1,5 +1,5 @@
--- One row per contact and channel that counts for it, with what part it took (R24). Of all touches that count, whatever
--- histories keep.
+-- One row per contact and channel of its counted touches (R4), with the part that the channel took (R24). Covers all counted
+-- touches, whatever histories keep.
 with
 
 ranges as (
@@ -27,8 +27,8 @@ client_channels as (
 
 ),
 
--- What a channel's latest touch before the contact's last says: that it counts, if it isn't before the range's start, and
--- that it assisted, if it isn't the range's first.
+-- Take each channel's latest touch before the contact's last one. If it isn't before the range's start, the channel counts; if
+-- it isn't the range's first touch either, the channel assisted.
 timeline as (
 
     select

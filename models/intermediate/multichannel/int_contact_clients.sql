@@ -1,4 +1,5 @@
--- One row per contact of the affected clients, with the client who made it; none of what another source delivered too (R28).
+-- One row per contact of the affected clients, with its client (R13, R15, R16), its number (R21) and the previous contact (R7).
+-- Leaves out contacts that are the same event as another (R28).
 with
 
 left_out_contacts as (

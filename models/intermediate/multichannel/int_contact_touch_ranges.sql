@@ -1,5 +1,5 @@
--- One row per contact: which of its client's touches, by number, count for it, and how many don't, and why.
--- A range of numbers says it all, so that nothing here grows with touches times contacts.
+-- One row per contact: the range of its client's touches that count, by number (R2, R7, R8, R12), and how many don't count, and
+-- why (Why). A range is two numbers, so nothing here grows with touches times contacts.
 with
 
 contacts as (
@@ -34,7 +34,7 @@ clients as (
 
 ),
 
--- In one instant bounds come before touches: what is counted is strictly before the bound.
+-- A bound sorts before touches of the same instant: only touches strictly before it are counted.
 timeline as (
 
     select

@@ -1,4 +1,5 @@
--- One row per contact and touch that counts for it, the latest `history_touch_limit` of them.
+-- One row per contact and counted touch, with its rank (R5): the latest `history_touch_limit` of them (Marts). Says which touches
+-- repeat a channel (R23).
 with
 
 ranges as (
@@ -37,7 +38,7 @@ select
     touches.touch_id,
     touches.touched_at,
     touches.channel,
-    -- Of the kept touches, the first is never a repeat, whatever was before it.
+    -- The first touch that is kept is never a repeat, whatever came before it.
     coalesce(touches.previous_touch_number < kept_numbers.first_kept_number, true) as is_new_channel,
     kept_numbers.touch_number = kept_numbers.first_kept_number
     or coalesce(touches.previous_touch_number, 0) <> kept_numbers.touch_number - 1 as is_other_channel
@@ -45,5 +46,5 @@ from kept_numbers
 inner join touches
     on kept_numbers.client_id = touches.client_id
     and kept_numbers.touch_number = touches.touch_number
--- Narrow rows are sorted, so that wide ones that are joined to them needn't be: histories lie together where they are read.
+-- Sort these narrow rows here, so that the wide rows joined to them needn't be sorted: each history is then stored in one place.
 order by kept_numbers.contact_id, touch_rank

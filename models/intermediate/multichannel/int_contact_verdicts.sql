@@ -1,4 +1,4 @@
--- One row per contact: what counts for it, and whether that makes it multichannel.
+-- One row per contact: what counts for it, its chains (R23), and whether it is multichannel (R4).
 with
 
 ranges as (

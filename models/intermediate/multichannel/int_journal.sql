@@ -1,4 +1,5 @@
--- One row per contact of the affected clients.
+-- One row per contact of the affected clients (R22), with its icon (R6), the reason if it isn't multichannel (Why), and defaults
+-- for name and location (R19).
 with
 
 contacts as (

@@ -1,4 +1,4 @@
--- One row per client of very many touches and contacts, with the identifier that ties most of what they have.
+-- One row per oversized client (Marts), with the identifier that ties the most others (R13, R15).
 {{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ drop_affected_contacts(this, 'first_contact_id', ref('int_affected_contacts')) }}") }}
 
 with
@@ -99,7 +99,7 @@ identifiers as (
 
 ),
 
--- A record number is of a touch or of a contact: loads are of one table.
+-- A touch and a contact never share a record number, as a load is of one table.
 tied_counts as (
 
     select

@@ -1,4 +1,4 @@
--- One row per touch or contact of a client that is left out, as another source delivered the same event (R28).
+-- One row per touch or contact of a client that is left out as the same event as another (R28).
 {{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ drop_affected_contacts(this, 'first_contact_id', ref('int_affected_contacts')) }}") }}
 
 with

@@ -1,4 +1,4 @@
--- One row per contact that this build works out anew, or that is no more.
+-- One row per contact that this build works out again or that is gone (R3, R27).
 with
 
 contacts as (

@@ -1,4 +1,4 @@
--- One row per pair of source and medium that a channel rule gives a name of the company's own.
+-- One row per pair of source and medium that a channel rule gives a name of the company's own (R11, step 4).
 {{ config(materialized='table') }}
 
 with

@@ -1,5 +1,5 @@
--- One row per contact of the affected clients, typed (R25), with its brand (R13), the identifiers that tie (R15), and its phone
--- and e-mail address as judged (R14). A table, as it is read many times.
+-- One row per contact of the affected clients, with its values read (R1, R10, R25), its brand (R13), its phone and email address
+-- (R14), and the identifiers that tie it (R13, R15). A table, as many models read it.
 {{ config(materialized='table') }}
 
 with

@@ -1,7 +1,7 @@
-"""One row per distinct origin of touches, with its tags, source and medium, and what named them (R11, steps 1 to 3).
+"""One row per distinct origin of touches, with its tags, source and medium, and the step that named them (R11, steps 1 to 3).
 
-An origin is what a touch says of where it came from: its widget, landing page, referrer and tags, as JSON (`origin` in
-macros/urls.sql). Very many touches have few origins. Each is worked out once, when the first touch of it is read.
+An origin is what a touch says about where it came from: its widget, landing page, referrer and tags, as JSON (`origin` in
+macros/urls.sql). Very many touches share few origins. Each origin is worked out once, when its first touch is read.
 """
 
 import ipaddress
@@ -22,14 +22,14 @@ ORIGIN = ("widget_id", "landing_page", "referrer", *TAGS)
 COLUMNS = ("origin", *TAGS, "source", "medium", "channel_told_by")
 NOT_SET = "(not set)"
 DIRECT = ("(direct)", "(none)", "direct")
-# What an entry of the seed `referrers` makes of its name: the medium, and what has named the channel.
+# The medium and the `channel_told_by` of each kind of entry in the seed `referrers`; the source is the entry's name.
 KINDS = {
     "search": ("organic", "search_engine"),
     "social": ("social", "social_network"),
     "advertising": ("cpc", "advertising_host"),
 }
 NO_ORIGINS = pyarrow.schema([(column, pyarrow.string()) for column in COLUMNS]).empty_table()
-# As many origins are taken out of Arrow at once, so that memory doesn't grow with them.
+# How many origins are taken out of Arrow at once, so that memory doesn't grow with their number.
 ORIGINS_AT_ONCE = 50_000
 
 INVISIBLE = "\u00ad\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2061\u2062\u2063\u2064\u2066\u2067\u2068\u2069\ufeff"
@@ -41,7 +41,7 @@ BROKEN_ESCAPE = re.compile(r"%(?!u[0-9a-f]{4}|[0-9a-f]{2})", re.IGNORECASE)
 SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):[\\/]{2}", re.IGNORECASE)
 SCHEMES_WITH_HOSTS = ("http", "https", "android-app", "tg")
 BARE_HOST = re.compile(r"(?:[\w-]+\.)+[^\W\d_][\w-]+\.?(?::\d+)?(?:[/?#].*)?", re.DOTALL)
-# {source}, also in double braces, ${x}, %campaign%, __CID__, <%= x %>, [%x%]: what an advertising system should have filled in.
+# {source}, also in double braces, ${x}, %campaign%, __CID__, <%= x %>, [%x%]: a template that an advertising system should have filled in.
 TEMPLATE = re.compile(r"\$?\{[^{}]*\}|%[\w.]+%|__[A-Z0-9]+(?:_[A-Z0-9]+)*__|<%.*?%>|\[%.*?%\]", re.DOTALL)
 SIGN_OF_TEMPLATE = re.compile(r"[%{<\[]|__")
 PRIVATE_DOMAINS = ("localhost", "local", "localdomain", "lan", "home", "corp", "internal", "intranet", "home.arpa")
@@ -66,7 +66,7 @@ class Site(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """What a touch says of where it came from; None: nothing."""
+    """What a touch says about where it came from; None where it says nothing."""
 
     widget_id: str | None = None
     landing_page: str | None = None
@@ -79,7 +79,7 @@ class Origin(NamedTuple):
 
 
 class Named(NamedTuple):
-    """A touch's tags, None without one; its source and medium; and what named these."""
+    """A touch's tags, None where it has none; its source and medium; and the step that named these."""
 
     utm_source: str | None
     utm_medium: str | None
@@ -92,10 +92,10 @@ class Named(NamedTuple):
 
 
 class Seeds:
-    """What the seeds `widgets`, `click_ids`, `referrers` and `search_engines` say, made ready to be looked up."""
+    """What the seeds `widgets`, `click_ids`, `referrers` and `search_engines` say, ready for look-ups."""
 
     def __init__(self, sites: list[Site], click_ids: list[ClickId], referrers: dict[str, Referrer]) -> None:
-        """Click ids in their order; referrers by host, of which an asterisk in front stands for all subdomains."""
+        """Takes click ids in their order, and referrers by host; an asterisk in front of a host stands for all subdomains."""
         self.click_ids = click_ids
         self.referrers = {
             "*." * host.startswith("*.") + (host_of(host.removeprefix("*.")) or host): referrer
@@ -111,7 +111,7 @@ class Seeds:
 
 
 def name_channel(origin: Origin, seeds: Seeds) -> Named:
-    """The tags, source and medium of a touch: the one place where the steps of R11 stand in their order."""
+    """The tags, source and medium of a touch. The steps of R11 stand here in their order, and nowhere else."""
     landing_page = cleaned_url(origin.landing_page or "")
     parameters = parameters_of(landing_page, seeds.known_parameters)
     tags = [tag_of(getattr(origin, tag), parameters.get(tag, ())) for tag in TAGS]
@@ -139,7 +139,7 @@ def name_channel(origin: Origin, seeds: Seeds) -> Named:
 
 @lru_cache(maxsize=100_000)
 def cleaned_url(url: str) -> str:
-    """The URL without what systems on its way have wrapped it in or written otherwise."""
+    """The URL as it was before systems on its way wrapped it or rewrote it."""
     around = WHITE_SPACE + INVISIBLE + QUOTES
     url = url.strip(around)
     if ESCAPED_WHOLE.match(url):
@@ -150,13 +150,13 @@ def cleaned_url(url: str) -> str:
 def parameters_of(url: str, known: frozenset[str]) -> dict[str, list[str]]:
     """The values, as written, of the known parameters in a URL's query, by name in lower case.
 
-    One also begins behind a second `?` or a `;`, where what follows is a known name; other such signs belong to a value.
-    A slash at the very end of the query belongs to none.
+    A known parameter also begins after a second `?` or a `;`; other such signs belong to a value. A slash at the very end of
+    the query belongs to no value.
     """
     _, _, query = url.partition("#")[0].partition("?")
     pieces = re.split(r"([&?;])", "&" + query.removesuffix("/"))
     found: dict[str, list[str]] = {}
-    values: list[str] = []  # of the parameter that goes on
+    values: list[str] = []  # of the current parameter
     for sign, piece in zip(pieces[1::2], pieces[2::2], strict=True):
         written_name, equals, value = piece.partition("=")
         name = parameter_name(written_name)
@@ -172,30 +172,30 @@ def parameters_of(url: str, known: frozenset[str]) -> dict[str, list[str]]:
 
 @lru_cache(maxsize=10_000)
 def parameter_name(text: str) -> str:
-    """A parameter's name: decoded, trimmed, in lower case, without the brackets of a list."""
+    """A parameter's name: decoded, trimmed, in lower case, without `[]` at its end."""
     return trimmed(unquote(text.replace("+", " "))).lower().removesuffix("[]")
 
 
 @lru_cache(maxsize=100_000)
 def value_of(text: str) -> str | None:
-    """A parameter's value: decoded, trimmed, in one Unicode form; None if nothing is left, or nothing but templates."""
+    """A parameter's value: decoded, trimmed, in one Unicode form; None if nothing is left, or only templates."""
     return meaning_of(decoded(text, plus=" "))
 
 
 @lru_cache(maxsize=100_000)
 def value_of_column(text: str) -> str | None:
-    """The same of a column, whose plus signs are spaces only if it is percent-encoded."""
+    """The same for a column. Its plus signs are spaces only if it is percent-encoded."""
     return meaning_of(decoded(text, plus=" ") if ESCAPE.search(text) else text)
 
 
 def tag_of(column: str | None, parameters: list[str] | tuple[()]) -> str | None:
-    """The row's own tag or else the first parameter that has a value."""
+    """The row's own tag, else the first parameter that has a value."""
     own = value_of_column(column) if column else None
     return own or next(filter(None, map(value_of, parameters)), None)
 
 
 def decoded(text: str, plus: str) -> str:
-    """Percent-decoded as UTF-8, else as Windows-1251; as written where it is neither or an escape is broken."""
+    """The text percent-decoded as UTF-8, else as Windows-1251; as written if it is neither or an escape is broken."""
     if "%" not in text:
         return text.replace("+", plus)
     if BROKEN_ESCAPE.search(text):
@@ -218,7 +218,7 @@ def decoded_escape(escape: re.Match[str]) -> str:
 
 
 def meaning_of(text: str) -> str | None:
-    """The text in one Unicode form; None if it is empty, or templates and nothing else that could be read."""
+    """The text in one Unicode form; None if it is empty, or has no letter or digit beside its templates."""
     text = trimmed(unicodedata.normalize("NFC", text))
     if not SIGN_OF_TEMPLATE.search(text):
         return text or None
@@ -235,7 +235,7 @@ def trimmed(text: str) -> str:
 
 
 def complete_half(source: str | None, medium: str | None, click_ids: list[ClickId]) -> tuple[str, str, str]:
-    """The pair of a click id that says the same as the tag that is there; else the other is not set."""
+    """The pair of the first click id that agrees with the tag that is there; without one, the other half is `(not set)`."""
     tagged = (source or medium or "").lower()
     for click_id in click_ids:
         if tagged == (click_id.source if source else click_id.medium).lower():
@@ -247,7 +247,7 @@ def complete_half(source: str | None, medium: str | None, click_ids: list[ClickI
 
 
 def name_by_referrer(origin: Origin, landing_page: str, seeds: Seeds) -> tuple[str, str, str] | None:
-    """What the referring host stands for; None if that is the company's own site or nobody."""
+    """What the referring host stands for; None if there is no host, or it is the company's own site or ignored."""
     host = host_of(origin.referrer) if origin.referrer else None
     referrer = known_referrer(host, seeds)
     if host and referrer and referrer.kind == "copy":
@@ -260,9 +260,9 @@ def name_by_referrer(origin: Origin, landing_page: str, seeds: Seeds) -> tuple[s
 
 @lru_cache(maxsize=100_000)
 def host_of(url: str) -> str | None:
-    """The host of a URL, in Unicode and lower case; None without one that can be reached from anywhere.
+    """The host of a URL, in Unicode and lower case; None if it has none that is on the Internet.
 
-    Links of Telegram's own scheme are those of t.me.
+    Links of Telegram's own scheme, `tg:`, have the host t.me.
     """
     url = cleaned_url(url)
     scheme = SCHEME.match(url)
@@ -286,7 +286,7 @@ def host_of(url: str) -> str | None:
 
 
 def is_public(host: str) -> bool:
-    """Whether the host is one of the Internet's: no private address, no name of a local network."""
+    """Whether the host is on the Internet: no private address, and no name of a local network."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_global
     except ValueError:
@@ -294,7 +294,7 @@ def is_public(host: str) -> bool:
 
 
 def readable_host(host: str) -> str:
-    """The host with its labels in Unicode; one that is no IDNA stays as it is."""
+    """The host with its labels in Unicode. A label that isn't IDNA stays as it is."""
     return ".".join(readable_label(label) if label.startswith("xn--") else label for label in host.split("."))
 
 
@@ -308,7 +308,7 @@ def readable_label(label: str) -> str:
 def known_referrer(host: str | None, seeds: Seeds) -> Referrer | None:
     """The longest entry that stands for the host.
 
-    An entry stands for its host and all subdomains; a search engine's for its host alone, with or without `www.` or `m.`.
+    An entry stands for its host and all subdomains; a search engine's for that host only, with or without `www.` or `m.`.
     """
     labels = host.split(".") if host else []
     for start in range(max(len(labels) - 20, 0), len(labels)):
@@ -323,15 +323,15 @@ def known_referrer(host: str | None, seeds: Seeds) -> Referrer | None:
 
 
 def original_of_copy(host: str) -> str | None:
-    """The host of the page of which a translator or cache serves a copy: its first label, dots written as hyphens."""
+    """The host of the page that a translator or cache copied: the first label of the copy's host, with dots written as hyphens."""
     label = host.partition(".")[0]
     return host_of(label.replace("--", "\0").replace("-", ".").replace("\0", "-"))
 
 
 def is_own(host: str, widget_id: str | None, landing_page: str, seeds: Seeds) -> bool:
-    """Whether the host is of one of the brand's sites: the same, or under the same registrable domain.
+    """Whether the host is one of the brand's own sites, or under the registrable domain of one.
 
-    Where the widget's site isn't known, it is that of the landing page.
+    Where the widget's site isn't known, the landing page's host is an own site too.
     """
     own = seeds.hosts.get(seeds.brands.get(widget_id or "", "default"), set())
     if widget_id not in seeds.widgets_with_site:
@@ -342,7 +342,7 @@ def is_own(host: str, widget_id: str | None, landing_page: str, seeds: Seeds) ->
 
 @lru_cache(maxsize=100_000)
 def registrable_domain(host: str) -> str | None:
-    """The part of a host that somebody registered, one label more than its public suffix; None of an address."""
+    """The part of a host that somebody registered: one label more than its public suffix. None for an address."""
     is_address = ":" in host or host.rpartition(".")[2].isdigit()
     return None if is_address else public_suffixes().privatesuffix(host)
 
@@ -356,7 +356,7 @@ def public_suffixes() -> publicsuffixlist.PublicSuffixList:
 
 
 def named_origins(texts: pyarrow.ChunkedArray, seeds: Seeds) -> pyarrow.Table:
-    """Of origins in JSON, a row each."""
+    """One row per origin, which is given as JSON."""
     named = [name_channel(Origin(*json.loads(text)), seeds) for text in texts.to_pylist()]
     columns = [texts, *(pyarrow.array(values, pyarrow.string()) for values in zip(*named, strict=True))]
     return pyarrow.table(dict(zip(COLUMNS, columns, strict=True)))
@@ -380,7 +380,7 @@ def model(dbt, session):
     seeds = [dbt.ref("widgets"), dbt.ref("click_ids"), dbt.ref("search_engines"), dbt.ref("referrers")]
     origins = dbt.ref("int_touch_values").project("origin").distinct()
     if dbt.is_incremental:
-        # First looked for: not to be among all of them is to compare with them all.
+        # Look the known ones up first: an anti join with the whole table would compare with every row.
         known = session.table(str(dbt.this)).join(origins, "origin", how="semi")
         origins = origins.join(known, "origin", how="anti")
     texts = origins.to_arrow_table().column("origin")

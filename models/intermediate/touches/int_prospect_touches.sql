@@ -1,4 +1,5 @@
--- One row per touch of the affected people who never made contact (R16): as little of it as their chains (R23) and R28 need.
+-- One row per touch of affected people who never made contact (R16), with only what their chains (R23) and R28 need: brand (R13),
+-- source and medium (R11).
 {{ config(materialized='table') }}
 
 with

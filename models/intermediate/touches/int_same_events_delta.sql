@@ -1,5 +1,5 @@
--- One row per touch or contact of the affected people that is left out, as another source delivered the same event (R28).
--- What is left out leaves others out all the same: each is compared with what was delivered, and with no verdict on it.
+-- One row per touch or contact of the affected people that is left out as the same event as another (R28). What is left out
+-- leaves others out all the same: each record is compared with what was delivered, not with any verdict.
 {{ config(materialized='table') }}
 
 with
@@ -22,7 +22,7 @@ touch_sources as (
 
 ),
 
--- Of most people all that is told of a site is told by one source.
+-- For most people one source delivers all touches on a site, and there is nothing to compare.
 sites_of_several_sources as (
 
     select
@@ -64,7 +64,7 @@ touches as (
 
 ),
 
--- A contact is found by its phone and by its e-mail address.
+-- One row per contact and phone, and one per contact and email address: either may match.
 contacts as (
 
     select
@@ -166,7 +166,7 @@ contacts_and_first_ones as (
         *,
         {{ first_before('precedence', 'contact_id', ['widget_id', 'identifier_kind', 'identifier', 'contact_type'], 'same_contact_seconds') }} as contact_before,
         {{ first_after('precedence', 'contact_id', ['widget_id', 'identifier_kind', 'identifier', 'contact_type'], 'same_contact_seconds') }} as contact_after,
-        -- Whichever source tells of the order: the nearest.
+        -- Of callbacks the nearest counts, whatever its precedence.
         {{ first_before('0', 'contact_id', ['widget_id', 'identifier_kind', 'identifier'], 'same_contact_seconds', "contact_type = 'callback'") }} as callback_before
     from comparable_contacts
 

@@ -1,4 +1,5 @@
--- One row per affected touch that no build before has typed, or that is a prospect's. What ties nothing is no identifier (R15).
+-- One row per affected touch that no previous build has typed, and per touch of a prospect (R16), with its values read (R10,
+-- R25), its origin (R11), and the identifiers that tie it (R13, R15).
 {{ config(materialized='view') }}
 
 with
@@ -15,7 +16,7 @@ affected_touches as (
 
 ),
 
--- First looked for: not to be in very many is to compare with them all.
+-- Look the typed ones up first: an anti join with the whole table would compare with every row.
 typed_touches as (
 
     select record_number
@@ -24,7 +25,7 @@ typed_touches as (
 
 ),
 
--- Whoever made contact once and makes none any more is a prospect whose touches were typed before.
+-- If a client's contacts are all gone, the client is a prospect again, whose touches are typed already.
 untyped_touches as (
 
     select *

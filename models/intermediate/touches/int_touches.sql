@@ -1,4 +1,5 @@
--- One row per touch of the affected clients, with its channel. Written down, as it is few of very many and read many times.
+-- One row per touch of the affected clients, with its channel (R11) and whether it counts (R12). A table: it is a small part of
+-- all touches, and many models read it.
 {{ config(materialized='table') }}
 
 with

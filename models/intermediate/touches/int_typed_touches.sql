@@ -1,5 +1,5 @@
--- One row per version of a touch of somebody who made contact, with its brand (R13), tags, source and medium (R11, steps 1 to 3).
--- A version never changes, so it is read and typed once.
+-- One row per version of a touch of somebody who made contact (R16), with its brand (R13), tags, source and medium (R11, steps 1
+-- to 3). A version never changes, so it is read and typed once.
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
