@@ -1,17 +1,17 @@
 {#
-The attribution models: by how much each weighs a touch among those of its contact. A new model is an entry here. A weight is a
-whole number, not negative, that is the same in every build: sums of it are exact, whatever their order. It is told by
+Attribution: the models, each with the weight that it gives a touch among the touches of its contact. To add a model, add an entry
+here. A weight is a whole number, not negative, and the same in every build, so that sums are exact whatever their order. It may use
 
     touch_position             1 for the earliest touch that the history keeps
-    kept_touch_count           how many it keeps
-    last_non_direct_position   the position of the last touch that isn't direct; null if all are
-    half_lives_before_last     how long before the contact's last touch it happened
-    removal_effect, shapley_value  what its channel is worth in its brand; these change with every build, so credits that are
-                               weighed by them (`is_data_driven`) aren't kept, but worked out where they are read
+    kept_touch_count           how many touches the history keeps
+    last_non_direct_position   the position of the last touch that isn't direct (R12); null if all are
+    half_lives_before_last     how long before the contact's last touch it happened, in half-lives
+    removal_effect, shapley_value  the values of its channel in its brand. They change with every build, so credits by these models
+                               (`is_data_driven`) aren't stored but computed where they are read
 #}
 {% macro attribution_models() -%}
     {%- set first_share = (var('position_based_first_share') | float * 1000000) | round | int -%}
-    {#- The two are rounded together, or a millionth might be missing for those between. -#}
+    {#- Rounds the two shares together, so that rounding never leaves the touches between a millionth less than nothing. -#}
     {%- set last_share = ((var('position_based_first_share') | float + var('position_based_last_share') | float) * 1000000) | round | int - first_share -%}
     {{ return({
         'first_touch': {'weight': "case when touch_position = 1 then 1 else 0 end"},
@@ -31,7 +31,7 @@ whole number, not negative, that is the same in every build: sums of it are exac
     }) }}
 {%- endmacro %}
 
-{# The names of all models, or of those that are data-driven or aren't. #}
+{# The names of all models, of the data-driven ones, or of the others. #}
 {% macro attribution_model_names(is_data_driven=none) -%}
     {%- set names = [] -%}
     {%- for name, model in attribution_models().items() -%}
@@ -40,36 +40,37 @@ whole number, not negative, that is the same in every build: sums of it are exac
     {{ return(names) }}
 {%- endmacro %}
 
-{# The same of each model, whose name stands for MODEL, as columns. #}
+{# The expression once per model, as columns, with the model's name in place of MODEL. #}
 {% macro of_each_model(expression, is_data_driven=none) -%}
     {%- for model in attribution_model_names(is_data_driven) %}
         {{ expression | replace('MODEL', model) }}{{ ',' if not loop.last }}
     {%- endfor %}
 {%- endmacro %}
 
-{# What credits and worths are counted in, so that they are whole numbers until they are shown. #}
+{# Credits and channel values are counted in trillionths, so that they are whole numbers until they are shown. #}
 {% macro parts_of_one() -%}
     1000000000000
 {%- endmacro %}
 
-{# Multiplied, not divided: only a product of decimals is exact. #}
+{# Trillionths as a share. Multiplies rather than divides, as only a product of decimals is exact. #}
 {% macro as_share(parts, digits=18) -%}
     cast(cast({{ parts }} as decimal(26, 0)) * 0.000000000001 as decimal({{ digits }}, 12))
 {%- endmacro %}
 
-{# The whole parts of a share of a whole number in another, by exact division. #}
+{# The share of one whole number in another, in trillionths, by exact division; the rest is cut off. #}
 {% macro parts_of_share(count, total) -%}
     (cast({{ count }} as hugeint) * {{ parts_of_one() }} // {{ total }})
 {%- endmacro %}
 
-{# A share of a value, exactly: wide enough that no digit is lost. #}
+{# A credit's share of a value, exactly: the type is wide enough to keep all digits. #}
 {% macro credited_value(value, credit) -%}
     cast(cast({{ value }} as decimal(20, 2)) * {{ credit }} as decimal(36, 14))
 {%- endmacro %}
 
 {#
-A query of a contact's touches and of what each earned by some models, a column each. Shares are cut off after the twelfth
-decimal; what is then missing to one whole contact goes to its last touch. Where nothing weighs anything, all weigh the same.
+Attribution: a query of touches with their credits, one column per model. A credit is the touch's share in the sum of its contact's
+weights, cut off after the twelfth decimal; what is then missing to exactly 1 goes to the last touch. Where all weights are 0, all
+touches weigh the same.
 #}
 {% macro with_credits(touches, models) -%}
     {%- set weights = attribution_models() -%}

@@ -1,18 +1,18 @@
-{# R9: the last loaded day, of live loads. What was spent on a day says nothing of whether its touches and contacts are all there. #}
+{# R9: the last loaded day, from live loads. Costs of a day don't show that its touches and contacts are there, so they don't count. #}
 {% macro last_loaded_day() -%}
     max(case when table_name in ('touches', 'contacts') then load_day end)
 {%- endmacro %}
 
 {#
-The ledger of builds. Any dbt command that changes tables opens an entry; only one that built and tested
-everything closes it as passed. Publication asks for the last entry, whoever ran dbt.
+The ledger of builds. Every dbt command that changes tables opens an entry. It closes the entry as passed only if everything was
+built and tested. Publication looks at the last entry, no matter who ran dbt.
 #}
 {% macro record_build_start() %}
     {% if execute and flags.WHICH in ('build', 'run', 'seed') %}
         insert into raw.builds (build_id, started_at, outcome, last_load_id, data_through, is_full, reason, settings, fingerprint)
         select
             '{{ invocation_id }}',
-            {# Builds are told apart by when they began, so a clock that was set back is not believed. #}
+            {# The start orders builds, so it is later than all others even if the clock was set back. #}
             greatest(get_current_timestamp(), (select max(started_at) + to_microseconds(1) from raw.builds)),
             'running',
             (select max(load_id) from raw.loads),
@@ -24,7 +24,7 @@ everything closes it as passed. Publication asks for the last entry, whoever ran
     {% endif %}
 {% endmacro %}
 
-{# A build of what changed takes less than the profile lets it. #}
+{# A build of changes needs less memory than the profile allows, and is limited to that. #}
 {% macro limit_memory() %}
     {% if execute and env_var('BUILD_MEMORY', '') %}
         set memory_limit = '{{ env_var('BUILD_MEMORY') }}';
@@ -41,7 +41,7 @@ everything closes it as passed. Publication asks for the last entry, whoever ran
         {% endfor %}
         {% set left_out = [] %}
         {% for node in graph.nodes.values() if node.resource_type in ('model', 'seed', 'test') and node.config.enabled and node.unique_id not in passed %}
-            {# Only a full build loads seeds and tests them, and makes views that say the same in every build. #}
+            {# Only a full build loads and tests seeds, and creates views that are the same in every build. #}
             {% if flags.FULL_REFRESH or not ((node.attached_node or node.unique_id).startswith('seed.') or 'static_view' in node.tags) %}
                 {% do left_out.append(node.unique_id) %}
             {% endif %}

@@ -1,11 +1,11 @@
 {#
-How a build finds what changed. Progress counts in loads, and publication acknowledges it: every load accepted or replaced since
-the last published build is worked out again, however many builds ran in between.
+R27: how a build finds what changed. Work counts as done once it is published: a build works out again whatever loads were accepted
+or replaced since the last published build, however many builds ran in between.
 
 Macros take the relations that they read as arguments, so that a model names all its parents itself.
 #}
 
-{# Whether this build works everything out again, whatever changed. #}
+{# Whether this build works everything out again, whatever has changed. #}
 {% macro is_full_build() -%}
     {{ return(flags.FULL_REFRESH) }}
 {%- endmacro %}
@@ -16,8 +16,8 @@ Macros take the relations that they read as arguments, so that a model names all
 {%- endmacro %}
 
 {#
-A missing table that accumulates can't be made from changes. `load` runs a full build wherever one is due; this stops
-anyone who dropped a table or runs dbt by hand.
+Whether this build goes on from an accumulating table. A missing table can't be built from changes. `load` runs a full build
+wherever one is due; this error stops a build after a table was dropped, or when dbt is run by hand.
 #}
 {% macro is_accumulated() -%}
     {%- if execute and not is_incremental() and not is_full_build() -%}
@@ -26,14 +26,14 @@ anyone who dropped a table or runs dbt by hand.
     {{ return(is_incremental()) }}
 {%- endmacro %}
 
-{# Where a row is stored in its table, for as long as nothing is changed there. #}
+{# The row id: where a row is stored in its table. It holds while nothing changes there. #}
 {% macro row_id() -%}
     rowid
 {%- endmacro %}
 
 {#
-A table as the build before left it, read before this build replaces or extends it; no rows if everything is worked out again.
-The columns are those of the model that makes it. With `row_ids`, a column `row_id` says where each row is stored.
+A table as the previous build left it, read before this build replaces or extends it; no rows in a full build. The columns are those
+of the model of the same name. With `row_ids`, a column `row_id` says where each row is stored.
 #}
 {% macro previous(relation, row_ids=false) -%}
     {%- if relation.is_cte -%}
@@ -53,7 +53,7 @@ The columns are those of the model that makes it. With `row_ids`, a column `row_
     {%- endif -%}
 {%- endmacro %}
 
-{# Loads whose rows an append-only table does not hold yet. #}
+{# The loads whose rows an append-only table doesn't hold yet. #}
 {% macro loads_missing_in(relation, loads) -%}
     select load_id
     from {{ loads }}
@@ -61,7 +61,7 @@ The columns are those of the model that makes it. With `row_ids`, a column `row_
     {%- if is_incremental() %} and load_id > (select coalesce(max(load_id), 0) from {{ relation }}){% endif %}
 {%- endmacro %}
 
-{# The loader drops replaced rows once a build that knows the replacement is published; what was derived from them goes too. #}
+{# The loader drops replaced rows once a build that knows the replacement is published. What was derived from them is dropped here. #}
 {% macro drop_replaced_versions(relation, loads, last_publication) -%}
     {%- if is_accumulated() -%}
     delete from {{ relation }}
@@ -73,7 +73,7 @@ The columns are those of the model that makes it. With `row_ids`, a column `row_
     {%- endif -%}
 {%- endmacro %}
 
-{# Takes the rows that this build works out again out of an accumulating table; the same transaction puts them back. #}
+{# Deletes the rows that this build works out again from an accumulating table; the same transaction inserts them again. #}
 {% macro drop_affected_contacts(relation, contact_id, affected_contacts) -%}
     {%- if is_accumulated() -%}
     delete from {{ relation }}
@@ -97,8 +97,8 @@ The columns are those of the model that makes it. With `row_ids`, a column `row_
 {%- endmacro %}
 
 {#
-Edges are taken out by the row ids under which they were found, which reads far less than looking for their keys. Rows stay where
-they are except when a checkpoint closes the gaps that a killed build left. If one has moved, all are found by their keys.
+Deletes identity edges by the row ids under which they were found, which reads far less than a search for their keys. Rows move only
+when a checkpoint closes the gaps that a killed build left. If one row has moved, all are found by their keys.
 #}
 {% macro drop_affected_clusters(relation, affected_edges) -%}
     {%- if is_accumulated() -%}
@@ -118,14 +118,14 @@ they are except when a checkpoint closes the gaps that a killed build left. If o
     {%- endif -%}
 {%- endmacro %}
 
-{# What a delivered row says, without where and when it was delivered. #}
+{# The columns of a delivered row that say something, without those of where and when it was delivered. #}
 {% macro what_a_row_says(table) -%}
     {{ table }}.* exclude (load_id, file_name, row_number, record_number)
 {%- endmacro %}
 
 {#
-Versions that may be of an affected identity: few of very many, so they are found by a bucket of its hash and by row id (see
-`are_among`). Some others come along: those of the same bucket, and those with the same row id in the other table.
+Versions that may be of an affected identity. They are few of very many, so they are found by the bucket of the identity and by row
+id (see `are_among`). Some others come along: those in the same bucket, and those with the same row id in the other table.
 #}
 {% macro perhaps_of_affected_identities(versions, affected_identities) -%}
     {%- if is_full_build() -%}
@@ -142,7 +142,7 @@ Versions that may be of an affected identity: few of very many, so they are foun
     {%- endif -%}
 {%- endmacro %}
 
-{# All versions of the records of which some version, old or new, is of an affected identity. #}
+{# All versions of each record that has a version, old or new, of an affected identity. #}
 {% macro of_affected_records(versions, affected_identities, changed_records) -%}
     {%- if not is_full_build() -%}
     where record_key in (
@@ -154,9 +154,9 @@ Versions that may be of an affected identity: few of very many, so they are foun
 {%- endmacro %}
 
 {#
-Few rows of a stored table, by their numbers. For so many DuckDB uses no index; a filter on numbers passes one row in two hundred,
-one on row ids passes none of the others, so that wide columns are read only where they are needed.
-(Rows of a unit test are not stored, so they have no row id.)
+The condition that selects a few rows of a stored table by their record numbers. For that many numbers DuckDB uses no index. A filter
+on record numbers also lets one other row in two hundred pass; a filter on row ids lets none pass, so that wide columns are read only
+where they are needed. (Rows of a unit test are not stored and have no row id.)
 #}
 {% macro are_among(table, wanted) -%}
     {%- if is_full_build() or table.is_cte -%}
@@ -172,8 +172,8 @@ one on row ids passes none of the others, so that wide columns are read only whe
 {%- endmacro %}
 
 {#
-Counts are brought up to date by the chains that changed, if they count the chains as they were: if the build before passed.
-A build that was killed may have changed the chains and not yet the counts. Then all chains are counted.
+Whether the counts of chains can be updated with the chains that changed: only if the previous build passed, so that they count the
+chains as they were. A killed build may have changed the chains but not yet the counts; then all chains are counted again.
 #}
 {% macro is_counted_before(builds) -%}
     {%- if not execute or is_full_build() -%}{{ return(false) }}{%- endif -%}
@@ -187,7 +187,7 @@ A build that was killed may have changed the chains and not yet the counts. Then
     {{ return(found | length > 0 and found[0][0] == 'passed') }}
 {%- endmacro %}
 
-{# The chains that the counts lack, or have too many; all chains where there are no counts to go on from. #}
+{# The chains to add to the counts or take out of them; all chains where there are no counts to start from. #}
 {% macro uncounted_chains(chains, chain_changes, is_counted) -%}
     {%- if is_counted -%}
     select * from {{ chain_changes }}
@@ -201,7 +201,7 @@ A build that was killed may have changed the chains and not yet the counts. Then
     {%- endif -%}
 {%- endmacro %}
 
-{# Which rows a test looks at: of a table that accumulates, those that this build replaced; else all. #}
+{# The rows that a test looks at: in an accumulating table those that this build replaced, else all. #}
 {% macro is_affected(contact_id, affected_contacts) -%}
     {%- if contact_id -%}
     {{ contact_id }} in (select contact_id from {{ affected_contacts }})

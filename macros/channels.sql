@@ -1,14 +1,14 @@
-{# R11: text in one Unicode form, by which it is compared. #}
+{# R11: text in the one Unicode form in which it is compared. #}
 {% macro one_form(text) -%}
     nfc_normalize({{ text }})
 {%- endmacro %}
 
-{# R11: whole words, bounded by anything but letters and digits of any alphabet. #}
+{# R11, step 4: whether a text contains whole words; anything but a letter or digit of any script bounds a word. #}
 {% macro has_words(text, words) -%}
     regexp_matches({{ text }}, '(^|[^\p{L}\p{N}])' || regexp_escape({{ words }}) || '($|[^\p{L}\p{N}])')
 {%- endmacro %}
 
-{# R11: how a touch's channel is displayed, and so what tells channels apart. #}
+{# R11: the channel as displayed. Two channels are the same if they are displayed the same. #}
 {% macro channel(channel_name, source, medium, campaign) -%}
     {%- set displayed = {
         'source_medium': source ~ " || ' / ' || " ~ medium,
@@ -19,21 +19,22 @@
     coalesce({{ channel_name }}, {{ displayed[var('channel_grain')] }})
 {%- endmacro %}
 
-{# R12 #}
+{# R12: whether a touch is direct. #}
 {% macro is_direct(source, medium) -%}
     ({{ source }} = '(direct)' and {{ medium }} = '(none)')
 {%- endmacro %}
 
+{# R12: whether a touch may count. #}
 {% macro is_counted(source, medium) -%}
     {% if var('count_direct_touches') %}true{% else %}not {{ is_direct(source, medium) }}{% endif %}
 {%- endmacro %}
 
-{# R23: a chain that histories have cut says so. #}
+{# R23: a chain; one that was cut begins with dots. #}
 {% macro chain(channels, is_cut) -%}
     case when {{ is_cut }} then '… > ' || {{ channels }} else {{ channels }} end
 {%- endmacro %}
 
-{# The channel of contacts for which no touch counts. #}
+{# Attribution: the channel of contacts for which no touch counts. #}
 {% macro unattributed() -%}
     (unattributed)
 {%- endmacro %}

@@ -1,6 +1,6 @@
 {#
-Sums of these over many rows are the same whatever the order, and differ if one row does: so that what is counted row by row and
-what is counted in groups can be compared without grouping again.
+A checksum that can be summed. The sum over many rows doesn't depend on their order, and differs if one row does. So counts by row
+and counts by group can be compared without grouping again.
 #}
 {% macro checksum(value) -%}
     cast(hash({{ value }}) % 2147483647 as bigint)
@@ -10,7 +10,7 @@ what is counted in groups can be compared without grouping again.
     cast(coalesce(list_sum(list_transform({{ values }}, lambda value: {{ checksum('value') }})), 0) as bigint)
 {%- endmacro %}
 
-{# How a brand's step from one channel to the next, and a set of its channels, are told apart from all others. #}
+{# Text that identifies a brand's step from one channel to the next; `set_key` identifies a brand's set of channels. #}
 {% macro step_key(brand_id, from_channel, to_channel) -%}
     ({{ brand_id }} || chr(1) || coalesce({{ from_channel }}, chr(2)) || chr(1) || coalesce({{ to_channel }}, chr(2)))
 {%- endmacro %}
@@ -27,7 +27,7 @@ what is counted in groups can be compared without grouping again.
     )
 {%- endmacro %}
 
-{# Ends a test that has `counted` one way what it has as `chains` another. #}
+{# The end of a test that compares what it has `counted` with its `chains`. #}
 {% macro counts_that_differ() -%}
 select counted.*
 from counted

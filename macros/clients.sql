@@ -1,4 +1,4 @@
-{# R19: what is shown where nothing is known. #}
+{# R19: what a card or journal shows for an unknown name, and an unknown location. #}
 {% macro client_name(name) -%}
     coalesce({{ name }}, 'неизвестно')
 {%- endmacro %}

@@ -1,9 +1,9 @@
-{# R2: touches count that are strictly before this instant. #}
+{# R2: the instant where counting ends. Only touches strictly before it count. #}
 {% macro counting_ends_at(contacted_at) -%}
     {{ contacted_at }} + to_seconds({{ var('contact_grace_seconds') }})
 {%- endmacro %}
 
-{# R7, R8: touches count from this instant on; null: from the first. #}
+{# R7, R8: the instant from which touches count; null if they count from the first. #}
 {% macro counting_starts_at(contacted_at, previous_contact_at) -%}
     {%- set bounds = [] -%}
     {%- if var('lookback_days') is not none -%}
@@ -15,7 +15,7 @@
     greatest({{ (bounds or ['cast(null as timestamptz)']) | join(', ') }})
 {%- endmacro %}
 
-{# Days, and parts of days, between two instants. #}
+{# The days between two instants, with fractions. #}
 {% macro days_between(instant, later_instant) -%}
     (epoch_us({{ later_instant }}) - epoch_us({{ instant }})) / 86400000000
 {%- endmacro %}
@@ -29,12 +29,12 @@
     cast(sum(case when {{ condition }} then 1 else 0 end) as bigint)
 {%- endmacro %}
 
-{# How much there is for one of another; null without the other. #}
+{# An amount per one of a count; null if the count is 0 or null. #}
 {% macro ratio(amount, count) -%}
     cast({{ amount }} as double) / nullif(cast({{ count }} as double), 0)
 {%- endmacro %}
 
-{# A sum of whole numbers. Nonsense that is too large for its type is no number, rather than the end of the build. #}
+{# A sum of whole numbers. A sum too large for its type is null, rather than the end of the build. #}
 {% macro whole_sum(number) -%}
     try_cast(sum({{ number }}) as bigint)
 {%- endmacro %}

@@ -1,6 +1,6 @@
 {#
-R15: an identifier in the form in which it is compared (R13), or null if it identifies nobody. `placeholders` and
-`ignored_identifiers` are the seed and the model of these names. A valid phone or address is no placeholder by its form.
+R15: an identifier in the form in which it is compared (R13), or null if it ties nothing. `placeholders` is the seed, and
+`ignored_identifiers` the model `stg_ignored_identifiers`. A valid phone or email address is never a placeholder by its form.
 #}
 {% macro identifying(identifier_kind, identifier, placeholders, ignored_identifiers) -%}
     {%- set compared = google_client_id(identifier) if identifier_kind == 'google_client_id' else identifier -%}
@@ -29,7 +29,7 @@ R15: an identifier in the form in which it is compared (R13), or null if it iden
     {%- endfor -%}
 {%- endmacro %}
 
-{# R13: one row per group of identifiers, kind and identifier: how many records carry it. #}
+{# R13: one row per cluster, kind and identifier, with how many records carry it. #}
 {% macro counts_of_identifiers(records, columns) -%}
     {%- for identifier_kind, column in columns.items() %}
     select
@@ -45,9 +45,9 @@ R15: an identifier in the form in which it is compared (R13), or null if it iden
 {%- endmacro %}
 
 {#
-Keys stand for texts where very many are compared: 128 bits, so that no two texts ever share one. An identifier's
-key is of its kind and brand too (R13). The key of an identity, that is of all the identifiers that a record carries,
-is the exclusive or of theirs, so that of an only identifier is the identifier's own.
+Keys stand for texts where very many are compared. They have 128 bits, so that two texts never share one. The key of an identifier
+includes its kind and brand (R13). An identity is all the identifiers that a record carries; its key is the exclusive or of theirs, so
+a single identifier's identity has the identifier's own key.
 #}
 {% macro record_key(record_kind, record_id) -%}
     md5_number(concat('{{ record_kind }} ', {{ record_id }}))
@@ -73,24 +73,24 @@ is the exclusive or of theirs, so that of an only identifier is the identifier's
 {%- endmacro %}
 
 {#
-40 bits of a key: looked for first where few are sought among very many, as reading keys is most of the work. Among a hundred
-million keys, ten or so are found for a hundred thousand that aren't among them; to read their whole keys costs little.
+The prefix of a key: 40 of its bits. A search for a few keys among very many compares prefixes first, as most of the work is to read
+keys. Among a hundred million keys, a hundred thousand that aren't there match ten or so prefixes; reading these keys whole costs little.
 #}
 {% macro hash_prefix(key) -%}
     cast({{ key }} & 1099511627775 as ubigint)
 {%- endmacro %}
 
-{# 32 bits of a key: enough where those that have them in common may be taken together. #}
+{# The bucket of a key: 32 of its bits, enough where keys that share a bucket may be treated together. #}
 {% macro hash_bucket(key) -%}
     cast({{ key }} & 4294967295 as uinteger)
 {%- endmacro %}
 
-{# Far faster than a cast, which writes it in decimals. #}
+{# A key as text. Far faster than a cast, which writes decimals. #}
 {% macro key_text(key) -%}
     hex({{ key }})
 {%- endmacro %}
 
-{# No key of an identifier, group, identity or record: null, of their type. #}
+{# Null, of the type of the keys of identifiers, clusters, identities and records. #}
 {% macro null_key() -%}
     cast(null as uhugeint)
 {%- endmacro %}

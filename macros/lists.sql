@@ -1,4 +1,4 @@
-{# Distinct values as a sorted list, null when there are none. #}
+{# The distinct values as a sorted list; null if there are none. #}
 {% macro sorted_list(value) -%}
     list_sort(list(distinct {{ value }}) filter (where {{ value }} is not null))
 {%- endmacro %}
@@ -7,7 +7,7 @@
     list_sort(list_distinct({{ values }}))
 {%- endmacro %}
 
-{# Rows as one ordered list. #}
+{# The values of rows as one ordered list. #}
 {% macro list_in_order(value, order, condition=none) -%}
     list({{ value }} order by {{ order }}){% if condition %} filter (where {{ condition }}){% endif %}
 {%- endmacro %}
@@ -20,7 +20,7 @@
     case when len({{ values }}) > 1 then {{ values }} end
 {%- endmacro %}
 
-{# A list, null when it has no elements. #}
+{# A list; null if it has no elements. #}
 {% macro without_empty(values) -%}
     nullif({{ values }}, [])
 {%- endmacro %}
@@ -41,7 +41,7 @@
     array_to_string({{ values }}, '{{ separator }}')
 {%- endmacro %}
 
-{# Texts joined in order. #}
+{# The texts of rows, joined in order. #}
 {% macro joined_in_order(value, separator, order) -%}
     string_agg({{ value }}, '{{ separator }}' order by {{ order }})
 {%- endmacro %}
@@ -50,12 +50,12 @@
     unnest({{ values }})
 {%- endmacro %}
 
-{# A row for each whole number from first to last, both included. #}
+{# One row per whole number from the first to the last, both included. #}
 {% macro each_number(first, last) -%}
     unnest(range({{ first }}, {{ last }} + 1))
 {%- endmacro %}
 
-{# All days from the first to the last, a row each. #}
+{# One row per day from the first to the last, both included. #}
 {% macro each_day(first_day, last_day) -%}
     unnest(cast(range({{ first_day }}, {{ last_day }} + 1, interval 1 day) as date[]))
 {%- endmacro %}
@@ -64,7 +64,7 @@
     cast(generate_series({{ day }} + 1, {{ last_day }}, interval 1 day) as date[])
 {%- endmacro %}
 
-{# Rows of one column, written out. #}
+{# One row per given text, in one column. #}
 {% macro rows_of_text(column, values) -%}
     {%- for value in values %}
     select '{{ value }}' as {{ column }}

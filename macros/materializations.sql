@@ -1,7 +1,7 @@
 {#
-How DuckDB keeps what a model says. dbt's own ways fit any engine: they make a table aside, look at its columns and move it by
-renames, each a round through dbt that takes longer than most of these tables take to be worked out. DuckDB replaces a table, or
-appends to it, in one statement. Grants, indexes and comments aren't made: the project has none.
+How DuckDB stores a model's rows. dbt's own materializations fit any engine: they create a second table, compare columns and rename
+tables. Each step goes through dbt and takes longer than most of these models take to compute. DuckDB replaces a table, or appends to
+it, in one statement. These create no grants, indexes or comments, as the project has none.
 #}
 {% materialization table, adapter='duckdb', supported_languages=['sql', 'python'] -%}
     {% do run_hooks(pre_hooks, inside_transaction=False) %}
@@ -16,7 +16,7 @@ appends to it, in one statement. Grants, indexes and comments aren't made: the p
     {{ return({'relations': [this.incorporate(type='table')]}) }}
 {%- endmaterialization %}
 
-{# What accumulates: rows are appended to what the hooks before have left. #}
+{# Accumulating tables: appends rows to what the pre-hooks have left. #}
 {% materialization incremental, adapter='duckdb', supported_languages=['sql', 'python'] -%}
     {% do run_hooks(pre_hooks, inside_transaction=False) %}
     {% do run_hooks(pre_hooks, inside_transaction=True) %}
@@ -41,7 +41,7 @@ appends to it, in one statement. Grants, indexes and comments aren't made: the p
     {{ return({'relations': [this.incorporate(type='table')]}) }}
 {%- endmaterialization %}
 
-{# In one statement, as a table may be worked out from what it was. #}
+{# Replaces the table in one statement, as a model may read its own table as it was. #}
 {% macro replace_table() -%}
     {%- set existing = load_cached_relation(this) -%}
     {% if existing is not none and not existing.is_table %}
@@ -62,7 +62,7 @@ appends to it, in one statement. Grants, indexes and comments aren't made: the p
     {%- endcall %}
 {%- endmacro %}
 
-{# Where a Python model, which has a connection of its own, lays its rows. What a crash may have left is replaced. #}
+{# The table to which a Python model writes its rows, as it has its own connection. Replaces what a crash may have left. #}
 {% macro python_relation() -%}
     {{ make_intermediate_relation(this.incorporate(type='table')) }}
 {%- endmacro %}
@@ -78,8 +78,8 @@ def materialize(rows, connection):
 {%- endmacro %}
 
 {#
-A seed is read as pipeline/seeds.py has checked it. dbt's own way lets DuckDB guess the dialect, which can be another for
-every file, and breaks at a quote in the project's path.
+Reads a seed in the same dialect in which pipeline/seeds.py has checked it. dbt's own macro lets DuckDB guess the dialect, which may
+differ from file to file, and breaks at a quote in the project's path.
 #}
 {% macro duckdb__load_csv_rows(model, agate_table) %}
     {% set file = adapter.get_seed_file_path(model) | replace("'", "''") %}

@@ -1,10 +1,10 @@
 {#
-How delivered text becomes a value: null where it can't be read. The loader judges deliveries (R25) with the
-same macros with which the staging models read them, so this file holds plain Jinja: `var` and arguments only.
+How delivered text becomes a value; null where it can't be read. The loader checks deliveries (R25) with the same macros with which
+models read them, so this file holds plain Jinja: `var` and arguments only.
 #}
 
-{# Unicode white space trimmed, an empty text is no value. Trimming by a set of characters is slow, so only texts that may
-need it pay: of white space at the beginning, all sorts before '!' or into one of two ranges that few texts begin with. #}
+{# A text with Unicode white space trimmed; null if nothing is left. Trimming by a set of characters is slow, so only texts that may
+need it are trimmed: white space at the beginning sorts before '!' or into one of two ranges with which few texts begin. #}
 {% macro clean_text(column) -%}
     {%- set white_space = "'\t\n\u000b\u000c\r \u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000'" -%}
     case
@@ -17,15 +17,15 @@ need it pay: of white space at the beginning, all sorts before '!' or into one o
 {%- endmacro %}
 
 {#
-R15: an identifier as it is looked up among placeholders, null where its form says that it stands for no value. Looking at
-forms is slow, so nearly every id is known by less: it begins with a digit from 1 to 9, or with a letter and has no point, or
-has five such digits. `placeholders` is a list.
+R15: an identifier as it is looked up among placeholders; null if it has no value by its form. Matching forms is slow, so nearly
+every id is recognized by less: it begins with a digit from 1 to 9, or begins with a letter and has no point, or has five such digits.
+`placeholders` is a list.
 #}
 {% macro placeholder_form(identifier, placeholders) -%}
     {%- set quotes = "[\\s\"'`´«»“”„‟‘’‚‹›]*" -%}
-    {#- Without quotes around it, the prefix of a Google cookie, and decimals that are zeros. -#}
+    {#- Without quotes around it, without the prefix of a Google cookie, and without decimals that are zeros. -#}
     {%- set bare = "regexp_replace(lower(" ~ identifier ~ "), '(?s)^" ~ quotes | replace("'", "''") ~ "(?:ga\\d+\\.[\\d-]+\\.)?(.*?)(?:[.,]0+)?" ~ quotes | replace("'", "''") ~ "$', '\\1')" -%}
-    {#- The name of a variable: no number but a short one at its end. -#}
+    {#- The name of a variable: a letter, and no digits but up to three in a row. -#}
     {%- set name = "\\P{N}*\\p{L}\\P{N}*\\p{N}{0,3}\\P{N}*" -%}
     {%- set no_value = [
         "(?:[^\\p{L}\\p{N}]|0)*",
@@ -52,7 +52,7 @@ has five such digits. `placeholders` is a list.
     end
 {%- endmacro %}
 
-{# R13: a Google client id without the version and the depth that its cookie puts before it: GA1.2.1234567890.1600000000. #}
+{# R13: a Google client id without the prefix of its cookie, that is, its version and depth: GA1.2.1234567890.1600000000. #}
 {% macro google_client_id(identifier) -%}
     case
         when {{ identifier }} like 'GA1._._%' then substr({{ identifier }}, 7)
@@ -61,7 +61,7 @@ has five such digits. `placeholders` is a list.
     end
 {%- endmacro %}
 
-{# An ISO 8601 date and time as an instant; without an offset it is in the report's time zone (R10). #}
+{# R10: an ISO 8601 date and time as an instant; without an offset it is a local time of `report_timezone`. #}
 {% macro instant(column) -%}
     {%- set date_and_time = "\\d{4}-\\d{2}-\\d{2}[T ]([01]\\d|2[0-3]):[0-5]\\d(:[0-5]\\d(\\.\\d+)?)?" -%}
     case
@@ -72,8 +72,8 @@ has five such digits. `placeholders` is a list.
     end
 {%- endmacro %}
 
-{# A local time of the report's time zone as an instant. Of the two instants of an hour that a clock change repeats, the
-earlier: a local time minus the offset in force a day before is right for the first of the two, and only for it. #}
+{# R10: a local time of `report_timezone` as an instant. In an hour that a clock change repeats it is the earlier of the two instants:
+a local time minus the offset in force a day before is right for the first of the two, and only for it. #}
 {% macro local_instant(local_time) -%}
     {%- set later = "timezone('" ~ var('report_timezone') ~ "', " ~ local_time ~ ")" -%}
     {%- set day_before = "(" ~ later ~ " - interval 24 hours)" -%}
@@ -86,12 +86,12 @@ earlier: a local time minus the offset in force a day before is right for the fi
     end
 {%- endmacro %}
 
-{# A calendar day as ISO 8601 writes it, without a time. #}
+{# An ISO 8601 date without a time. #}
 {% macro date(column) -%}
     case when regexp_full_match({{ column }}, '\d{4}-\d{2}-\d{2}') then try_cast({{ column }} as date) end
 {%- endmacro %}
 
-{# A count: not negative, and of decimals only zeros. #}
+{# A count: not negative; its decimals, if any, are zeros. #}
 {% macro whole_number(column) -%}
     case
         when regexp_full_match({{ column }}, '\d+(\.0+)?') then try_cast(split_part({{ column }}, '.', 1) as bigint)
@@ -109,12 +109,12 @@ earlier: a local time minus the offset in force a day before is right for the fi
     end
 {%- endmacro %}
 
-{# An amount in the report's currency. #}
+{# An amount in `report_currency`. #}
 {% macro money(column) -%}
     case when regexp_full_match({{ column }}, '[+-]?\d+(\.\d+)?') then try_cast({{ column }} as decimal(18, 2)) end
 {%- endmacro %}
 
-{# A currency's three letters, in any letter case. #}
+{# The three letters of a currency, in any letter case. #}
 {% macro currency(column) -%}
     case when regexp_full_match({{ column }}, '[A-Za-z]{3}') then upper({{ column }}) end
 {%- endmacro %}
@@ -132,17 +132,17 @@ earlier: a local time minus the offset in force a day before is right for the fi
     {{ column }}
 {%- endmacro %}
 
-{# One word out of a fixed list, in any letter case. #}
+{# A word of a fixed list, in any letter case. #}
 {% macro word(column) -%}
     lower({{ column }})
 {%- endmacro %}
 
-{# The day of a report that an instant belongs to (R10). #}
+{# R10: the report date of an instant. #}
 {% macro report_date(instant) -%}
     cast(timezone('{{ var('report_timezone') }}', {{ instant }}) as date)
 {%- endmacro %}
 
-{# The first instant of a report's day. #}
+{# R10: the first instant of a report date. #}
 {% macro day_start(day) -%}
     {{ local_instant("cast(" ~ day ~ " as timestamp)") }}
 {%- endmacro %}

@@ -1,4 +1,4 @@
-{# R28: where the setting lists the source of what is delivered; after all of it, if it doesn't. #}
+{# R28: the place of a row's source in `source_precedence`; after all listed sources if it isn't listed. #}
 {% macro source_position(delivered_by) -%}
     {%- set sources = var('source_precedence') | map('replace', "'", "''") | list -%}
     coalesce(
@@ -12,8 +12,8 @@
 {%- endmacro %}
 
 {#
-R28: of the rows with the same keys, and not more than so many seconds (none: never) before a row's moment, or after it: the
-one of the highest precedence, then the nearest, then that of the smallest id. The row itself is among them, so there is one.
+R28: among the rows with the same keys that are at most so many seconds before a row (or after it; none: never), the first: the one of
+the highest precedence, then the nearest, then the one with the smallest id. The row itself is among them, so there always is one.
 #}
 {% macro first_before(precedence, id, keys, setting, condition='true') -%}
     {{ first_within(precedence, '-moment', id, keys, setting, 'PERIOD preceding and current row', condition) }}
@@ -37,7 +37,7 @@ one of the highest precedence, then the nearest, then that of the smallest id. T
     {%- endif -%}
 {%- endmacro %}
 
-{# R28: the first of those, by its distance now, if its precedence is higher than the row's own. #}
+{# R28: the first of these, with its distance in time, if its precedence is higher than the row's own; else null. #}
 {% macro if_higher(first, precedence) -%}
     case
         when {{ first }}.precedence < {{ precedence }}

@@ -1,8 +1,8 @@
 {#
-R11: what a touch says of where it came from, as JSON: its widget, landing page, referrer and five tags. `int_origins` names the
-channel of each distinct one, so what can't change the channel is left out here: paths, hashes, parameters that are no tags, and
-what click ids say beyond that they are there. Only URLs that are written as they should be are shortened; whatever is odd in any
-way goes whole to `int_origins`, which reads it with care. Plain Jinja, so that tests hold both ways against each other.
+R11: the origin of a touch, that is, what it says about where it came from, as JSON: its widget, landing page, referrer and five tags.
+`int_origins` names the channel of each distinct origin. So this leaves out what can't change the channel: paths, hashes, parameters
+that aren't tags, and the values of click ids. It shortens only URLs that are well formed; any other goes to `int_origins` whole, which
+reads it with care. Plain Jinja, so that tests can compare shortened and whole URLs.
 #}
 {% macro origin(touches, click_id_parameters) -%}
     to_json([
@@ -17,13 +17,13 @@ way goes whole to `int_origins`, which reads it with care. Plain Jinja, so that 
     ])::varchar
 {%- endmacro %}
 
-{# The site, and of the query the tags whole and the click ids; what one says is kept if it may be no value. #}
+{# The site, and from the query the tags and click ids. The value of a click id is kept only if it may be no value. #}
 {% macro origin_of_landing_page(url, click_id_parameters) -%}
     {%- set parameter -%} [A-Za-z0-9_.~\[\]-]*(?:=[^&;?#\\\s"''`«»“”„‘’‹›\p{Cf}]*)? {%- endset -%}
     {%- set tag -%} (?:utm_source|utm_medium|utm_campaign|utm_term|utm_content)(?:\[\])?=[^&]+ {%- endset -%}
     {%- set click_id -%} (?:{{ (click_id_parameters or ['yclid']) | join('|') }})(?:\[\])?=(?:[A-Za-z0-9]|[^&]+) {%- endset -%}
     {%- set query -%} split_part(split_part({{ url }}, '#', 1), '?', 2) {%- endset -%}
-    {#- Without capturing groups, as these take several times as long. -#}
+    {#- No capturing groups: they take several times as long. -#}
     case
         when regexp_full_match({{ url }}, '(?i)https?://[\p{L}\p{N}.-]+(?::[0-9]+)?(?:/[^?#\\]*)?(?:\?{{ parameter }}(?:&{{ parameter }})*)?(?:#.*)?', 's')
             then regexp_extract({{ url }}, '^[^/]*//[^/?#]*') || case
@@ -45,7 +45,7 @@ way goes whole to `int_origins`, which reads it with care. Plain Jinja, so that 
     end
 {%- endmacro %}
 
-{# The parameters that the seed `click_ids` names, which this build has made by now. #}
+{# The parameters in the seed `click_ids`, which exists by the time that a model needs them. #}
 {% macro click_id_parameters(click_ids) -%}
     {%- if not execute or click_ids.is_cte -%}{{ return([]) }}{%- endif -%}
     {{ return(run_query("select lower(parameter) from " ~ click_ids ~ " order by click_id_order").columns[0].values()) }}

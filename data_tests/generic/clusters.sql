@@ -1,0 +1,29 @@
+{# R13, R27: all rows of each affected cluster were found, so nothing outside belongs to it. #}
+{% test clusters_are_whole(model) %}
+select
+    row_id - cluster_position as first_row_id,
+    cluster_size
+from {{ model }}
+group by row_id - cluster_position, cluster_size
+having count(*) <> cluster_size
+{% endtest %}
+
+{#
+R13: no identifier is in two clusters, so a cluster holds everything that is tied to it. Checks all clusters, and so runs in full builds
+only: other builds take clusters over as they were, and whole.
+#}
+{% test clusters_are_complete(model) %}
+-- Buckets find the few identifiers that may be in several clusters; only their keys are read.
+with of_several_groups as (
+    select identifier_bucket
+    from {{ model }}
+    where {{ is_full_build() }}
+    group by identifier_bucket
+    having min(cluster_bucket) <> max(cluster_bucket)
+)
+select identifier_key
+from {{ model }}
+where identifier_bucket in (select identifier_bucket from of_several_groups)
+group by identifier_key
+having min(cluster_bucket) <> max(cluster_bucket)
+{% endtest %}
