@@ -132,10 +132,10 @@ def test_what_does_not_add_up_is_told(warehouse: Warehouse, breakage: str) -> No
 
 
 AUDITED = {
-    "a touch earns a trifle more": "credits are not exactly the contact",
-    "a contact has no credits": "in the journal or have credits, but not both",
-    "a contact has another value": "in the journal or have credits, but not both",
-    "a pair of source and medium has two names": "all that was spent and earned",
+    "a touch earns a trifle more": "credits do not add up to one contact",
+    "a contact has no credits": "in only one of journal and credits, or with another value",
+    "a contact has another value": "in only one of journal and credits, or with another value",
+    "a pair of source and medium has two names": "spend, contacts or value do not add up",
 }
 
 
@@ -152,9 +152,9 @@ def test_what_does_not_add_up_is_not_published(warehouse: Warehouse, breakage: s
 
 
 SUMS = {
-    "contact_counts": ("no_touches_contact_count", "sites, days and types of which other contacts are counted"),
-    "channel_steps": ("step_count", "channels of a site and day that contacts follow more or less often"),
-    "channel_credits": ("credited_value", "8 models by which not all contacts and their value are credited"),
+    "contact_counts": ("no_touches_contact_count", "sites, days and types with other contact counts than the journal"),
+    "channel_steps": ("step_count", "channels of a site and day whose last steps are not as many"),
+    "channel_credits": ("credited_value", "8 attribution models whose credits do not add up to all contacts"),
 }
 
 
@@ -180,5 +180,5 @@ def test_chains_and_participation_are_audited_too(warehouse: Warehouse, grain: s
         "0 as multichannel_contact_count, 0 as touch_count, 0 as median_seconds_to_contact from marts.journal "
         "where touch_count > 0 group by all)",
     )
-    with pytest.raises(PublicationError, match="contacts with touches more or less"):
+    with pytest.raises(PublicationError, match="contacts with touches more or fewer"):
         Publications(warehouse).publish(RULES)
