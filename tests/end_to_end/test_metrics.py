@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pytest
 import metrics_document
+import pytest
 import yaml
 from places import build_marts, load_landing, rows_of
 
