@@ -8,7 +8,7 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import dbt_assets
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
 from dagster_dbt.asset_utils import DAGSTER_DBT_UNIQUE_ID_METADATA_KEY
 from pydantic import Field
 
@@ -22,7 +22,7 @@ from pipeline.loading import Load
 from pipeline.marts import MARTS, VIEWS
 from pipeline.notices import collected_warnings, details, generation_warnings
 from pipeline.publishing import Publications
-from pipeline.settings import Rules
+from pipeline.settings import PROJECT_DIR, Rules
 from pipeline.updating import absent_days, build_loaded, check_build, describe_failures, load_days
 from pipeline.wording import shortened
 from sources.configuration import read_sources
@@ -158,7 +158,18 @@ previous_tables = [
 ]
 
 
-@dbt_assets(manifest=manifest, name="dbt_models", retry_policy=RETRIES, pool=POOL)
+# With links to the file that each asset comes from.
+with_code_references = DagsterDbtTranslator(DagsterDbtTranslatorSettings(enable_code_references=True))
+
+
+@dbt_assets(
+    manifest=manifest,
+    project=DbtProject(PROJECT_DIR),
+    dagster_dbt_translator=with_code_references,
+    name="dbt_models",
+    retry_policy=RETRIES,
+    pool=POOL,
+)
 def dbt_models(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterator[Any]:
     specs = {spec.metadata[DAGSTER_DBT_UNIQUE_ID_METADATA_KEY]: spec for spec in context.assets_def.specs}
     checks = {

@@ -13,14 +13,13 @@ import duckdb
 
 from pipeline import sql
 from pipeline.capacity import ResourcesError, check_delivery, exhaustion
-from pipeline.contracts import RECORDS_PER_LOAD, Column, ReadingMacros, Table, delivered_tables, reading_macros
+from pipeline.contracts import RECORDS_PER_LOAD, Table, delivered_tables, reading_macros
 from pipeline.landing import Delivery, Signature, file_signature, readable
-from pipeline.reading import Limits, Reading, UnreadableFileError, hash_file, read_file, value_of
+from pipeline.reading import Limits, Reading, UnreadableFileError, hash_file, read_file
+from pipeline.rejecting import count_rows, reason_to_reject, too_many_rejected
 from pipeline.settings import Rules, Settings
 from pipeline.warehouse import transaction
 from pipeline.wording import counted
-
-SMALLEST_JUDGED_FILE = 20  # R26: fewer rows than these are not too many to reject
 
 
 @dataclass(frozen=True)
@@ -229,7 +228,7 @@ def _judge_files(
 ) -> list[_JudgedFile]:
     """Reads and judges all files before anything is kept. Raises DeliveryFailedError."""
     macros = reading_macros(rules)
-    reason = _reason(table, macros, rules, delivery.day)
+    reason = reason_to_reject(table, macros, rules, delivery.day)
     judged: list[_JudgedFile] = []
     limits = Limits(rules.max_columns, Settings.read().unpacked_limit)
     for number, (path, facts) in enumerate(zip(delivery.files, files, strict=True)):
@@ -239,9 +238,10 @@ def _judge_files(
                 read_file(connection, reading, path, scratch)
             except UnreadableFileError as error:
                 raise _failed(delivery, path, error) from None
-            delivered_count, reasons, unreadable = _count_rows(connection, reading)
+            delivered_count, reasons, unreadable = count_rows(connection, reading)
         rejected_count = sum(reasons.values())
-        _check_share(delivery, path, delivered_count, rejected_count, reasons, rules)
+        if problem := too_many_rejected(delivered_count, reasons, rules):
+            raise _failed(delivery, path, problem)
         if file_signature(path) != (facts.file_name, facts.size_bytes, facts.modified_ns):
             raise _failed(delivery, path, "changed while it was read; it is read again by the next load")
         counts = replace(
@@ -340,76 +340,6 @@ def _supersede(connection: duckdb.DuckDBPyConnection, delivery: Delivery, load_i
         where table_name = ? and load_day = ? and superseded_by is null and {which}
         """,
         [load_id, delivery.table, delivery.day, load_id],
-    )
-
-
-def _reason(table: Table, macros: ReadingMacros, rules: Rules, day: date) -> str:
-    """R25's reason for a row, null for a good one."""
-    reasons = ["when not is_parsable then 'unparsable_row'"]
-    reasons += [
-        f"when {column.name} is null and not {_is_nested(column)} then 'missing_{column.name}'"
-        for column in table.required_columns
-    ]
-    reasons += [
-        f"when {_is_nested(column)} or {value_of(column)} is null then 'unreadable_{column.name}'"
-        for column in table.required_columns
-    ]
-    first_day = "date '2000-01-01'"
-    day_after = f"(date '{day}' + 1)"
-    possible = {
-        "instant": (macros.day_start(first_day), f"{macros.day_start(day_after)} + interval 24 hours"),
-        "date": (first_day, day_after),
-    }
-    for column in table.required_columns:
-        if column.type in possible:
-            earliest, latest = possible[column.type]
-            reasons.append(
-                f"when {value_of(column)} < {earliest} or {value_of(column)} > {latest} then 'impossible_{column.name}'"
-            )
-    for column in table.required_columns:
-        if words := column.known_words(rules):
-            listed = ", ".join(f"'{word}'" for word in words)
-            reasons.append(f"when {value_of(column)} not in ({listed}) then 'unknown_{column.name}'")
-    return f"case {' '.join(reasons)} end"
-
-
-def _is_nested(column: Column) -> str:
-    return f"coalesce(list_contains(nested_columns, '{column.name}'), false)"
-
-
-def _count_rows(connection: duckdb.DuckDBPyConnection, reading: Reading) -> tuple[int, dict[str, int], dict[str, int]]:
-    """All rows, those rejected by reason, and optional values of good rows that can't be read per column that has any."""
-    has_nested = sql.value(connection, f"select count(nested_columns) from {reading.into}") > 0
-    is_unreadable = {
-        column.name: f"{column.name} is not null and {reading.macros.read(column)} is null"
-        + (f" or {_is_nested(column)}" if has_nested else "")
-        for column in reading.table.columns
-        # Text that isn't nested can always be read.
-        if not column.is_required and (has_nested or column.type != "text")
-    }
-    counts = "".join(f", count(*) filter (where {condition})" for condition in is_unreadable.values())
-    by_reason = connection.execute(
-        f"select reason, count(*){counts} from {reading.into} group by reason order by reason"
-    ).fetchall()
-    unreadable = next((row[2:] for row in by_reason if row[0] is None), (0,) * len(is_unreadable))
-    return (
-        sum(row[1] for row in by_reason),
-        {row[0]: row[1] for row in by_reason if row[0] is not None},
-        {column: count for column, count in zip(is_unreadable, unreadable, strict=True) if count},
-    )
-
-
-def _check_share(
-    delivery: Delivery, path: Path, delivered_count: int, rejected_count: int, reasons: dict[str, int], rules: Rules
-) -> None:
-    if delivered_count < SMALLEST_JUDGED_FILE or rejected_count <= rules.max_rejected_share * delivered_count:
-        return
-    listed = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items(), key=lambda item: -item[1]))
-    raise _failed(
-        delivery,
-        path,
-        f"would have {rejected_count:,} of its {delivered_count:,} rows rejected ({listed}), a larger share than "
-        f"max_rejected_share {rules.max_rejected_share}; mend the file, or raise the setting",
     )
 
 

@@ -29,7 +29,7 @@ KEPT = {
     "intermediate.int_repeated_versions": "from {}",
     "intermediate.int_identifier_clusters": "select * exclude (cluster_position, cluster_size) from {}",
     "intermediate.int_oversized_clients": "from {}",
-    "intermediate.int_same_events": "from {}",
+    "intermediate.int_left_out_events": "from {}",
     "intermediate.int_chains": "from {}",
     "intermediate.int_chain_steps": "from {}",
     "intermediate.int_channel_sets": "from {}",

@@ -101,7 +101,7 @@ def model(name: str) -> str:
     return file.relative_to(PROJECT_DIR).as_posix()
 
 
-SAME_EVENTS = model("int_same_events_delta")
+SAME_EVENTS = model("int_same_events")
 READING, CHANGES = "macros/reading.sql", "macros/changes.sql"
 CHANNEL_WORDS, COUNTING, IDENTIFIER_WORDS = "macros/channels.sql", "macros/counting.sql", "macros/identifiers.sql"
 LISTS, EVENT_WORDS, CLIENT_WORDS = "macros/lists.sql", "macros/same_events.sql", "macros/clients.sql"
@@ -277,13 +277,13 @@ MUTANTS = (
     Mutant("R20", model("interaction_history"), "    where is_multichannel\n", ""),
     Mutant("R21", model("client_history"), "case when is_multichannel then 'green' end", "case when touch_count > 0 then 'green' end"),
     Mutant("R25", READING, "'\\d+(\\.0+)?'", "'-?\\d+(\\.0+)?'"),
-    Mutant("R25", "pipeline/loading.py", "> {latest} ", ">= {latest} "),
-    Mutant("R25", "pipeline/loading.py", "\"date\": (first_day, day_after)", "\"date\": (first_day, f\"date '{day}'\")"),
+    Mutant("R25", "pipeline/rejecting.py", "> {latest} ", ">= {latest} "),
+    Mutant("R25", "pipeline/rejecting.py", "\"date\": (first_day, day_after)", "\"date\": (first_day, f\"date '{day}'\")"),
     Mutant("R25", "models/staging/_sources.yml", ", setting: report_currency", ""),
     Mutant("R25", "models/staging/_sources.yml", "words: [call, form, callback, email, chat]", "words: [call, form, callback, email, chat, visit]"),
-    Mutant("R26", "pipeline/loading.py", "rejected_count <= rules.max_rejected_share * delivered_count",
+    Mutant("R26", "pipeline/rejecting.py", "rejected_count <= rules.max_rejected_share * delivered_count",
            "rejected_count < rules.max_rejected_share * delivered_count"),
-    Mutant("R26", "pipeline/loading.py", "SMALLEST_JUDGED_FILE = 20", "SMALLEST_JUDGED_FILE = 21"),
+    Mutant("R26", "pipeline/rejecting.py", "SMALLEST_JUDGED_FILE = 20", "SMALLEST_JUDGED_FILE = 21"),
     Mutant("R26", "dbt_project.yml", "max_rejected_share: 0.5", "max_rejected_share: 0.9"),
     # Older versions of what changed are forgotten.
     Mutant("R27", model("int_changed_versions"), "where record_key_prefix in (select record_key_prefix from changed_prefixes)",
@@ -374,9 +374,9 @@ MUTANTS = (
     Mutant("R28", model("int_client_touches"), "    where touch_id not in (select id from left_out_touches)\n", ""),
     Mutant("R28", model("int_chains_delta"), "    where touch_id not in (select id from left_out_touches)\n", ""),
     Mutant("R28", model("client_card"), "    from all_contacts\n", "    from contacts\n"),
-    Mutant("R28", model("int_same_events"), "    where contact_number = 1\n", ""),
+    Mutant("R28", model("int_left_out_events"), "    where contact_number = 1\n", ""),
     # What is left out no more stays told.
-    Mutant("R28", model("int_same_events"), "drop_affected_contacts(this, 'first_contact_id',", "drop_affected_contacts(this, 'client_id',", HISTORIES),
+    Mutant("R28", model("int_left_out_events"), "drop_affected_contacts(this, 'first_contact_id',", "drop_affected_contacts(this, 'client_id',", HISTORIES),
     # A contact that gives way, or comes back, is said to have been delivered or removed.
     Mutant("R28", "pipeline/publishing/sql/_changes.sql", "and not contact_changes.is_changed then", "and false then", TESTS_OF_CHANGES),
     Mutant("R28", "pipeline/publishing/sql/_changes.sql", "when compared.change = 'new' and not contact_changes.is_corrected", "when compared.change = 'new'", TESTS_OF_CHANGES),

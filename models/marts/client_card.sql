@@ -70,7 +70,7 @@ client_clusters as (
 
 left_out_contacts as (
 
-    select id from {{ ref('int_same_events_delta') }}
+    select id from {{ ref('int_same_events') }}
     where kind = 'contact'
 
 ),

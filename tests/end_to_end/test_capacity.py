@@ -227,7 +227,7 @@ def test_too_little_memory_is_told_in_a_line(site: Site, monkeypatch: pytest.Mon
         connection.execute("set memory_limit = '1MB'")
         connection.execute("select list(range) from range(10_000_000)")
 
-    monkeypatch.setattr(loading, "_count_rows", hungry)
+    monkeypatch.setattr(loading, "count_rows", hungry)
 
     _, message = the_failure(run_days())
 

@@ -372,7 +372,9 @@ def test_a_contact_gives_way_to_another_sources_and_comes_back(story: Story) -> 
         "c-named": ("new", OTHER_CONTACT),
         "c-better": ("removed", "the contact was removed"),
     }
-    told = story.place.private(f"from intermediate.int_same_events where starts_with(id, '{ONE_EVENT}: ') order by id")
+    told = story.place.private(
+        f"from intermediate.int_left_out_events where starts_with(id, '{ONE_EVENT}: ') order by id"
+    )
     assert [(row["kind"], row["id"], row["same_as"], row["client_id"]) for row in told] == [
         ("contact", f"{ONE_EVENT}: {left_out}", f"{ONE_EVENT}: {kept}", f"client-{ONE_EVENT}: {kept}")
         for left_out, kept in (("c-mango", "c-calltouch"), ("c-unnamed", "c-order"))

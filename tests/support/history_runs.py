@@ -326,7 +326,7 @@ def cost_rows(warehouse: Warehouse) -> list[dict[str, Any]]:
 def same_event_rows(warehouse: Warehouse) -> list[dict[str, Any]]:
     with warehouse.locked("test"), warehouse.connected() as connection:
         return rows_of(
-            connection, "select kind, id, delivered_by, same_as, client_id from intermediate.int_same_events"
+            connection, "select kind, id, delivered_by, same_as, client_id from intermediate.int_left_out_events"
         )
 
 

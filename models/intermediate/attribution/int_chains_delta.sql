@@ -7,7 +7,7 @@ with
 
 left_out_touches as (
 
-    select id from {{ ref('int_same_events_delta') }}
+    select id from {{ ref('int_same_events') }}
     where kind = 'touch'
 
 ),

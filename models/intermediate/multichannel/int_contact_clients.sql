@@ -4,7 +4,7 @@ with
 
 left_out_contacts as (
 
-    select id from {{ ref('int_same_events_delta') }}
+    select id from {{ ref('int_same_events') }}
     where kind = 'contact'
 
 ),

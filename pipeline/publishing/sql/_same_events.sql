@@ -5,5 +5,5 @@ select
     delivered_by,
     same_as,
     client_id
-from intermediate.int_same_events
+from intermediate.int_left_out_events
 order by kind, id

@@ -21,5 +21,5 @@ select
     same_events.same_as,
     clients.client_id,
     clients.first_contact_id
-from {{ ref('int_same_events_delta') }} as same_events
+from {{ ref('int_same_events') }} as same_events
 inner join clients on same_events.cluster_key = clients.cluster_key
