@@ -16,15 +16,15 @@ R15: an identifier in the form in which it is compared (R13), or null if it ties
 {%- endmacro %}
 
 {# R13: one row per record and identifier that it carries. #}
-{% macro identifiers_of(records, identifier_kinds) -%}
-    {%- for identifier_kind in identifier_kinds %}
+{% macro identifiers_of(records, columns) -%}
+    {%- for identifier_kind, column in columns.items() %}
     select
         record_number,
         cluster_key,
         '{{ identifier_kind }}' as identifier_kind,
-        {{ identifier_kind }} as identifier
+        {{ column }} as identifier
     from {{ records }}
-    where {{ identifier_kind }} is not null
+    where {{ column }} is not null
     {% if not loop.last %}union all{% endif %}
     {%- endfor -%}
 {%- endmacro %}

@@ -19,8 +19,9 @@ from pipeline.wording import counted
 
 log = logging.getLogger("multichannel")
 
-# Saved queries are asked of what is published; dbt would count them among what it built.
-BUILD = ("build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "saved_query")
+# Saved queries are asked of what is published, and exposures are others': dbt would count them among what it built.
+NOT_BUILT = ("unit_test", "saved_query", "exposure")
+BUILD = ("build", *(word for kind in NOT_BUILT for word in ("--exclude-resource-type", kind)))
 # Seeds that have changed are a reason to build everything; those that haven't are there, and tested. So are views that say the
 # same in every build. Tests are chosen by themselves, or those of what is left out would be left out too.
 WITHOUT_STATIC_VIEWS = ("--indirect-selection", "empty", "--exclude", "path:seeds", "tag:static_view")

@@ -3,10 +3,33 @@
 
 with
 
-record_clusters as (
+touches as (
 
-    select * from {{ ref('int_record_clusters') }}
-    where record_kind <> 'prospect_touch'
+    select * from {{ ref('int_touches') }}
+    where cluster_key is not null
+
+),
+
+contacts as (
+
+    select * from {{ ref('int_contacts') }}
+    where cluster_key is not null
+
+),
+
+records as (
+
+    select
+        cluster_key,
+        1 as contact_count,
+        0 as touch_count
+    from contacts
+    union all
+    select
+        cluster_key,
+        0 as contact_count,
+        1 as touch_count
+    from touches
 
 ),
 
@@ -14,88 +37,45 @@ large_clusters as (
 
     select
         cluster_key,
-        sum(case when record_kind = 'contact' then 1 else 0 end) as contact_count,
-        sum(case when record_kind = 'touch' then 1 else 0 end) as touch_count
-    from record_clusters
-    where cluster_key is not null
+        sum(contact_count) as contact_count,
+        sum(touch_count) as touch_count
+    from records
     group by cluster_key
     having count(*) >= {{ var('large_client_size') }}
 
 ),
 
-large_records as (
+large_touches as (
 
-    select record_clusters.*
-    from record_clusters
-    inner join large_clusters on record_clusters.cluster_key = large_clusters.cluster_key
-
-),
-
-placeholders as (
-
-    select * from {{ ref('placeholders') }}
+    select * from touches
+    where cluster_key in (select cluster_key from large_clusters)
 
 ),
 
-ignored_identifiers as (
+large_contacts as (
 
-    select * from {{ ref('stg_ignored_identifiers') }}
-
-),
-
-phones as (
-
-    select * from {{ ref('stg_phones') }}
-
-),
-
-emails as (
-
-    select * from {{ ref('stg_emails') }}
-
-),
-
-touches as (
-
-    select
-        large_records.record_number,
-        large_records.cluster_key,
-        {{ identifying('visitor_id', 'touches.visitor_id', 'placeholders', 'ignored_identifiers') }} as visitor_id,
-        {{ identifying('yandex_client_id', 'touches.yandex_client_id', 'placeholders', 'ignored_identifiers') }} as yandex_client_id,
-        {{ identifying('google_client_id', 'touches.google_client_id', 'placeholders', 'ignored_identifiers') }} as google_client_id,
-        {{ identifying('crm_client_id', 'touches.crm_client_id', 'placeholders', 'ignored_identifiers') }} as crm_client_id
-    from {{ source('raw', 'touches') }} as touches
-    inner join large_records
-        on touches.record_number = large_records.record_number
-        and large_records.record_kind = 'touch'
-
-),
-
-contacts as (
-
-    select
-        large_records.record_number,
-        large_records.cluster_key,
-        {{ identifying('visitor_id', 'contacts.visitor_id', 'placeholders', 'ignored_identifiers') }} as visitor_id,
-        {{ identifying('yandex_client_id', 'contacts.yandex_client_id', 'placeholders', 'ignored_identifiers') }} as yandex_client_id,
-        {{ identifying('google_client_id', 'contacts.google_client_id', 'placeholders', 'ignored_identifiers') }} as google_client_id,
-        {{ identifying('crm_client_id', 'contacts.crm_client_id', 'placeholders', 'ignored_identifiers') }} as crm_client_id,
-        {{ identifying('phone', 'phones.number', 'placeholders', 'ignored_identifiers') }} as phone,
-        {{ identifying('email', 'emails.address', 'placeholders', 'ignored_identifiers') }} as email
-    from {{ source('raw', 'contacts') }} as contacts
-    inner join large_records
-        on contacts.record_number = large_records.record_number
-        and large_records.record_kind = 'contact'
-    left join phones on contacts.phone = phones.phone
-    left join emails on contacts.email = emails.email
+    select * from contacts
+    where cluster_key in (select cluster_key from large_clusters)
 
 ),
 
 identifiers as (
 
-    {{ identifiers_of('touches', ['visitor_id', 'yandex_client_id', 'google_client_id', 'crm_client_id']) }}
+    {{ identifiers_of('large_touches', {
+        'visitor_id': 'visitor_id',
+        'yandex_client_id': 'yandex_client_id',
+        'google_client_id': 'google_client_id',
+        'crm_client_id': 'crm_client_id',
+    }) }}
     union all
-    {{ identifiers_of('contacts', ['visitor_id', 'yandex_client_id', 'google_client_id', 'crm_client_id', 'phone', 'email']) }}
+    {{ identifiers_of('large_contacts', {
+        'visitor_id': 'visitor_id',
+        'yandex_client_id': 'yandex_client_id',
+        'google_client_id': 'google_client_id',
+        'crm_client_id': 'crm_client_id',
+        'phone': 'identifying_phone',
+        'email': 'identifying_email',
+    }) }}
 
 ),
 

@@ -58,6 +58,7 @@ typed_contacts as (
 )
 
 select
+    typed_contacts.record_number,
     typed_contacts.contact_id,
     typed_contacts.widget_id,
     coalesce(widgets.widget_name, typed_contacts.widget_id) as widget_name,

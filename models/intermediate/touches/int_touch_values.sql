@@ -1,6 +1,6 @@
 -- One row per affected touch that no previous build has typed, and per touch of a prospect (R16), with its values read (R10,
 -- R25), its origin (R11), and the identifiers that tie it (R13, R15).
-{{ config(materialized='view') }}
+{{ config(materialized='table') }}
 
 with
 
