@@ -17,12 +17,12 @@ def demo(
     out: Annotated[Path, typer.Option("--out", help="The landing folder to write to.")],
     days: Annotated[int, typer.Option(min=1, help="How many days of deliveries.")] = 30,
     touches: Annotated[int, typer.Option(min=1, help="About how many touches in all.")] = 60_000,
-    seed: Annotated[int, typer.Option(help="Another number gives other data.")] = 1,
+    seed: Annotated[int, typer.Option(help="Another number makes other data.")] = 1,
     last_day: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The last of these days; by default yesterday.")
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The last of these days; yesterday by default.")
     ] = None,
 ) -> None:
-    """Writes believable deliveries of a window company with several sites."""
+    """Write believable deliveries of a made-up window company with several sites."""
     written = write_demo(out, days=days, touches=touches, seed=seed, last_day=last_day.date() if last_day else None)
     rows = ", ".join(f"{table} {count:,}" for table, count in written.rows.items())
     console.print(

@@ -20,19 +20,19 @@ log = logging.getLogger("multichannel")
 
 def fetch(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="SOURCE", help="Names of sources.yml; by default all.")
+        list[str] | None, typer.Argument(metavar="SOURCE", help="Names in sources.yml; all by default.")
     ] = None,
     from_: Annotated[
-        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day; by default what is due.")
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day; what is due by default.")
     ] = None,
     to: Annotated[
-        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day; by default yesterday.")
+        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day; yesterday by default.")
     ] = None,
 ) -> None:
-    """Asks the sources of sources.yml for days, and writes what they answer as deliveries into the landing folder.
+    """Ask the sources of sources.yml for days, and write the answers as deliveries into the landing folder.
 
-    Without days: those of each source's reload window, and those missing since its first delivery that is there; of exports,
-    those that the files hold. Exit code 0 only if all came.
+    Without --from and --to: the days of each source's reload window, and those missing since its first delivery in the landing
+    folder; of exports, the days that the files hold. The exit code is 0 only if everything came.
     """
     show_progress()
     if problem := fetch_days(names or [], from_.date() if from_ else None, to.date() if to else None):

@@ -17,7 +17,7 @@ from pipeline.warehouse import Warehouse
 
 
 def verify() -> None:
-    """Compares the marts, row by row, with a full rebuild beside them; changes nothing."""
+    """Compare the marts, row by row, with a full rebuild beside them. Changes nothing."""
     from pipeline.verifying import verify as compare
 
     warehouse = Warehouse(Settings.read().warehouse_dir)
@@ -33,9 +33,9 @@ def verify() -> None:
 
 
 def rollback(
-    to: Annotated[int | None, typer.Option("--to", help="The generation; by default the one before.")] = None,
+    to: Annotated[int | None, typer.Option("--to", help="The generation; the one before by default.")] = None,
 ) -> None:
-    """Moves readers back to an earlier generation, and holds them there until `resume`."""
+    """Move readers back to an earlier generation, and hold them there until `resume`."""
     warehouse = Warehouse(Settings.read().warehouse_dir)
     show_progress()
     with explained(warehouse), warehouse.locked("rollback"):
@@ -44,7 +44,7 @@ def rollback(
 
 
 def resume() -> None:
-    """Lets readers have the newest generation again after a rollback."""
+    """Let readers have the newest generation again after a rollback."""
     warehouse = Warehouse(Settings.read().warehouse_dir)
     show_progress()
     with explained(warehouse), warehouse.locked("resume"):
@@ -55,7 +55,7 @@ def resume() -> None:
 def export(
     out: Annotated[Path, typer.Option("--out", help="The folder to write to.")],
 ) -> None:
-    """Writes the published marts as Parquet files."""
+    """Write the published marts as Parquet files."""
     publications = Publications(Warehouse(Settings.read().warehouse_dir))
     current = publications.current()
     if current is None:

@@ -43,18 +43,20 @@ EXPLAINED = (
 
 
 def load(
-    from_: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First load day.")] = None,
-    to: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last load day.")] = None,
-    reload: Annotated[bool, typer.Option("--reload", help="Also deliveries that have not changed.")] = False,
+    from_: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day to load.")] = None,
+    to: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day to load.")] = None,
+    reload: Annotated[bool, typer.Option("--reload", help="Load unchanged deliveries too.")] = False,
     full_refresh: Annotated[
-        bool, typer.Option("--full-refresh", help="Rebuild from raw, even if nothing is new.")
+        bool, typer.Option("--full-refresh", help="Build everything again from raw, even if nothing is new.")
     ] = False,
-    variables: Annotated[str, typer.Option("--vars", help="Settings as JSON, for a warehouse of its own.")] = "{}",
+    variables: Annotated[
+        str, typer.Option("--vars", help="Other settings, as JSON, for a warehouse of their own.")
+    ] = "{}",
     verbose: Verbose = False,
 ) -> None:
-    """Loads every landed day before today that is new or changed, rebuilds the marts and publishes them.
+    """Load every landed day before today that is new or changed, build the marts, publish them.
 
-    Exit code 0 only if all was loaded and published; rejected rows are counted, and are no failure.
+    The exit code is 0 only if everything was loaded and published. Rejected rows are counted; they are no failure.
     """
     overrides = _read_variables(variables)
     rules = Rules.read(overrides)
@@ -283,7 +285,7 @@ def print_loads(warehouse: Warehouse, run_id: str, waiting: int, verbose: bool) 
 
 
 def update(verbose: Verbose = False) -> None:
-    """What is to be done once a day: fetches what is due from all sources, then loads and publishes, whatever didn't come."""
+    """Fetch what is due from all sources, then load and publish whatever came: once a day."""
     show_progress(verbose)
     try:
         problem = fetch_days([], None, None)

@@ -12,11 +12,11 @@ from pipeline.warehouse import Warehouse
 
 def look(
     contact: Annotated[
-        str | None, typer.Option("--contact", help="A contact's id; by default one worth looking at.")
+        str | None, typer.Option("--contact", help="A contact's id; one worth looking at by default.")
     ] = None,
     verbose: Verbose = False,
 ) -> None:
-    """Shows an excerpt of the published journal, what channels cost and earned, and one client's card with its history."""
+    """Show an excerpt of the journal, what channels cost and earned, and one client's card with its history."""
     publications = Publications(Warehouse(Settings.read().warehouse_dir))
     current = publications.current()
     if current is None:

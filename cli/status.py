@@ -27,7 +27,7 @@ MOST_PENDING = 10
 
 
 def status(verbose: Verbose = False) -> None:
-    """What is landed, loaded, rejected and published."""
+    """Show what is landed, loaded, rejected and published."""
     settings = Settings.read()
     rules = Rules.read()
     warehouse = Warehouse(settings.warehouse_dir)
@@ -122,10 +122,10 @@ def _csv_line(*cells: str) -> str:
 
 
 def rejected(
-    limit: Annotated[int, typer.Option(min=1, help="How many rows to show, the latest days first.")] = 20,
-    out: Annotated[Path | None, typer.Option("--out", help="A CSV file to write all of them to, instead.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many rows to show, latest days first.")] = 20,
+    out: Annotated[Path | None, typer.Option("--out", help="Write all of them to this CSV file instead.")] = None,
 ) -> None:
-    """Shows the rejected rows: where they lie, what is wrong with them, and what they say."""
+    """Show rejected rows: file and row, the reason, the text."""
     warehouse = Warehouse(Settings.read().warehouse_dir)
     query = """
         select

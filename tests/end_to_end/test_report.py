@@ -32,7 +32,7 @@ SAID = {
     "ru": {
         "journal": "Журнал", "icon": "Касания", "time": "Когда", "type": "Тип", "client": "Клиент", "phone": "Телефон",
         "location": "Местоположение", "site": "Сайт", "chain": "Цепочка каналов", "duration": "Длительность", "group": "Группа",
-        "value": "Ценность", "all": "Все обращения", "multichannel": "Мультиканальные", "card": "Карточка клиента",
+        "value": "Сумма сделок", "all": "Все обращения", "multichannel": "Мультиканальные", "card": "Карточка клиента",
         "first_touch": "Первое касание", "name": "Имя", "no_phone": "нет номера", "no_touch": "касаний не было",
         "tab": "Мультиканальное обращение", "history": "Вся история клиента", "more": "Дополнительно", "nothing": "нет данных",
         "call": "звонок", "form": "заявка с сайта", "callback": "заказ обратного звонка", "email": "письмо", "chat": "чат",
@@ -641,7 +641,7 @@ def test_no_whole_phone_leaves_a_server_that_hides_them(browser: Browser, masked
     export("Скачать CSV")
     visitor.open("data")
     assert "row 5: •••4567" in page.locator(".facts.client").first.inner_text()
-    sites = [row for row in visitor.rows("Неизвестные источники") if row["Что это"] == "сайт"]
+    sites = [row for row in visitor.rows("Нераспознанные источники") if row["Что это"] == "сайт"]
     assert ("4", "3") in [(row["Касаний"], row["Обращения"]) for row in sites]
 
     # A search for a phone says whether it is there, not of whom; it stands nowhere afterwards.
