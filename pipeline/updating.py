@@ -68,8 +68,8 @@ def absent_days(table: str, days: Sequence[date], loads: Sequence[Load]) -> list
     delivered = {load.day for load in loads}
     absent = [str(day) for day in days if is_expected and day not in delivered]
     if absent:
-        days_absent = "this day" if len(absent) == 1 else "these days"
-        warn(f"no delivery of {table} for {shortened(absent)}: nothing is loaded for {days_absent}")
+        those = "this day" if len(absent) == 1 else "these days"
+        warn(f"no {table} were delivered for {shortened(absent)}; what else came for {those} is loaded")
     return absent
 
 

@@ -28,9 +28,13 @@ where model.touch_count + model.later_touch_count + model.earlier_touch_count + 
 {% endtest %}
 
 {# R4, R6: the icon, verdict, counts, channels, chain and instants of a contact agree. #}
-{% test multichannel_verdicts_follow_the_counts(model) %}
+{% test multichannel_verdicts_follow_the_counts(model, affected_contacts) %}
+with journal as (
+    select * from {{ model }}
+    where {{ is_affected('contact_id', affected_contacts) }}
+)
 select *
-from {{ model }}
+from journal
 where is_multichannel <> (touch_count >= 2 and channel_count >= 2)
     or icon <> case when is_multichannel then 'multichannel' when touch_count > 0 then 'single_channel' else 'no_touches' end
     or channel_count <> coalesce(len(channels), 0)

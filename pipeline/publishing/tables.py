@@ -19,6 +19,8 @@ STORAGE_VERSION = "v1.2.0"
 # Tables beside the marts, each by a query in the folder `sql`.
 LEDGERS = ("_meta", "_builds", "_loads", "_rejected", "_large_clients", "_same_events")
 QUERIES = Path(__file__).with_name("sql")
+# Models whose rows are published under another name.
+PUBLISHED_AS = {"int_oversized_clients": "_large_clients", "int_left_out_events": "_same_events"}
 
 
 def write_tables(
@@ -106,10 +108,14 @@ def _write_comments(connection: duckdb.DuckDBPyConnection) -> None:
 def _descriptions() -> dict[tuple[str, str | None], str]:
     """By table and column; of the table itself without a column."""
     described: dict[tuple[str, str | None], str] = {}
-    for file in sorted((PROJECT_DIR / "models/marts").glob("*.yml")):
-        for model in yaml.safe_load(file.read_text("utf-8"))["models"]:
-            described[model["name"], None] = model["description"]
-            described |= {(model["name"], column["name"]): column["description"] for column in model["columns"]}
+    for folder in ("marts", "intermediate/multichannel"):
+        for file in sorted((PROJECT_DIR / "models" / folder).glob("*.yml")):
+            for model in yaml.safe_load(file.read_text("utf-8")).get("models", ()):
+                table = PUBLISHED_AS.get(model["name"], model["name"])
+                described[table, None] = model["description"]
+                described |= {(table, column["name"]): column["description"] for column in model["columns"]}
+    for table, columns in yaml.safe_load(Path(__file__).with_name("columns.yml").read_text("utf-8")).items():
+        described |= {(table, column): text for column, text in columns.items()}
     for (table, column), text in raw_descriptions().items():
         described[f"_{table}", column] = text
     for table in (*LEDGERS, "_changes"):

@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 import golden_marts
 import pytest
+import yaml
 from places import load_landing
 from processes import Reader, Site, golden_site
 
@@ -26,7 +27,7 @@ from pipeline.ledger import last_settings
 from pipeline.marts import MARTS, VIEWS
 from pipeline.publishing import PublicationError
 from pipeline.publishing.generations import KEPT_GENERATIONS
-from pipeline.settings import Rules
+from pipeline.settings import PROJECT_DIR, Rules
 from pipeline.warehouse import Warehouse, is_in_use
 from report.queries import FAILED_LOADS
 
@@ -293,6 +294,29 @@ def test_older_readers_can_open_it(loaded: Site) -> None:
     assert outcome.stderr == ""
     assert outcome.stdout.strip() == f"{len(loaded.marts()['journal'])},{len(loaded.marts()['client_card'])}"
     assert "v1.5" in subprocess.run([command, "--version"], capture_output=True, text=True).stdout
+
+
+def test_tools_with_an_older_duckdb_can_open_it(loaded: Site) -> None:
+    with duckdb.connect(str(loaded.publications.link), read_only=True) as connection:
+        tags = connection.execute("select tags from duckdb_databases() where not internal").fetchone()
+    assert tags and tags[0]["storage_version"].startswith("v1.2.0")
+
+
+def test_tables_and_columns_carry_comments(loaded: Site) -> None:
+    properties = yaml.safe_load((PROJECT_DIR / "models/marts/_marts.yml").read_text("utf-8"))["models"]
+    (journal,) = (model for model in properties if model["name"] == "journal")
+
+    tables = loaded.published(
+        "select table_name, comment from duckdb_tables() union all select view_name, comment from duckdb_views() where not internal"
+    )
+    columns = loaded.published("select table_name, column_name, comment from duckdb_columns() where not internal")
+
+    assert [table for table, comment in tables if not comment] == []
+    # DuckDB has none for columns of views.
+    assert {table for table, _, comment in columns if not comment} == {"channel_attribution"}
+    assert {name: comment for table, name, comment in columns if table == "journal"} == {
+        column["name"]: column["description"] for column in journal["columns"]
+    }
 
 
 # What is not published
