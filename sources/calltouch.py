@@ -14,7 +14,7 @@ from sources.http_source import HttpSource
 from sources.mapping import Mapping
 from sources.paging import Page, Reading, read_pages
 from sources.records import json_records, read_json_array
-from sources.source import Answer, Days, Part, SourceError, TooLargeError, Workshop
+from sources.source import Days, Extract, FetchContext, Part, SourceError, TooLargeError
 
 CALLS, VISITS, FORMS = "calls", "visits", "forms"
 
@@ -39,21 +39,21 @@ class Calltouch(HttpSource):
     def own_site(self) -> str:
         return self.site or self.site_id
 
-    def read(self, days: Days, workshop: Workshop) -> Iterator[Answer]:
-        connection = workshop.connection
+    def read(self, days: Days, context: FetchContext) -> Iterator[Extract]:
+        connection = context.connection
         with self.client(parameters=lambda token: {"clientApiId": token}) as client:
             for day in days:
-                calls, reading = self._calls(client, day, workshop)
+                calls, reading = self._calls(client, day, context)
                 records = json_records(connection, calls)
                 total, received, doubt = reading.total, reading.received, reading.doubt
-                yield Answer(CALLS, Mapping.shipped("calltouch_calls"), records, (day,), total, received, doubt=doubt)
-                forms = self._forms(client, day, workshop)
+                yield Extract(CALLS, Mapping.shipped("calltouch_calls"), records, (day,), total, received, doubt=doubt)
+                forms = self._forms(client, day, context)
                 # Forms tell their instant: where the site's zone is another than `time_zone` says, some would be of neither day.
                 records = json_records(connection, forms)
-                yield Answer(FORMS, Mapping.shipped("calltouch_forms"), records, (day,), is_of_its_day=True)
-                visits = self._visits(calls, forms, workshop)
+                yield Extract(FORMS, Mapping.shipped("calltouch_forms"), records, (day,), is_of_its_day=True)
+                visits = self._visits(calls, forms, context)
                 # Visits are as many as calls and forms tell of: where calls are missing, visits are.
-                yield Answer(
+                yield Extract(
                     VISITS,
                     Mapping.shipped("calltouch_visits"),
                     json_records(connection, visits),
@@ -64,18 +64,18 @@ class Calltouch(HttpSource):
                     doubt=doubt,
                     is_of_its_day=True,
                 )
-                workshop.clear(calls, forms, visits)
+                context.clear(calls, forms, visits)
 
-    def _visits(self, calls: str, forms: str, workshop: Workshop) -> str:
+    def _visits(self, calls: str, forms: str, context: FetchContext) -> str:
         """A relation of the visits that calls and forms tell of, each with what tells whose it is."""
-        relation = workshop.new_name("records")
+        relation = context.new_name("records")
         # A visit without a cookie of its own is of whoever made contact.
         ids = {"ctClientId": ["ctClientId"], "yaClientId": ["yaClientId"], "guaClientId": ["guaClientId", "clientId"]}
-        told = ", ".join(
+        id_members = ", ".join(
             f"{sql.literal(name)}, coalesce({', '.join(f'contact -> {sql.literal(path + field)}' for path in ('$.', '$.session.') for field in fields)})"
             for name, fields in ids.items()
         )
-        workshop.connection.execute(
+        context.connection.execute(
             f"""
             create temporary table {relation} as
             with contacts as (
@@ -97,7 +97,7 @@ class Calltouch(HttpSource):
                     when json_type(visit) = 'OBJECT'
                         then json_merge_patch(visit, json_object('contact', json_object(
                             'date', contact -> '$.date', 'callId', contact -> '$.callId',
-                            'requestId', contact -> '$.requestId', {told}
+                            'requestId', contact -> '$.requestId', {id_members}
                         )))
                     else visit
                 end as record
@@ -106,9 +106,9 @@ class Calltouch(HttpSource):
         )
         return relation
 
-    def _forms(self, client: HttpClient, day: date, workshop: Workshop) -> str:
+    def _forms(self, client: HttpClient, day: date, context: FetchContext) -> str:
         """A relation of a day's forms."""
-        relation, file = workshop.new_name("records"), workshop.new_file("forms")
+        relation, file = context.new_name("records"), context.new_file("forms")
         client.json_file(
             "/calls-service/RestAPI/requests",
             {
@@ -120,44 +120,44 @@ class Calltouch(HttpSource):
             file,
             kinds=[list],
         )
-        read_json_array(workshop.connection, [file], relation)
-        workshop.clear(file)
+        read_json_array(context.connection, [file], relation)
+        context.clear(file)
         # The credential is the account's, which may have more sites.
-        workshop.connection.execute(
-            f"delete from {relation} where record ->> '$.siteId' <> {sql.literal(self.site_id)}"
-        )
+        context.connection.execute(f"delete from {relation} where record ->> '$.siteId' <> {sql.literal(self.site_id)}")
         return relation
 
-    def _calls(self, client: HttpClient, day: date, workshop: Workshop) -> tuple[str, Reading]:
+    def _calls(self, client: HttpClient, day: date, context: FetchContext) -> tuple[str, Reading]:
         """A relation of a day's calls, and whether they are all.
 
         Calls that arrive while pages are read shift them, so pages that don't hold all are read again.
         """
         for left in reversed(range(self.readings)):
-            relation, reading = self._pages(client, day, workshop)
+            relation, reading = self._pages(client, day, context)
             if reading.is_whole or not left:
                 break
-            workshop.clear(relation)
+            context.clear(relation)
         return relation, reading
 
-    def _pages(self, client: HttpClient, day: date, workshop: Workshop) -> tuple[str, Reading]:
+    def _pages(self, client: HttpClient, day: date, context: FetchContext) -> tuple[str, Reading]:
         """Pages that are too large are asked for with fewer calls each."""
         size = self.page_size
         while True:
-            relation = workshop.new_name("records")
-            workshop.connection.execute(f"create temporary table {relation} (position bigint, record json)")
+            relation = context.new_name("records")
+            context.connection.execute(f"create temporary table {relation} (position bigint, record json)")
             try:
-                page_of = partial(self._page, client, day, workshop, relation, size)
+                page_of = partial(self._page, client, day, context, relation, size)
                 return relation, read_pages(page_of, size)
             except TooLargeError:
-                workshop.clear(relation)
+                context.clear(relation)
                 if size == 1:
                     raise
                 size = max(1, size // 8)
 
-    def _page(self, client: HttpClient, day: date, workshop: Workshop, relation: str, size: int, number: int) -> Page:
+    def _page(
+        self, client: HttpClient, day: date, context: FetchContext, relation: str, size: int, number: int
+    ) -> Page:
         """Adds a page's calls to a relation: all at once they might be more than memory holds."""
-        file = workshop.new_file("page")
+        file = context.new_file("page")
         page = client.json_file(
             f"/calls-service/RestAPI/{self.site_id}/calls-diary/calls",
             {
@@ -175,14 +175,14 @@ class Calltouch(HttpSource):
             # As if there were none, the day would become empty.
             shown = client.beginning(file.read_bytes())
             raise SourceError(f"Calltouch answered something else than a page of calls: {shown}")
-        read_json_array(workshop.connection, [file], f"{relation}_of_page", "$.records")
-        workshop.connection.execute(
+        read_json_array(context.connection, [file], f"{relation}_of_page", "$.records")
+        context.connection.execute(
             f"""
             insert into {relation}
             select position + (select coalesce(max(position), 0) from {relation}), record from {relation}_of_page
             """
         )
-        workshop.clear(file, f"{relation}_of_page")
+        context.clear(file, f"{relation}_of_page")
         keys = frozenset(map(_key, calls))
         return Page(keys, len(calls), _count(page.get("recordsTotal")), _count(page.get("pageTotal")))
 
@@ -193,5 +193,5 @@ def _key(call: Any) -> Hashable:
     return json.dumps(call, sort_keys=True) if number is None else str(number)
 
 
-def _count(told: object) -> int | None:
-    return int(told) if isinstance(told, int | str) and str(told).isdecimal() else None
+def _count(count: object) -> int | None:
+    return int(count) if isinstance(count, int | str) and str(count).isdecimal() else None

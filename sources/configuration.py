@@ -84,12 +84,12 @@ def _source(name: str, settings: Any) -> Source:
         if isinstance(source, Files):
             _ = source.field_mapping
     except ValidationError as error:
-        told = faults(error)
+        message = faults(error)
         for fault in error.errors(include_input=False, include_url=False):
             for part in map(str, fault["loc"]):
                 if not re.fullmatch(PLAIN_SETTING, part) and not part.isdecimal():
-                    told = told.replace(part, "…")
-        raise ValueError(told) from None
+                    message = message.replace(part, "…")
+        raise ValueError(message) from None
     except SettingsError as error:
         raise ValueError(str(error)) from None
     return source

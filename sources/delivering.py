@@ -15,8 +15,8 @@ from pipeline.contracts import Column, ReadingMacros, delivered_tables, reading_
 from pipeline.settings import Rules
 from pipeline.warehouse import sync
 from pipeline.wording import counted, listed, shortened
-from sources.mapping import FILLED_BY_SOURCE, ID_OF, ISO, OWN_NAMES, TIME_OF, UNPARSABLE, ColumnMapping, Selection
-from sources.source import ROWS_PER_FILE, Answer, Days, RefusedError, Source, Workshop
+from sources.mapping import FILLED_BY_SOURCE, ID_OF, ISO, OWN_NAMES, TIME_OF, UNPARSABLE, ColumnMapping, MappedQuery
+from sources.source import ROWS_PER_FILE, Days, Extract, FetchContext, RefusedError, Source
 
 log = logging.getLogger("multichannel")
 
@@ -45,7 +45,7 @@ class Fetched:
     counts: dict[str, int] = field(default_factory=dict)
     """Of the whole answer that the day is a part of: records by what became of those that are in no delivery."""
     notes: dict[str, int] = field(default_factory=dict)
-    """Of the whole answer, too: records by what is worth knowing of them, though they are delivered."""
+    """Of the whole extract, too: records by what is worth knowing of them, though they are delivered."""
     unknown_fields: tuple[str, ...] = ()
     absent_fields: tuple[str, ...] = ()
 
@@ -87,32 +87,32 @@ def is_of_a_whole_day(file: Path, end_of_day: datetime) -> bool:
     return file.stat().st_mtime >= end_of_day.timestamp()
 
 
-def deliver(source: Source, answer: Answer, workshop: Workshop, landing_dir: Path) -> Iterator[Fetched]:
+def deliver(source: Source, extract: Extract, context: FetchContext, landing_dir: Path) -> Iterator[Fetched]:
     """Writes an answer's days, each into its folder; a file that is there with the same bytes stays as it is."""
-    connection, rules, mapping = workshop.connection, workshop.rules, answer.mapping
-    selection, rows = _mapped_rows(source, answer, workshop)
-    _assign_days(connection, rows, answer.days)
-    counts = _set_apart(connection, rows, mapping.table, answer)
-    unreadable = None if answer.is_of_its_day else _unreadable(connection, rows, selection)
+    connection, rules, mapping = context.connection, context.rules, extract.mapping
+    query, rows = _mapped_rows(source, extract, context)
+    _assign_days(connection, rows, extract.days)
+    counts = _set_apart(connection, rows, mapping.table, extract)
+    unreadable = None if extract.is_of_its_day else _unreadable(connection, rows, query)
     readable_days = _readable_days(connection, rows)
     if unreadable:
-        log.warning("%s, %s: %s: delivered, to be rejected", source.name, answer.dataset, unreadable)
-    if mapping.table == "costs" and (problem := _micros(connection, rows, selection)):
+        log.warning("%s, %s: %s: delivered, to be rejected", source.name, extract.dataset, unreadable)
+    if mapping.table == "costs" and (problem := _micros(connection, rows, query)):
         log.warning("%s: %s", source.name, problem)
-    columns = [*selection.columns, *selection.unknown_columns]
-    disagree = answer.total is not None and answer.total != answer.received
-    doubt = answer.doubt if answer.total is None else None
+    columns = [*query.columns, *query.unknown_columns]
+    disagree = extract.total is not None and extract.total != extract.received
+    doubt = extract.doubt if extract.total is None else None
     totals = (
         "none told"
-        if answer.total is None
-        else f"{answer.received:,} of {answer.total:,} {answer.unit}"
+        if extract.total is None
+        else f"{extract.received:,} of {extract.total:,} {extract.unit}"
         if disagree
-        else f"all {answer.total:,} {answer.unit}"
+        else f"all {extract.total:,} {extract.unit}"
     )
-    for day in answer.days:
+    for day in extract.days:
         fetched = Fetched(
             source.name,
-            answer.dataset,
+            extract.dataset,
             mapping.table,
             day,
             "delivered",
@@ -120,12 +120,14 @@ def deliver(source: Source, answer: Answer, workshop: Workshop, landing_dir: Pat
             totals_agree=not disagree and doubt is None,
             doubt=doubt,
             counts=counts,
-            notes=dict(answer.notes),
-            unknown_fields=tuple(selection.unknown_columns),
-            absent_fields=tuple(selection.absent_fields),
+            notes=dict(extract.notes),
+            unknown_fields=tuple(query.unknown_columns),
+            absent_fields=tuple(query.absent_fields),
         )
-        if (doubt or (disagree and answer.total_is_sure)) and not source.deliver_despite_difference:
-            missing = doubt or f"{answer.received:,} {answer.unit} came of the {answer.total:,} that it says there are"
+        if (doubt or (disagree and extract.total_is_sure)) and not source.deliver_despite_difference:
+            missing = (
+                doubt or f"{extract.received:,} {extract.unit} came of the {extract.total:,} that it says there are"
+            )
             yield replace(
                 fetched,
                 outcome="failed",
@@ -134,7 +136,7 @@ def deliver(source: Source, answer: Answer, workshop: Workshop, landing_dir: Pat
                 "set `deliver_despite_difference: true` for this source",
             )
             continue
-        file = delivery_file(landing_dir, source.name, answer.dataset, mapping.table, day)
+        file = delivery_file(landing_dir, source.name, extract.dataset, mapping.table, day)
         former_row_count = _row_count(connection, file)
         if former_row_count and unreadable and day not in readable_days:
             # What can't be read may be all that there is of the day: nothing doesn't replace it.
@@ -149,24 +151,24 @@ def deliver(source: Source, answer: Answer, workshop: Workshop, landing_dir: Pat
     connection.execute(f"drop table {rows}")
 
 
-def held_days(source: Source, answer: Answer, workshop: Workshop) -> Days:
+def held_days(source: Source, extract: Extract, context: FetchContext) -> Days:
     """The days that an answer's records are of. Raises RefusedError where it holds none."""
-    _, rows = _mapped_rows(source, answer, workshop)
-    found = workshop.connection.execute(
+    _, rows = _mapped_rows(source, extract, context)
+    found = context.connection.execute(
         f"select distinct told_day from {rows} where is_wanted and told_day is not null order by told_day"
     ).fetchall()
-    workshop.connection.execute(f"drop table {rows}")
+    context.connection.execute(f"drop table {rows}")
     if not found:
         raise RefusedError("no row says a day: there is nothing to deliver")
     return tuple(day for (day,) in found)
 
 
-def _mapped_rows(source: Source, answer: Answer, workshop: Workshop) -> tuple[Selection, str]:
+def _mapped_rows(source: Source, extract: Extract, context: FetchContext) -> tuple[MappedQuery, str]:
     """Our columns of an answer's records, in a table. Raises RefusedError where the mapping can't read them."""
-    rules, mapping = workshop.rules, answer.mapping
-    selection = Selection(
+    rules, mapping = context.rules, extract.mapping
+    query = MappedQuery(
         mapping,
-        answer.records,
+        extract.records,
         lambda zone: zone_macros(rules, zone),
         time_zone=source.times_without_offset_are_in(rules),
         day_zone=source.days_are_in(rules),
@@ -175,19 +177,19 @@ def _mapped_rows(source: Source, answer: Answer, workshop: Workshop) -> tuple[Se
         widget_id=source.site if mapping.table == "costs" else source.own_site,
         delivered_by=source.delivered_by,
     )
-    rows = workshop.new_name("rows")
-    workshop.connection.execute(
-        f"create temporary table {rows} as {selection.rows(answer.days[0] if answer.is_of_its_day else None)}"
+    rows = context.new_name("rows")
+    context.connection.execute(
+        f"create temporary table {rows} as {query.rows(extract.days[0] if extract.is_of_its_day else None)}"
     )
-    if answer.mapping_name:
-        _check_readable(workshop, rows, selection, answer)
-        _warn_of_unreadable(workshop, rows, selection, answer, source.name)
-    return selection, rows
+    if extract.mapping_name:
+        _check_readable(context, rows, query, extract)
+        _warn_of_unreadable(context, rows, query, extract, source.name)
+    return query, rows
 
 
-def _check_readable(workshop: Workshop, rows: str, selection: Selection, answer: Answer) -> None:
+def _check_readable(context: FetchContext, rows: str, query: MappedQuery, extract: Extract) -> None:
     """Whether the mapping takes anything of the files, and can read some row of each file by every required column."""
-    connection, mapping = workshop.connection, answer.mapping
+    connection, mapping = context.connection, extract.mapping
     parsed = f"{sql.identifier(UNPARSABLE)} is null"
     row_count, kept_count, wanted_count = connection.execute(
         f"""
@@ -196,17 +198,17 @@ def _check_readable(workshop: Workshop, rows: str, selection: Selection, answer:
         """
     ).fetchone() or (0, 0, 0)
     # A day may have nothing but what is left out, as its total; all days together have more.
-    if not wanted_count and (kept_count or (row_count and not answer.is_of_its_day)):
+    if not wanted_count and (kept_count or (row_count and not extract.is_of_its_day)):
         settings = [name for name in ("only", "leave_out", "only_with") if getattr(mapping, name)]
         raise RefusedError(
-            f"{answer.mapping_name} takes nothing of {counted(row_count, 'row')}: {listed(f'`{name}`' for name in settings)} "
+            f"{extract.mapping_name} takes nothing of {counted(row_count, 'row')}: {listed(f'`{name}`' for name in settings)} "
             f"{'leave' if len(settings) > 1 else 'leaves'} all out. Mend the mapping, or export what it takes; nothing is delivered"
         )
     for column in delivered_tables()[mapping.table].required_columns:
         mapped = mapping.columns.get(column.name)
         if mapped is None or mapped.constant is not None or column.name in FILLED_BY_SOURCE or column.type == "word":
             continue
-        own_zone = zone_macros(workshop.rules, selection.time_zone)
+        own_zone = zone_macros(context.rules, query.time_zone)
         is_readable = f"({own_zone.read(column)}) is not null"
         found = connection.execute(
             f"""
@@ -220,17 +222,17 @@ def _check_readable(workshop: Workshop, rows: str, selection: Selection, answer:
             """
         ).fetchone()
         if found:
-            raise RefusedError(_unreadable_column(column, mapped, answer, *found))
+            raise RefusedError(_unreadable_column(column, mapped, extract, *found))
 
 
-def _warn_of_unreadable(workshop: Workshop, rows: str, selection: Selection, answer: Answer, source: str) -> None:
+def _warn_of_unreadable(context: FetchContext, rows: str, query: MappedQuery, extract: Extract, source: str) -> None:
     """Of an optional column that no row can be read by, and of words that nobody knows: these rows load without, or not at all."""
-    macros = zone_macros(workshop.rules, selection.time_zone)
-    for column in delivered_tables()[answer.mapping.table].columns:
-        mapped = answer.mapping.columns.get(column.name)
+    macros = zone_macros(context.rules, query.time_zone)
+    for column in delivered_tables()[extract.mapping.table].columns:
+        mapped = extract.mapping.columns.get(column.name)
         if mapped is None or mapped.constant is not None or column.type == "text":
             continue
-        words = column.known_words(workshop.rules) if column.type == "word" else ()
+        words = column.known_words(context.rules) if column.type == "word" else ()
         if column.is_required and not words:
             continue
         is_readable = (
@@ -238,7 +240,7 @@ def _warn_of_unreadable(workshop: Workshop, rows: str, selection: Selection, ans
             if words
             else f"({macros.read(column)}) is not null"
         )
-        unread, read, value, row, file = workshop.connection.execute(
+        unread, read, value, row, file = context.connection.execute(
             f"""
             select count(*) filter (not is_readable), count(*) filter (is_readable),
                 min_by(value, record_position) filter (not is_readable),
@@ -254,12 +256,12 @@ def _warn_of_unreadable(workshop: Workshop, rows: str, selection: Selection, ans
             expected = f"one of {', '.join(words)}: add it to `words`" if words else _expected(column, mapped)
             log.warning(
                 "%s: %s has %s whose %s can't be read, as %r in row %s; %s expects %s",
-                source, file, counted(unread, "row"), column.name, value[:100], row, answer.mapping_name, expected,
+                source, file, counted(unread, "row"), column.name, value[:100], row, extract.mapping_name, expected,
             )  # fmt: skip
 
 
 def _unreadable_column(
-    column: Column, mapped: ColumnMapping, answer: Answer, file: str, row: str, value: str | None
+    column: Column, mapped: ColumnMapping, extract: Extract, file: str, row: str, value: str | None
 ) -> str:
     fields = " or ".join(
         " + ".join(f"«{name}»" for name in ((parts,) if isinstance(parts, str) else parts))
@@ -268,10 +270,10 @@ def _unreadable_column(
     if value is None:
         return (
             f"{file} has no value of {column.name} in any row: {fields} {'are' if len(list(mapped.fields)) > 1 else 'is'} empty, "
-            f"or says what means no value. Mend {answer.mapping_name}, or export the file again; nothing is delivered"
+            f"or says what means no value. Mend {extract.mapping_name}, or export the file again; nothing is delivered"
         )
     return (
-        f"{file} has no row whose {column.name} can be read: {fields} is {value[:100]!r} in row {row}, and {answer.mapping_name} "
+        f"{file} has no row whose {column.name} can be read: {fields} is {value[:100]!r} in row {row}, and {extract.mapping_name} "
         f"expects {_expected(column, mapped)}. Mend the mapping, or export the file as before; nothing is delivered"
     )
 
@@ -318,9 +320,9 @@ def _assign_days(connection: duckdb.DuckDBPyConnection, rows: str, days: Days) -
         )
 
 
-def _unreadable(connection: duckdb.DuckDBPyConnection, rows: str, selection: Selection) -> str | None:
+def _unreadable(connection: duckdb.DuckDBPyConnection, rows: str, query: MappedQuery) -> str | None:
     """How many records say no day that can be read, if any, and what the first is like."""
-    has_places = {"export_file", "export_row"} <= set(selection.unknown_columns)
+    has_places = {"export_file", "export_row"} <= set(query.unknown_columns)
     place = "export_row || ' of ' || export_file" if has_places else "null"
     count, value, shown = connection.execute(
         f"""
@@ -340,14 +342,14 @@ def _readable_days(connection: duckdb.DuckDBPyConnection, rows: str) -> set[date
     return {day for (day,) in connection.execute(f"select distinct told_day from {rows}").fetchall()}
 
 
-def _micros(connection: duckdb.DuckDBPyConnection, rows: str, selection: Selection) -> str | None:
+def _micros(connection: duckdb.DuckDBPyConnection, rows: str, query: MappedQuery) -> str | None:
     """What is suspicious of costs that are written in millionths of the currency, as the APIs of Yandex Direct and Google Ads do.
 
     They are whole numbers, and a click costs what none does. Where no clicks are known, each amount is of millions, and has the
     zeros that hundredths leave: a single campaign's day seldom costs a million, let alone all.
     """
-    macros = selection.macros(selection.time_zone)
-    clicks = macros.whole_number("clicks") if "clicks" in selection.columns else "null::bigint"
+    macros = query.macros(query.time_zone)
+    clicks = macros.whole_number("clicks") if "clicks" in query.columns else "null::bigint"
     found = connection.execute(
         f"""
         select
@@ -369,10 +371,10 @@ def _micros(connection: duckdb.DuckDBPyConnection, rows: str, selection: Selecti
     )
 
 
-def _set_apart(connection: duckdb.DuckDBPyConnection, rows: str, table: str, answer: Answer) -> dict[str, int]:
+def _set_apart(connection: duckdb.DuckDBPyConnection, rows: str, table: str, extract: Extract) -> dict[str, int]:
     """Drops what no delivery of these days is to hold, and counts it."""
     id_column = ID_OF.get(table)
-    days = ", ".join(f"date '{day}'" for day in answer.days)
+    days = ", ".join(f"date '{day}'" for day in extract.days)
     counts = {}
     for name, condition in {
         "of another kind": "not is_wanted",
@@ -402,7 +404,7 @@ def _set_apart(connection: duckdb.DuckDBPyConnection, rows: str, table: str, ans
             )
             """,
         )
-    elif answer.records.rank:
+    elif extract.records.rank:
         # Rows without an id that are told twice would add up. What tells no day says nothing of what others tell.
         counts["of older files"] = _deleted(
             connection,
@@ -419,8 +421,8 @@ def _set_apart(connection: duckdb.DuckDBPyConnection, rows: str, table: str, ans
 
 def _content(connection: duckdb.DuckDBPyConnection, rows: str) -> str:
     names = [name for name, *_ in connection.execute(f"describe {rows}").fetchall()]
-    told = [name for name in names if name not in OWN_NAMES]
-    texts = ", ".join(f"coalesce({sql.identifier(name)}, '')" for name in told)
+    content_columns = [name for name in names if name not in OWN_NAMES]
+    texts = ", ".join(f"coalesce({sql.identifier(name)}, '')" for name in content_columns)
     return f"concat_ws(chr(31), {texts})"
 
 

@@ -14,7 +14,7 @@ from pipeline.settings import Rules, Settings, SettingsError
 from pipeline.warehouse import Warehouse
 from pipeline.wording import shortened
 from sources.delivering import Fetched, deliver, delivery_file, is_of_a_whole_day
-from sources.source import Days, RefusedError, Source, SourceError, Workshop
+from sources.source import Days, FetchContext, RefusedError, Source, SourceError
 
 log = logging.getLogger("multichannel")
 
@@ -40,9 +40,9 @@ def fetch(
     remaining = asked
     while remaining and failures < 2 * MOST_FAILURES_IN_A_ROW and not is_refused:
         try:
-            with _workshop(rules, warehouse) as workshop:
-                for answer in source.read(remaining, workshop):
-                    for fetched in deliver(source, answer, workshop, settings.landing_dir):
+            with _fetch_context(rules, warehouse) as context:
+                for extract in source.read(remaining, context):
+                    for fetched in deliver(source, extract, context, settings.landing_dir):
                         done.add((fetched.dataset, fetched.day))
                         if not is_missing(fetched.day):
                             failures = 0
@@ -58,8 +58,8 @@ def fetch(
             )
         except OSError as error:
             lack = explanation(error, warehouse)
-            told = f"{error.filename or settings.landing_dir} can't be written or read ({error.strerror})"
-            problem, is_refused = lack or told, bool(lack)
+            message = f"{error.filename or settings.landing_dir} can't be written or read ({error.strerror})"
+            problem, is_refused = lack or message, bool(lack)
         failures += 1
         # Days are read in their order, so the first that isn't there is the one that failed, or begins what did.
         failed = next((day for day in remaining if is_missing(day)), remaining[-1])
@@ -84,8 +84,8 @@ def held_days(source: Source, rules: Rules, warehouse: Warehouse) -> Days | None
     if source.has_every_day:
         return None
     try:
-        with _workshop(rules, warehouse) as workshop:
-            held = source.held_days(workshop)
+        with _fetch_context(rules, warehouse) as context:
+            held = source.held_days(context)
     except (duckdb.Error, OSError) as error:
         raise SourceError(
             explanation(error, warehouse) or f"what it holds can't be read: {str(error).splitlines()[0][:300]}"
@@ -102,7 +102,7 @@ def held_days(source: Source, rules: Rules, warehouse: Warehouse) -> Days | None
 
 
 @contextmanager
-def _workshop(rules: Rules, warehouse: Warehouse) -> Iterator[Workshop]:
+def _fetch_context(rules: Rules, warehouse: Warehouse) -> Iterator[FetchContext]:
     resources = warehouse.resources()
     with (
         tempfile.TemporaryDirectory(dir=warehouse.temporary_dir, prefix="fetch-") as folder,
@@ -110,7 +110,7 @@ def _workshop(rules: Rules, warehouse: Warehouse) -> Iterator[Workshop]:
     ):
         connection.execute("set TimeZone = 'UTC'")
         connection.execute("set preserve_insertion_order = true")
-        yield Workshop(Path(folder), connection, rules, warehouse.folder / "sources")
+        yield FetchContext(Path(folder), connection, rules, warehouse.folder / "sources")
 
 
 def due_days(source: Source, rules: Rules, landing_dir: Path) -> Days:

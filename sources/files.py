@@ -32,7 +32,7 @@ from sources.export_text import DELIMITERS, Escapes, HeaderFinder, escaped, sque
 from sources.mapping import SHIPPED, UNPARSABLE
 from sources.mapping import Mapping as FieldMapping
 from sources.records import table_records
-from sources.source import ROWS_PER_FILE, Answer, Days, Part, RefusedError, Source, SourceError, Workshop
+from sources.source import ROWS_PER_FILE, Days, Extract, FetchContext, Part, RefusedError, Source, SourceError
 
 log = logging.getLogger("multichannel")
 
@@ -87,12 +87,12 @@ class Files(Source):
     def delivered_datasets(self) -> Mapping[str, str]:
         return {"rows": self.field_mapping.table}
 
-    def held_days(self, workshop: Workshop) -> Days:
+    def held_days(self, context: FetchContext) -> Days:
         if DAY in self.path:
             return self._days_of_files()
         try:
-            with self._answered(self._found(self.path), (), workshop) as answer:
-                return held_days(self, answer, workshop)
+            with self._extract(self._found(self.path), (), context) as extract:
+                return held_days(self, extract, context)
         except SourceError as error:
             raise RefusedError(str(error)) from None
 
@@ -113,19 +113,19 @@ class Files(Source):
             self._found(self.path)
         return tuple(map(date.fromisoformat, days))
 
-    def read(self, days: Days, workshop: Workshop) -> Iterator[Answer]:
+    def read(self, days: Days, context: FetchContext) -> Iterator[Extract]:
         if DAY not in self.path:
             try:
-                with self._answered(self._found(self.path), days, workshop) as answer:
-                    yield answer
+                with self._extract(self._found(self.path), days, context) as extract:
+                    yield extract
             except SourceError as error:
                 raise RefusedError(str(error)) from None
             return
         problems: dict[str, None] = {}
         for day in days:
             try:
-                with self._answered(self._found(self.path.replace(DAY, str(day))), (day,), workshop) as answer:
-                    yield answer
+                with self._extract(self._found(self.path.replace(DAY, str(day))), (day,), context) as extract:
+                    yield extract
             except SourceError as problem:
                 # One day's file keeps no other from being delivered.
                 problems[str(problem)] = None
@@ -159,11 +159,11 @@ class Files(Source):
             raise SourceError(f"`path` can't be looked for ({error}): write one like exports/*.csv") from None
 
     @contextmanager
-    def _answered(self, files: list[Path], days: Days, workshop: Workshop) -> Iterator[Answer]:
+    def _extract(self, files: list[Path], days: Days, context: FetchContext) -> Iterator[Extract]:
         mapping = self.field_mapping
         # Of costs, files are newer or older; of what has an id, each row.
         rank = "file_number" if mapping.table == "costs" else "position"
-        relations = [self._read(file, workshop) for file in files]
+        relations = [self._read(file, context) for file in files]
         names = list(dict.fromkeys([*OWN_FIELDS, *(name for _, header in relations for name in header)]))
         columns = {name: f"field_{number}" for number, name in enumerate(names)}
         parts = []
@@ -173,10 +173,10 @@ class Files(Source):
             parts.append(
                 f"select {number} as file_number, {number} * {ROWS_PER_FILE} + row_number as position, {listed} from {relation}"
             )
-        relation = workshop.new_name("records")
-        workshop.connection.execute(f"create temporary view {relation} as {' union all '.join(parts)}")
+        relation = context.new_name("records")
+        context.connection.execute(f"create temporary view {relation} as {' union all '.join(parts)}")
         self._tell_absent(names)
-        yield Answer(
+        yield Extract(
             "rows",
             mapping,
             table_records(relation, names, rank),
@@ -184,9 +184,9 @@ class Files(Source):
             is_of_its_day=DAY in self.path,
             mapping_name=self.mapping,
         )
-        workshop.connection.execute(f"drop view {relation}")
+        context.connection.execute(f"drop view {relation}")
         for relation, _ in relations:
-            workshop.connection.execute(f"drop table {relation}")
+            context.connection.execute(f"drop table {relation}")
 
     def _tell_absent(self, names: list[str]) -> None:
         absent = [
@@ -197,22 +197,22 @@ class Files(Source):
         if absent:
             log.warning("%s: no file has a column for %s: these stay empty", self.name, ", ".join(absent))
 
-    def _read(self, file: Path, workshop: Workshop) -> tuple[str, list[str]]:
+    def _read(self, file: Path, context: FetchContext) -> tuple[str, list[str]]:
         """A relation (row_number, field_0, …, and OWN_FIELDS) of one file, and its header. What doesn't parse is a row as well."""
-        relation = workshop.new_name("file")
+        relation = context.new_name("file")
         try:
             if is_excel(file):
-                header = self._read_sheet(file, relation, workshop)
+                header = self._read_sheet(file, relation, context)
             else:
-                header = self._read_text(file, relation, workshop)
+                header = self._read_text(file, relation, context)
         except UnreadableFileError as error:
             raise SourceError(f"{readable(file)} {error}") from None
         return relation, header
 
-    def _read_text(self, file: Path, relation: str, workshop: Workshop) -> list[str]:
+    def _read_text(self, file: Path, relation: str, context: FetchContext) -> list[str]:
         how = self.field_mapping.file
         dialect = Dialect(how.delimiter, how.quote)
-        plain = workshop.new_file("export")
+        plain = context.new_file("export")
         finder = HeaderFinder(self.field_mapping)
         try:
             write_plain(file, plain, finder)
@@ -225,7 +225,7 @@ class Files(Source):
                     else str(error)
                 ) from None
             header = self._header([Escapes(how).shown(name) for name in written] if how.escape else written, finder)
-            self._read_rows(plain, header_lines, written, dialect, relation, sql.literal(readable(file.name)), workshop)
+            self._read_rows(plain, header_lines, written, dialect, relation, sql.literal(readable(file.name)), context)
         finally:
             plain.unlink(missing_ok=True)
         if how.escape:
@@ -234,17 +234,17 @@ class Files(Source):
                 f"{escapes.shown_in(field)} as {field}" for field in (f"field_{place}" for place in range(len(written)))
             ]
             fields.append(f"{escapes.written_in(UNPARSABLE)} as {UNPARSABLE}")
-            workshop.connection.execute(
+            context.connection.execute(
                 f"create or replace temporary table {relation} as select * replace ({', '.join(fields)}) from {relation}"
             )
         return header
 
-    def _read_sheet(self, file: Path, relation: str, workshop: Workshop) -> list[str]:
+    def _read_sheet(self, file: Path, relation: str, context: FetchContext) -> list[str]:
         finder = HeaderFinder(self.field_mapping)
         workbook = Workbook(file)
         sheet, cells, header_row = workbook.sheet_with_header(finder)
         header = self._header(first_rows(cells)[header_row], finder)
-        create_rows(workshop.connection, cells, header_row, relation)
+        create_rows(context.connection, cells, header_row, relation)
         kinds = {column.name: column.type for column in delivered_tables()[self.field_mapping.table].columns}
         fields = {name: f"field_{place}" for place, name in enumerate(header)}
         mapped = [
@@ -254,16 +254,16 @@ class Files(Source):
             if field in fields
         ]
         settle_numbers(
-            workshop.connection,
+            context.connection,
             relation,
             lambda: workbook.numbers(sheet),
             with_comma={field for column, _, field, _ in mapped if column.decimal == ","},
             texts={field: name for _, kind, field, name in mapped if kind == "text"},
         )
         texts = ", ".join(
-            f"{cell_text(workshop.connection, relation, field)} as {field}" for field in cells.column_names
+            f"{cell_text(context.connection, relation, field)} as {field}" for field in cells.column_names
         )
-        workshop.connection.execute(
+        context.connection.execute(
             f"""
             create or replace temporary table {relation} as
             select row_number, {texts}, {sql.literal(readable(file.name))} as export_file, row_number::varchar as export_row,
@@ -281,9 +281,9 @@ class Files(Source):
         dialect: Dialect,
         relation: str,
         file_name: str,
-        workshop: Workshop,
+        context: FetchContext,
     ) -> None:
-        connection = workshop.connection
+        connection = context.connection
         fields = [f"field_{place}" for place in range(len(written))]
         own = f"{file_name} as export_file, row_number::varchar as export_row"
         has_value = f"concat({', '.join(fields)}) <> ''"
@@ -299,9 +299,9 @@ class Files(Source):
         except duckdb.InvalidInputException:
             pass
         connection.execute(f"drop table if exists {relation}")
-        scratch = workshop.new_file("lines")
+        scratch = context.new_file("lines")
         scratch.mkdir()
-        macros = reading_macros(workshop.rules)
+        macros = reading_macros(context.rules)
         records = faulty_csv_records(connection, macros, plain, header_lines, scratch, dialect)
         # Columns without a name at the end of the header may be absent, and empty fields beyond it say nothing.
         named = max(place for place, name in enumerate(written, 1) if name.strip())

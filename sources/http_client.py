@@ -219,10 +219,10 @@ class HttpClient:
             raise RefusedError(
                 f"{self.url}{path} sends to {self.hidden(host)}: the credential isn't sent there; if that is right, set `url` in sources.yml"
             )
-        said = self._beginning_of(answer, path)
+        beginning = self._beginning_of(answer, path)
         if answer.status_code in (401, 403):
             raise RefusedError(
-                f"{self.url}{path} refuses the credential in {self.credential_of} ({answer.status_code}: {said}): "
+                f"{self.url}{path} refuses the credential in {self.credential_of} ({answer.status_code}: {beginning}): "
                 "it has expired, or may not see this; make a new one, and set it"
             )
         if answer.status_code in (408, 425, 429) or answer.status_code >= 500:
@@ -231,10 +231,10 @@ class HttpClient:
                 raise SourceError(
                     f"{self.url}{path} asks to wait for {wait:,.0f} seconds ({answer.status_code}): fetch again then"
                 )
-            raise _AgainError(f"answered {answer.status_code}: {said}", wait)
+            raise _AgainError(f"answered {answer.status_code}: {beginning}", wait)
         if answer.status_code == 416:
             raise _OtherPartError("has no rest of what it began to answer")
-        raise SourceError(self.hidden(f"{self.url}{path} answered {answer.status_code}: {said}"))
+        raise SourceError(self.hidden(f"{self.url}{path} answered {answer.status_code}: {beginning}"))
 
     def _beginning_of(self, answer: httpx.Response, path: str) -> str:
         """How a refusal begins. What can't be read of it doesn't hide that it is one."""

@@ -12,7 +12,7 @@ from sources.http_client import HttpClient
 from sources.http_source import HttpSource
 from sources.mapping import Mapping
 from sources.records import Records, json_records, read_json_array
-from sources.source import Answer, Days, Part, TooLargeError, Workshop, windows
+from sources.source import Days, Extract, FetchContext, Part, TooLargeError, windows
 
 CALLS, CALL_VISITS = "calls", "call_visits"
 
@@ -43,18 +43,18 @@ class Mango(HttpSource):
     def days_are_in(self, rules: Rules) -> str:
         return rules.report_timezone
 
-    def read(self, days: Days, workshop: Workshop) -> Iterator[Answer]:
-        zone = ZoneInfo(workshop.rules.report_timezone)
+    def read(self, days: Days, context: FetchContext) -> Iterator[Extract]:
+        zone = ZoneInfo(context.rules.report_timezone)
         in_header = self.authorization == "header"
         with self.client(
             headers=(lambda token: {"Authorization": f"Bearer {token}"}) if in_header else None,
             parameters=None if in_header else (lambda token: {"access_token": token}),
         ) as client:
             for window in windows(days, self.days_per_request):
-                yield from self._calls(client, window, zone, workshop)
+                yield from self._calls(client, window, zone, context)
 
-    def _calls(self, client: HttpClient, days: Days, zone: ZoneInfo, workshop: Workshop) -> Iterator[Answer]:
-        file, relation = workshop.new_file("calls"), workshop.new_name("records")
+    def _calls(self, client: HttpClient, days: Days, zone: ZoneInfo, context: FetchContext) -> Iterator[Extract]:
+        file, relation = context.new_file("calls"), context.new_name("records")
         try:
             client.json_file(
                 f"/v1/calltracking/{self.widget_id}/calls",
@@ -70,14 +70,14 @@ class Mango(HttpSource):
             if len(days) == 1:
                 raise
             for part in windows(days, (len(days) + 1) // 2):
-                yield from self._calls(client, part, zone, workshop)
+                yield from self._calls(client, part, zone, context)
             return
-        read_json_array(workshop.connection, [file], relation)
-        workshop.clear(file)
-        records = json_records(workshop.connection, relation)
-        yield Answer(CALLS, Mapping.shipped("mango_calls"), records, days)
-        yield Answer(CALL_VISITS, Mapping.shipped("mango_call_visits"), _with_entry_tag(records), days)
-        workshop.clear(relation)
+        read_json_array(context.connection, [file], relation)
+        context.clear(file)
+        records = json_records(context.connection, relation)
+        yield Extract(CALLS, Mapping.shipped("mango_calls"), records, days)
+        yield Extract(CALL_VISITS, Mapping.shipped("mango_call_visits"), _with_entry_tag(records), days)
+        context.clear(relation)
 
 
 def _minute(moment: datetime) -> str:

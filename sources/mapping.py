@@ -175,7 +175,7 @@ class FileFormat(BaseModel):
         return encoding
 
     @model_validator(mode="after")
-    def can_be_told_apart(self) -> Self:
+    def has_distinct_characters(self) -> Self:
         if not self.quote.isascii() or (not self.delimiter.isprintable() and self.delimiter != "\t"):
             raise ValueError(
                 '`delimiter` is a character like ";" or a tab, "\\t"; `quote` is \'"\', "\'" or "" for none'
@@ -378,7 +378,7 @@ def _strptime(value: str, written: str) -> str:
     return f"case when {time} >= timestamp '1000-01-01' then {time} end"
 
 
-class Selection:
+class MappedQuery:
     """A mapping applied to records, as SQL. All comes out as text: typing is the loader's and the models'."""
 
     def __init__(
@@ -405,28 +405,32 @@ class Selection:
             if column.name in mapping.columns
         }
         if "widget_id" in table.column_names:
-            told = self.columns.get("widget_id")
+            mapped = self.columns.get("widget_id")
             default = sql.literal(widget_id) if widget_id else None
             self.columns["widget_id"] = (
-                f"coalesce({told}, {default})" if told and default else told or default or "null"
+                f"coalesce({mapped}, {default})" if mapped and default else mapped or default or "null"
             )
         if delivered_by and "delivered_by" in table.column_names:
             self.columns.setdefault("delivered_by", sql.literal(delivered_by))
         self.unknown_columns = self._unknown_columns(table.column_names)
         time = delivered_column(mapping.table, TIME_OF[mapping.table])
         day = mapping.day or mapping.columns[time.name]
-        self.day, self.day_text = self._day_of(day, time, day_zone), self._told(day)
+        self.day, self.day_text = self._day_of(day, time, day_zone), self._mapped_text(day)
 
     def _unknown_columns(self, column_names: tuple[str, ...]) -> dict[str, str]:
         """What the contract doesn't know, and what a column tells in another way, goes along under its own name."""
-        told = {
+        mapped_fields = {
             field
             for column in self.mapping.columns.values()
             if column.is_plain
             for field in column.fields
             if field in self.records.fields
         }
-        kept = [name for name in self.records.fields if name not in told and name not in self.mapping.told_elsewhere]
+        kept = [
+            name
+            for name in self.records.fields
+            if name not in mapped_fields and name not in self.mapping.told_elsewhere
+        ]
         taken = {name.casefold() for name in (*column_names, "attributes", "more_fields", *OWN_NAMES)}
         columns: dict[str, str] = {}
         for name in kept[:MOST_FIELDS]:
@@ -505,7 +509,7 @@ class Selection:
             found.append(f"case when coalesce({', '.join(parts)}, null) is not null then {joined} end")
         return f"coalesce({', '.join(found)}, null)" if found else "cast(null as varchar)"
 
-    def _told(self, column: ColumnMapping, no_value: frozenset[str] = frozenset()) -> str:
+    def _mapped_text(self, column: ColumnMapping, no_value: frozenset[str] = frozenset()) -> str:
         if column.constant is not None:
             return sql.literal(column.constant)
         value = self._origin(column, no_value - {word.lower() for word in column.words})
@@ -533,7 +537,7 @@ class Selection:
         return _divided(value, len(str(column.divide_by)) - 1) if column.divide_by else value
 
     def _value_of(self, column: Column, mapped: ColumnMapping) -> str:
-        value = self._told(mapped, no_value_of(column))
+        value = self._mapped_text(mapped, no_value_of(column))
         if column.type == "instant":
             instant = self._instant(value, mapped)
             if mapped.shift_seconds:
@@ -584,7 +588,7 @@ class Selection:
         return f"coalesce({', '.join(f'cast({_strptime(value, written)} as timestamp)' for written in formats)})"
 
     def _day_of(self, mapped: ColumnMapping, time: Column, day_zone: str) -> str:
-        value = self._told(mapped)
+        value = self._mapped_text(mapped)
         if time.type == "date":
             return (
                 f"cast({self._local_time(value, mapped)} as date)"

@@ -15,7 +15,16 @@ from sources.http_client import MOST_BYTES_IN_MEMORY, HttpClient
 from sources.http_source import HttpSource
 from sources.mapping import UNPARSABLE, Mapping
 from sources.records import Records, table_records
-from sources.source import Answer, Days, RefusedError, SourceError, TooLargeError, UnreachableError, Workshop, windows
+from sources.source import (
+    Days,
+    Extract,
+    FetchContext,
+    RefusedError,
+    SourceError,
+    TooLargeError,
+    UnreachableError,
+    windows,
+)
 
 TAGS = ("Source", "Medium", "Campaign", "Content", "Term")
 # Without an attribution, tags are another visit's where this one has none: the last significant one's, across devices.
@@ -92,39 +101,39 @@ class Metrica(HttpSource):
         names = dict.fromkeys([*FIELDS, *(name.removeprefix(PREFIX) for name in self.more_fields)])
         return ",".join(PREFIX + name for name in names)
 
-    def read(self, days: Days, workshop: Workshop) -> Iterator[Answer]:
+    def read(self, days: Days, context: FetchContext) -> Iterator[Extract]:
         if len(self.fields) > MOST_FIELD_CHARACTERS:
             raise SourceError(
                 f"more_fields are too many: all names together may have {MOST_FIELD_CHARACTERS:,} characters"
             )
         with self.client(headers=lambda token: {"Authorization": f"OAuth {token}"}) as client:
-            self._release_what_was_left(client, workshop)
+            self._release_what_was_left(client, context)
             for window in windows(days, self.days_per_request):
-                yield from self._visits(client, window, workshop)
+                yield from self._visits(client, window, context)
 
-    def _visits(self, client: HttpClient, days: Days, workshop: Workshop) -> Iterator[Answer]:
+    def _visits(self, client: HttpClient, days: Days, context: FetchContext) -> Iterator[Extract]:
         asked = {"date1": str(days[0]), "date2": str(days[-1]), "source": "visits", "fields": self.fields}
         most_days = self._most_days(client.json(f"{self._base}/logrequests/evaluate", asked), len(days))
         if most_days < len(days):
             for part in windows(days, most_days):
-                yield from self._visits(client, part, workshop)
+                yield from self._visits(client, part, context)
             return
-        number = self._order(client, asked, workshop)
+        number = self._order(client, asked, context)
         try:
-            answer = self._prepared(client, number, days, workshop)
+            extract = self._prepared(client, number, days, context)
         except (_NotPreparedError, TooLargeError):
             if len(days) == 1:
                 raise
-            answer = None
+            extract = None
         finally:
-            self._release(client, number, workshop)
-        if answer is None:
+            self._release(client, number, context)
+        if extract is None:
             # One day may be why: it keeps no other from being prepared.
             for part in windows(days, (len(days) + 1) // 2):
-                yield from self._visits(client, part, workshop)
+                yield from self._visits(client, part, context)
             return
-        yield answer
-        workshop.clear(answer.records.relation)
+        yield extract
+        context.clear(extract.records.relation)
 
     @property
     def _base(self) -> str:
@@ -133,19 +142,19 @@ class Metrica(HttpSource):
     def _request(self, number: str) -> str:
         return f"{self._base}/logrequest/{number}"
 
-    def _order(self, client: HttpClient, asked: dict[str, str], workshop: Workshop) -> str:
+    def _order(self, client: HttpClient, asked: dict[str, str], context: FetchContext) -> str:
         """An order's number, noted: an order whose fetch is killed would keep its share of the quota."""
         ordered = _log_request(client, client.json(f"{self._base}/logrequests", asked, method="POST"))
         number = str(ordered.get("request_id"))
         if not re.fullmatch(r"\d+", number, re.ASCII):
             raise SourceError(f"Metrica took the order and gave no number to fetch it by: {_shown(client, ordered)}")
-        workshop.note(self._note(number))
+        context.note(self._note(number))
         return number
 
     def _note(self, number: str) -> str:
         return f"metrica-{self.counter_id}-order-{number}"
 
-    def _prepared(self, client: HttpClient, number: str, days: Days, workshop: Workshop) -> Answer:
+    def _prepared(self, client: HttpClient, number: str, days: Days, context: FetchContext) -> Extract:
         ready = self._wait(client, self._request(number))
         parts = ready.get("parts") or []
         if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
@@ -155,36 +164,36 @@ class Metrica(HttpSource):
             raise SourceError(f"Metrica numbers parts by something else than numbers: {_shown(client, numbers)}")
         sizes = [part.get("size") for part in parts]
         # Sizes are told by part, if at all.
-        is_told = bool(sizes) and all(isinstance(size, int) and size > 0 for size in sizes)
+        has_sizes = bool(sizes) and all(isinstance(size, int) and size > 0 for size in sizes)
         files, received = [], 0
         for part_number, size in zip(numbers, sizes, strict=True):
-            files.append(workshop.new_file("part"))
-            most_bytes = max(MOST_BYTES_IN_MEMORY, MOST_PACKED * size if is_told else 0)
+            files.append(context.new_file("part"))
+            most_bytes = max(MOST_BYTES_IN_MEMORY, MOST_PACKED * size if has_sizes else 0)
             client.file(f"{self._request(number)}/part/{part_number}/download", files[-1], most_bytes)
             received += files[-1].stat().st_size
             _make_readable(files[-1])
             header = _header(files[-1])
             if header != _header(files[0]) or not set(header) & set(self.fields.split(",")):
                 raise SourceError(f"a part doesn't begin with the names of its fields: {_shown(client, header)}")
-        records = read_tab_separated(workshop, files, self.fields.split(","))
-        workshop.clear(*files)
-        return Answer(
+        records = read_tab_separated(context, files, self.fields.split(","))
+        context.clear(*files)
+        return Extract(
             "visits",
             Mapping.shipped("metrica_visits"),
             records,
             days,
-            total=sum(sizes) if is_told else None,
+            total=sum(sizes) if has_sizes else None,
             received=received,
             unit="bytes",
             total_is_sure=False,  # of packed or of unpacked parts: no documentation says it
-            notes=_count_other_tags(workshop, records),
+            notes=_count_other_tags(context, records),
         )
 
     def _most_days(self, answer: Any, asked: int) -> int:
         """How many of the days can be ordered at once. Metrica has answered nonsense here, which is no reason not to ask."""
         evaluation = answer.get("log_request_evaluation", answer) if isinstance(answer, dict) else {}
-        told = evaluation.get("max_possible_day_quantity") if isinstance(evaluation, dict) else None
-        return min(told, asked) if isinstance(told, int) and told > 0 else asked
+        most_days = evaluation.get("max_possible_day_quantity") if isinstance(evaluation, dict) else None
+        return min(most_days, asked) if isinstance(most_days, int) and most_days > 0 else asked
 
     def _wait(self, client: HttpClient, request: str) -> dict[str, Any]:
         deadline = time.monotonic() + self.longest_preparation_seconds
@@ -203,7 +212,7 @@ class Metrica(HttpSource):
                 )
             time.sleep(self.poll_seconds)
 
-    def _release(self, client: HttpClient, number: str, workshop: Workshop) -> None:
+    def _release(self, client: HttpClient, number: str, context: FetchContext) -> None:
         """Gives the quota back: what is prepared is cleaned, what isn't yet is cancelled. What was fetched is fetched, if neither works."""
         for step in ("clean", "cancel"):
             try:
@@ -213,12 +222,12 @@ class Metrica(HttpSource):
             except SourceError:
                 continue
             break
-        workshop.forget(self._note(number))
+        context.forget(self._note(number))
 
-    def _release_what_was_left(self, client: HttpClient, workshop: Workshop) -> None:
+    def _release_what_was_left(self, client: HttpClient, context: FetchContext) -> None:
         """Orders of fetches that were killed."""
-        for note in workshop.notes(self._note("")):
-            self._release(client, note.removeprefix(self._note("")), workshop)
+        for note in context.notes(self._note("")):
+            self._release(client, note.removeprefix(self._note("")), context)
 
 
 def _shown(client: HttpClient, answer: Any) -> str:
@@ -253,13 +262,13 @@ def _header(file: Path) -> list[str]:
     return [name.strip('"') for name in _first_line(file).split("\t")]
 
 
-def read_tab_separated(workshop: Workshop, files: list[Path], names: list[str]) -> Records:
+def read_tab_separated(context: FetchContext, files: list[Path], names: list[str]) -> Records:
     """Of lines of fields with tabs between and backslashes before what isn't meant so; each file names its fields first.
 
     Lines with another number of fields go whole into the field `unparsable_line`.
     """
-    relation = workshop.new_name("records")
-    connection = workshop.connection
+    relation = context.new_name("records")
+    connection = context.connection
     header = _header(files[0]) if files else list(names)
     listed = ", ".join(sql.literal(str(file)) for file in files)
     first_lines = ", ".join(sorted({sql.literal(_first_line(file)) for file in files}))
@@ -319,7 +328,7 @@ def _unescaped(cell: str) -> str:
     return f"case when contains({cell}, '\\') then replace({plain}, chr(1), '\\') else {cell} end"
 
 
-def _count_other_tags(workshop: Workshop, records: Records) -> dict[str, int]:
+def _count_other_tags(context: FetchContext, records: Records) -> dict[str, int]:
     """Where Metrica says other tags than stand in the landing page, a redirect may have lost them, or Metrica took them from elsewhere."""
     fields = records.fields
     if not {"startURL", *OWN_TAGS} <= set(fields):
@@ -328,7 +337,7 @@ def _count_other_tags(workshop: Workshop, records: Records) -> dict[str, int]:
         f"{_compared(_tag(fields['startURL'], f'utm_{tag.lower()}'))} <> {_compared(fields[own])}"
         for tag, own in zip(TAGS, OWN_TAGS, strict=True)
     )
-    row = workshop.connection.execute(f"select count(*) from {records.relation} where {differs}").fetchone()
+    row = context.connection.execute(f"select count(*) from {records.relation} where {differs}").fetchone()
     return {OTHER_TAGS: int(row[0])} if row and row[0] else {}
 
 

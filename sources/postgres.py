@@ -17,7 +17,16 @@ from pipeline.settings import Rules
 from sources.mapping import FILLED_BY_SOURCE, ID_OF, ColumnMapping
 from sources.mapping import Mapping as FieldMapping
 from sources.records import table_records
-from sources.source import Answer, Days, RefusedError, Source, SourceError, VariableName, Workshop, environment_value
+from sources.source import (
+    Days,
+    Extract,
+    FetchContext,
+    RefusedError,
+    Source,
+    SourceError,
+    VariableName,
+    environment_value,
+)
 
 if TYPE_CHECKING:
     from adbc_driver_postgresql.dbapi import Connection
@@ -109,7 +118,7 @@ class Postgres(Source):
     def keeps_ids(self) -> bool:
         return self.keep_ids
 
-    def read(self, days: Days, workshop: Workshop) -> Iterator[Answer]:
+    def read(self, days: Days, context: FetchContext) -> Iterator[Extract]:
         # Brings threads of its own, which whoever only looks at the assets has no use for.
         import adbc_driver_manager
         import adbc_driver_postgresql.dbapi
@@ -129,11 +138,11 @@ class Postgres(Source):
                 if table in wrong or failures[table] >= most:
                     continue
                 try:
-                    answer = self._answer(connection, table, day, workshop)
+                    extract = self._extract(connection, table, day, context)
                 except (adbc_driver_manager.Error, duckdb.Error, SourceError) as error:
                     if isinstance(error, duckdb.Error) and "[libpq]" not in str(error):
                         raise
-                    troubles.append(f"the query of {table}: {hidden(said_by_server(str(error)), address)}")
+                    troubles.append(f"the query of {table}: {hidden(server_message(str(error)), address)}")
                     # One query's trouble keeps no other from being asked, nor one day's the next, unless it is wrong by itself.
                     if isinstance(error, adbc_driver_manager.ProgrammingError | SourceError):
                         wrong.add(table)
@@ -144,21 +153,21 @@ class Postgres(Source):
                 failures[table] = 0
                 # Each is a transaction of its own, so that nothing of the database is held up for long.
                 _is_ended(connection)
-                yield answer
-                workshop.connection.execute(f"drop table {answer.records.relation}")
+                yield extract
+                context.connection.execute(f"drop table {extract.records.relation}")
         if troubles:
             raise RefusedError(_listed(troubles))
 
-    def _answer(self, connection: "Connection", table: str, day: date, workshop: Workshop) -> Answer:
+    def _extract(self, connection: "Connection", table: str, day: date, context: FetchContext) -> Extract:
         """What the server counts and what it gives are of one instant: nothing that is written meanwhile is in either."""
-        rules = workshop.rules
+        rules = context.rules
         query = self._query_of(table, day, rules)
         settings = WRITTEN | {
             # What a time without an offset is compared in.
             "TimeZone": self.times_without_offset_are_in(rules),
             "statement_timeout": str(max(1, round(self.timeout_seconds * 1000))),
         }
-        relation = workshop.new_name("records")
+        relation = context.new_name("records")
         with connection.cursor() as cursor:
             cursor.execute("set transaction isolation level repeatable read, read only")
             # Of this transaction: whoever stands between us and the server may give the next one to another session.
@@ -176,15 +185,15 @@ class Postgres(Source):
             texts = ", ".join(map(_as_text, fields, schema.types))
             cursor.execute(f"select {texts} {delivered}")
             # DuckDB draws the batches as they come.
-            workshop.connection.register("drawn", cursor.fetch_record_batch())
+            context.connection.register("drawn", cursor.fetch_record_batch())
             try:
-                workshop.connection.execute(
+                context.connection.execute(
                     f"create temporary table {relation} as select row_number() over () as position, * from drawn"
                 )
             finally:
-                workshop.connection.unregister("drawn")
-        row = workshop.connection.execute(f"select count(*) from {relation}").fetchone()
-        return Answer(
+                context.connection.unregister("drawn")
+        row = context.connection.execute(f"select count(*) from {relation}").fetchone()
+        return Extract(
             table,
             columns,
             table_records(relation, schema.names),
@@ -253,8 +262,8 @@ def patient(address: str) -> str:
     # User and password, in which there may be anything, end at the first of these.
     end = re.compile("[@/]").search(address, is_uri.end())
     start = end.end() if end and end[0] == "@" else is_uri.end()
-    place, _, said = address[start:].partition("?")
-    settings = "&".join([*(f"{name}={value}" for name, value in PATIENCE.items()), *filter(None, [said])])
+    place, _, own_settings = address[start:].partition("?")
+    settings = "&".join([*(f"{name}={value}" for name, value in PATIENCE.items()), *filter(None, [own_settings])])
     return f"{address[:start]}{place}?{settings}"
 
 
@@ -286,23 +295,23 @@ def hidden(message: str, address: str) -> str:
     return " ".join(message.split())[:500]
 
 
-def said_by_server(error: str) -> str:
+def server_message(error: str) -> str:
     """What the server said, without what the driver says around it and without the mark below the place in the query."""
-    said = re.sub(r"\s*\. SQLSTATE: \w+$", "", error.partition("\n\nQuery was:")[0])
+    message = re.sub(r"\s*\. SQLSTATE: \w+$", "", error.partition("\n\nQuery was:")[0])
     # Two blanks follow the word for how bad it is, which may be in the server's language.
-    _, found, own = said.partition(":  ")
-    said = own if found else re.sub(r"^.*\[libpq\] ", "", said)
-    if "statement timeout" in said:
-        said += " (`timeout_seconds` says how long one may take)"
-    return "\n".join(line for line in said.splitlines() if line.strip() != "^")
+    _, found, own = message.partition(":  ")
+    message = own if found else re.sub(r"^.*\[libpq\] ", "", message)
+    if "statement timeout" in message:
+        message += " (`timeout_seconds` says how long one may take)"
+    return "\n".join(line for line in message.splitlines() if line.strip() != "^")
 
 
 def why_not_connected(error: str, address: str, variable: str) -> str:
     """Of an address that can't be read nothing is shown: libpq shows what may be a part of the password."""
-    said = re.sub(r"^.*Failed to connect: ", "", error, flags=re.DOTALL)
-    if secrets_of(address) is None or said.startswith("invalid connection option"):
+    message = re.sub(r"^.*Failed to connect: ", "", error, flags=re.DOTALL)
+    if secrets_of(address) is None or message.startswith("invalid connection option"):
         return (
             f"{variable} in the environment holds no address that PostgreSQL's library can read: write "
             "postgresql://user:password@host:5432/base, in the password %40 for @, %3A for :, %2F for /, %25 for %"
         )
-    return hidden(said, address)
+    return hidden(message, address)

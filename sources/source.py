@@ -63,7 +63,7 @@ class TooLargeError(SourceError):
 
 
 @dataclass(frozen=True)
-class Answer:
+class Extract:
     """What a source answered for some days about one dataset.
 
     `total` is what the source itself said it would give, `received` what came, in `unit`s; no total if it said none. What
@@ -89,7 +89,7 @@ class Answer:
 
 
 @dataclass
-class Workshop:
+class FetchContext:
     """Where a fetch works: a folder of its own and a DuckDB in memory."""
 
     folder: Path
@@ -206,11 +206,11 @@ class Source(BaseModel):
         midnight = datetime.combine(day + timedelta(days=1), time())
         return max(midnight.replace(tzinfo=ZoneInfo(zone)) for zone in (rules.report_timezone, self.days_are_in(rules)))
 
-    def held_days(self, workshop: Workshop) -> Days | None:
+    def held_days(self, context: FetchContext) -> Days | None:
         """The days that there is something of, in their order; None where only asking tells. Raises SourceError."""
         return None
 
-    def read(self, days: Days, workshop: Workshop) -> Iterator[Answer]:
+    def read(self, days: Days, context: FetchContext) -> Iterator[Extract]:
         """Answers for days that follow one another. Raises SourceError."""
         raise NotImplementedError
 

@@ -45,7 +45,7 @@ from vendor_records import ENTRY, calltouch_call, calltouch_form, calltouch_visi
 from pipeline.settings import Rules
 from sources.delivering import explained_problems
 from sources.http_client import HttpClient
-from sources.source import Source, SourceError, Workshop
+from sources.source import FetchContext, Source, SourceError
 
 A_DAY, AN_HOUR = timedelta(days=1), timedelta(hours=1)
 NEXT_DAY = DAY + A_DAY
@@ -418,8 +418,8 @@ def test_of_days_that_are_delivered_nothing_is_held(
     monkeypatch.setenv(TOKEN_VARIABLE, StandIn.token)
     source = source_for(vendor.stand_in, **vendor.settings)
     with duckdb.connect() as connection:
-        workshop = Workshop(tmp_path, connection, Rules.read())
-        assert {answer.dataset for answer in source.read((DAY, NEXT_DAY), workshop)} == set(source.delivered_datasets)
+        context = FetchContext(tmp_path, connection, Rules.read())
+        assert {extract.dataset for extract in source.read((DAY, NEXT_DAY), context)} == set(source.delivered_datasets)
         assert connection.execute("select table_name from duckdb_tables()").fetchall() == []
     assert list(tmp_path.iterdir()) == []
 

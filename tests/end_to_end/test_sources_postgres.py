@@ -26,7 +26,7 @@ from sources.fetching import days_between
 from sources.fetching import fetch as fetch_source
 from sources.mapping import faults
 from sources.postgres import Postgres, Query, patient, secrets_of
-from sources.source import Workshop
+from sources.source import FetchContext
 
 DAY = date(2025, 11, 20)
 VARIABLE = "CRM_ADDRESS"
@@ -519,8 +519,8 @@ def test_a_day_that_fails_keeps_no_later_one_from_being_fetched_but_three_in_a_r
 def test_what_was_drawn_of_a_day_goes_before_the_next(crm: Crm) -> None:
     three_touches(crm)
     with duckdb.connect() as connection:
-        workshop = Workshop(crm.place.landing, connection, crm.rules)
-        for number, _ in enumerate(crm.source(TOUCHES).read(THREE_DAYS, workshop)):
+        context = FetchContext(crm.place.landing, connection, crm.rules)
+        for number, _ in enumerate(crm.source(TOUCHES).read(THREE_DAYS, context)):
             assert connection.execute("select count(*) from duckdb_tables()").fetchall() == [(1,)], number
             assert connection.execute("select count(*) from duckdb_views() where not internal").fetchall() == [(0,)]
 

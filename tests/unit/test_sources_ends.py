@@ -27,7 +27,7 @@ from sources.delivering import explained_problems
 from sources.http_client import MOST_ENCODINGS, HttpClient, _AgainError, _unpacked
 from sources.metrica import FIELDS, read_tab_separated
 from sources.paging import MOST_PAGES, Page, read_pages
-from sources.source import SourceError, TooLargeError, Workshop
+from sources.source import FetchContext, SourceError, TooLargeError
 
 A_DAY, AN_HOUR = timedelta(days=1), timedelta(hours=1)
 CASES = PROJECT_DIR / "tests/cases/files"
@@ -397,7 +397,7 @@ def meanings(tmp_path: Path, lines: list[str], names: list[str]) -> list[tuple[s
     file = tmp_path / "part.tsv"
     file.write_text("\n".join(lines) + "\n", "utf-8")
     with duckdb.connect() as connection:
-        records = read_tab_separated(Workshop(tmp_path, connection, Rules.read()), [file], names)
+        records = read_tab_separated(FetchContext(tmp_path, connection, Rules.read()), [file], names)
         shown = ", ".join(records.fields[name] for name in records.fields if name != "visitYear")
         return connection.execute(f"select {shown} from {records.relation} order by position").fetchall()
 
