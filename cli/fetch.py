@@ -10,7 +10,7 @@ from rich.table import Table
 
 from cli.output import Problem, console, show_progress
 from cli.summary import describe_period
-from pipeline.capacity import explained
+from pipeline.capacity import translate_errors
 from pipeline.settings import Rules, Settings, SettingsError
 from pipeline.warehouse import Warehouse
 from pipeline.wording import counted
@@ -57,7 +57,7 @@ def fetch_days(names: list[str], first_day: date | None, last_day: date | None) 
     problems: list[str] = []
     results: list[Fetched] = []
     shown = Table("source", "data", "day", "outcome", "rows", "before", "what it said there is", title="Fetched")
-    with explained(warehouse), warehouse.locked("fetch"):
+    with translate_errors(warehouse), warehouse.locked("fetch"):
         for source in (sources[name] for name in (names or sources)):
             latest = source.latest_day(rules)
             last = min(last_day or rules.yesterday(), latest)
@@ -77,7 +77,7 @@ def fetch_days(names: list[str], first_day: date | None, last_day: date | None) 
                 problems.append(f"{source.name}: there is no day to fetch from {first} to {last}")
                 continue
             log.info("%s: %s, %s", source.name, counted(len(days), "day"), describe_period(days[0], days[-1]))
-            told: dict[str, dict[str, int]] = {}
+            printed_counts: dict[str, dict[str, int]] = {}
             for fetched in fetch_source(source, days, rules, settings, warehouse):
                 shown.add_row(
                     *(escape(text) for text in (fetched.source, fetched.dataset, str(fetched.day), fetched.outcome)),
@@ -85,8 +85,8 @@ def fetch_days(names: list[str], first_day: date | None, last_day: date | None) 
                     "" if fetched.former_row_count is None else f"{fetched.former_row_count:,}",
                     escape(fetched.totals),
                 )
-                if fetched.counts and fetched.counts != told.get(fetched.dataset):
-                    told[fetched.dataset] = fetched.counts
+                if fetched.counts and fetched.counts != printed_counts.get(fetched.dataset):
+                    printed_counts[fetched.dataset] = fetched.counts
                     left = ", ".join(f"{count:,} {name}" for name, count in fetched.counts.items())
                     log.info("%s, %s: not delivered: %s", fetched.source, fetched.dataset, left)
                 if fetched.notes and fetched.notes not in [before.notes for before in results]:

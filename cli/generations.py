@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from cli.output import Problem, console, show_progress
 from pipeline import sql
-from pipeline.capacity import explained
+from pipeline.capacity import translate_errors
 from pipeline.marts import MARTS, VIEWS
 from pipeline.publishing import PublicationError, Publications
 from pipeline.settings import Rules, Settings
@@ -22,7 +22,7 @@ def verify() -> None:
 
     warehouse = Warehouse(Settings.read().warehouse_dir)
     show_progress()
-    with explained(warehouse), warehouse.locked("verify"):
+    with translate_errors(warehouse), warehouse.locked("verify"):
         differences = compare(warehouse, Rules.read())
     if differences:
         raise Problem(
@@ -38,7 +38,7 @@ def rollback(
     """Move readers back to an earlier generation, and hold them there until `resume`."""
     warehouse = Warehouse(Settings.read().warehouse_dir)
     show_progress()
-    with explained(warehouse), warehouse.locked("rollback"):
+    with translate_errors(warehouse), warehouse.locked("rollback"):
         number = Publications(warehouse).rollback(to)
     console.print(f"Readers are at generation {number} until `resume`; loads go on and wait.")
 
@@ -47,7 +47,7 @@ def resume() -> None:
     """Let readers have the newest generation again after a rollback."""
     warehouse = Warehouse(Settings.read().warehouse_dir)
     show_progress()
-    with explained(warehouse), warehouse.locked("resume"):
+    with translate_errors(warehouse), warehouse.locked("resume"):
         number = Publications(warehouse).resume()
     console.print(f"Readers are at generation {number}, and follow new ones.")
 

@@ -17,7 +17,7 @@ from rich.table import Table
 from cli.fetch import fetch_days
 from cli.output import Problem, Verbose, console, print_generation, print_warnings, show_progress
 from cli.summary import TableLoads, describe_loads, describe_nothing_to_do, describe_period
-from pipeline.capacity import ResourcesError, check_load, explained, explanation
+from pipeline.capacity import ResourcesError, check_load, explanation, translate_errors
 from pipeline.contracts import delivered_tables
 from pipeline.fingerprints import fingerprint
 from pipeline.landing import Delivery, Landing, scan
@@ -71,7 +71,7 @@ def load(
             "or give --full-refresh to rebuild from what is loaded."
         )
     show_progress(verbose)
-    with collected_warnings() as warnings, explained(warehouse), warehouse.locked("load"):
+    with collected_warnings() as warnings, translate_errors(warehouse), warehouse.locked("load"):
         with recorded_failure(warehouse):
             check_seeds()
         first_day = from_.date() if from_ else rules.first_load_day
@@ -107,7 +107,7 @@ def load(
 def _recorded_damage(warehouse: Warehouse) -> Iterator[None]:
     """Of what goes wrong before a run, readers are told what isn't a mistake in how it was called."""
     try:
-        with explained(warehouse):
+        with translate_errors(warehouse):
             yield
     except (DamageError, ResourcesError, duckdb.Error, OSError) as error:
         record_update(warehouse.folder, "failed", message=str(error))

@@ -104,9 +104,9 @@ class _Progress(logging.Formatter):
     """A line each: what was said, when, and whether it is a warning or an error."""
 
     def format(self, record: logging.LogRecord) -> str:
-        said = one_line(record.getMessage())
+        message = one_line(record.getMessage())
         kind = f"{record.levelname.capitalize()}: " if record.levelno >= logging.WARNING else ""
-        return f"{self.formatTime(record, '%H:%M:%S')} {kind}{said}"
+        return f"{self.formatTime(record, '%H:%M:%S')} {kind}{message}"
 
 
 class _Shown(logging.Filter):
@@ -122,9 +122,9 @@ class _Shown(logging.Filter):
             return False
         if record.levelno != logging.WARNING:
             return True
-        said = record.getMessage()
-        is_new = said not in self.warnings
-        self.warnings.add(said)
+        message = record.getMessage()
+        is_new = message not in self.warnings
+        self.warnings.add(message)
         return is_new
 
 

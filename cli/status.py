@@ -13,7 +13,7 @@ from rich.table import Table
 from cli.output import Excerpt, Problem, Verbose, console, print_generation, print_warnings, show_progress
 from cli.summary import describe_period
 from pipeline import sql
-from pipeline.capacity import explained
+from pipeline.capacity import translate_errors
 from pipeline.contracts import delivered_tables
 from pipeline.landing import scan
 from pipeline.loading import pending
@@ -110,8 +110,8 @@ def _print_sources(settings: Settings, rules: Rules) -> str | None:
             console.print(f"source {escape(name)}: nothing of it lies in the landing folder")
             continue
         missing = missing_days(source, rules, settings.landing_dir)
-        told = f"; missing, and due: {shortened([str(day) for day in missing])}" if missing else ""
-        console.print(f"source {escape(name)}: {describe_period(min(days), max(days))}{told}")
+        missing_note = f"; missing, and due: {shortened([str(day) for day in missing])}" if missing else ""
+        console.print(f"source {escape(name)}: {describe_period(min(days), max(days))}{missing_note}")
     return None
 
 
@@ -137,7 +137,7 @@ def rejected(
     if not os.path.lexists(warehouse.file):
         raise PublicationError("Nothing is loaded yet: run a load first.")
     show_progress()
-    with explained(warehouse), warehouse.locked("rejected"), warehouse.connected() as connection:
+    with translate_errors(warehouse), warehouse.locked("rejected"), warehouse.connected() as connection:
         if out is None:
             Excerpt(connection, is_full=True).show(
                 "Rejected rows", f"{query} limit $limit", {"limit": limit}, otherwise="No row is rejected."

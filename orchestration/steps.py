@@ -11,7 +11,7 @@ import dagster as dg
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from pydantic import Field
 
-from pipeline.capacity import ResourcesError, explained
+from pipeline.capacity import ResourcesError, translate_errors
 from pipeline.publishing import PublicationError
 from pipeline.settings import Rules, Settings, SettingsError
 from pipeline.updating import BuildFailedError
@@ -35,7 +35,7 @@ class Pipeline(dg.ConfigurableResource):
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Pipeline"]:
         purpose = f"Dagster run {context.run.run_id[:8]}" if context.run else "Dagster"
-        with explained(self.warehouse), self.warehouse.locked(purpose):
+        with translate_errors(self.warehouse), self.warehouse.locked(purpose):
             yield self
 
     @property
@@ -51,7 +51,7 @@ class Pipeline(dg.ConfigurableResource):
 def plain_failures(warehouse: Warehouse) -> Iterator[None]:
     """What a message explains fails the run with this message, at once and without a trace."""
     try:
-        with explained(warehouse):
+        with translate_errors(warehouse):
             yield
     except EXPLAINED as error:
         raise dg.Failure(str(error), allow_retries=False) from None

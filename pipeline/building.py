@@ -45,8 +45,8 @@ def build(warehouse: Warehouse, rules: Rules, select: Sequence[str] = (), full_r
     with recorded_failure(warehouse, "build"):
         outcome = _build_due(warehouse, rules, select, full_refresh)
     if not outcome.is_passed:
-        said = outcome.explain()
-        record_update(warehouse.folder, "failed", "build", explanation(said, warehouse) or said)
+        message = outcome.explain()
+        record_update(warehouse.folder, "failed", "build", explanation(message, warehouse) or message)
     return outcome
 
 
@@ -81,12 +81,12 @@ def build_verification(rebuilt: Warehouse, live: Warehouse, rules: Rules) -> Bui
 
 
 def _is_only_tests(outcome: Build) -> bool:
-    failed, said = outcome.failed_nodes(), outcome.explain()
+    failed, message = outcome.failed_nodes(), outcome.explain()
     return (
         bool(failed)
         and all(node.resource_type == "test" or node.is_skipped for node in failed)
-        and not is_out_of_memory(said)
-        and not is_full_disk(said)
+        and not is_out_of_memory(message)
+        and not is_full_disk(message)
     )
 
 

@@ -202,7 +202,7 @@ def explanation(error: BaseException | str, warehouse: Warehouse) -> str | None:
 
 
 @contextmanager
-def explained(warehouse: Warehouse) -> Iterator[None]:
+def translate_errors(warehouse: Warehouse) -> Iterator[None]:
     """Raises ResourcesError, or DamageError, instead of what DuckDB or the operating system say of them."""
     try:
         yield

@@ -78,7 +78,7 @@ def run_dbt(
     """One dbt command on the private file, which is let go of afterwards; `facts` go into its environment. Needs the lock."""
     is_parsing = arguments[0] == "parse"
     manifest = None if is_parsing else _manifest(rules)
-    with _environment(Warehouse(warehouse_dir), facts or {}), _garbage_let_lie():
+    with _environment(Warehouse(warehouse_dir), facts or {}), _gc_frozen():
         try:
             return dbtRunner(manifest=manifest, callbacks=[_log_progress]).invoke(
                 [
@@ -126,7 +126,7 @@ def _environment(warehouse: Warehouse, facts: Mapping[str, str]) -> Iterator[Non
 
 
 @contextmanager
-def _garbage_let_lie() -> Iterator[None]:
+def _gc_frozen() -> Iterator[None]:
     """What is there by now stays for a while: to look for garbage among dbt's manifest takes a tenth of a small build."""
     gc.freeze()
     try:

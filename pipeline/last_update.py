@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, get_args
 
-from pipeline.capacity import explained
+from pipeline.capacity import translate_errors
 from pipeline.warehouse import Warehouse
 
 log = logging.getLogger("multichannel")
@@ -42,13 +42,13 @@ def record_update(
 ) -> None:
     """Says what became of an update, if that can be written; what can't mustn't hide what is going on. Needs the lock."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    said = {"outcome": outcome, "at": now, "step": step, "message": message, "generation": generation}
+    content = {"outcome": outcome, "at": now, "step": step, "message": message, "generation": generation}
     unfinished = warehouse_dir / f"{LAST_UPDATE}.new"
     try:
         # A name of a file may hold bytes that are no text.
         with open(unfinished, "w", encoding="utf-8", errors="backslashreplace") as file:
             os.fchmod(file.fileno(), 0o644)
-            file.write(json.dumps(said, ensure_ascii=False) + "\n")
+            file.write(json.dumps(content, ensure_ascii=False) + "\n")
         os.replace(unfinished, warehouse_dir / LAST_UPDATE)
     except OSError as error:
         log.warning("%s can't be written: %s", warehouse_dir / LAST_UPDATE, error)
@@ -57,9 +57,9 @@ def record_update(
 def last_update(warehouse_dir: Path) -> LastUpdate | None:
     """None before the first update, and if what is there can't be read."""
     try:
-        said = json.loads((warehouse_dir / LAST_UPDATE).read_text("utf-8"))
-        at = datetime.fromisoformat(said["at"])
-        found = LastUpdate(said["outcome"], at, said["step"], said["message"], said["generation"])
+        content = json.loads((warehouse_dir / LAST_UPDATE).read_text("utf-8"))
+        at = datetime.fromisoformat(content["at"])
+        found = LastUpdate(content["outcome"], at, content["step"], content["message"], content["generation"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
     is_sound = (
@@ -76,7 +76,7 @@ def last_update(warehouse_dir: Path) -> LastUpdate | None:
 def recorded_failure(warehouse: Warehouse, step: UpdateStep | None = None) -> Iterator[None]:
     """What an update fails by is told to readers too."""
     try:
-        with explained(warehouse):
+        with translate_errors(warehouse):
             yield
     except Exception as error:
         record_update(warehouse.folder, "failed", step, str(error) or type(error).__name__)

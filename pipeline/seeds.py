@@ -208,17 +208,17 @@ def _conditions(seed: dict[str, Any]) -> Iterator[tuple[str, str]]:
             # A cast would round.
             yield (
                 rf"not regexp_full_match({name}, '-?\d+') or try_cast({name} as integer) is null and {name} is not null",
-                _said(f"{column['name']} = ", name, ": write a whole number"),
+                _message(f"{column['name']} = ", name, ": write a whole number"),
             )
         elif data_type != "varchar":
             wanted = "true or false" if data_type == "boolean" else f"a value of type {data_type}"
             yield (
                 f"{name} is not null and try_cast({name} as {data_type}) is null",
-                _said(f"{column['name']} = ", name, f": write {wanted}"),
+                _message(f"{column['name']} = ", name, f": write {wanted}"),
             )
         yield (
             rf"regexp_matches({name}, '^[\s\p{{Z}}]|[\s\p{{Z}}]$')",
-            _said(f"{column['name']} = ", name, ": it has a blank at its beginning or end; take it away"),
+            _message(f"{column['name']} = ", name, ": it has a blank at its beginning or end; take it away"),
         )
         for test in column.get("data_tests", ()):
             yield from _column_conditions(column["name"], test)
@@ -227,33 +227,33 @@ def _conditions(seed: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _column_conditions(column: str, test: str | dict[str, Any]) -> Iterator[tuple[str, str]]:
-    kind, said = (test, {}) if isinstance(test, str) else next(iter(test.items()))
-    where = f"({said.get('config', {}).get('where', 'true')})"
+    kind, options = (test, {}) if isinstance(test, str) else next(iter(test.items()))
+    where = f"({options.get('config', {}).get('where', 'true')})"
     name = f'"{column}"'
     if kind == "not_null":
-        yield f"{name} is null and {where}", _said(f"{column} is empty: fill it in, or remove the line")
+        yield f"{name} is null and {where}", _message(f"{column} is empty: fill it in, or remove the line")
     elif kind == "unique":
-        yield _repeated([name]), _said(f"{column} = ", name, " stands in a line before: remove one of them")
+        yield _repeated([name]), _message(f"{column} = ", name, " stands in a line before: remove one of them")
     elif kind == "accepted_values":
-        values = said["arguments"]["values"]
+        values = options["arguments"]["values"]
         listed = ", ".join(map(sql.literal, values))
-        yield f"{name} not in ({listed}) and {where}", _said(f"{column} = ", name, f": write {' or '.join(values)}")
+        yield f"{name} not in ({listed}) and {where}", _message(f"{column} = ", name, f": write {' or '.join(values)}")
     else:
         raise NotImplementedError(f"a seed's data test {kind}")
 
 
 def _table_conditions(test: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    kind, said = next(iter(test.items()))
-    arguments = said["arguments"]
+    kind, options = next(iter(test.items()))
+    arguments = options["arguments"]
     if kind == "key":
         yield (
             _repeated(arguments["columns"]),
-            _said(f"{', '.join(arguments['columns'])} stand in a line before: remove one of them"),
+            _message(f"{', '.join(arguments['columns'])} stand in a line before: remove one of them"),
         )
     elif kind == "accepted_values" and arguments["values"] == [True]:
         yield (
             f"not ({arguments['column_name']})",
-            _said(f"it breaks the rule `{said['name'].replace('_', ' ')}`: {arguments['column_name']}"),
+            _message(f"it breaks the rule `{options['name'].replace('_', ' ')}`: {arguments['column_name']}"),
         )
     else:
         raise NotImplementedError(f"a seed's data test {kind}")
@@ -265,7 +265,7 @@ def _repeated(columns: list[str]) -> str:
     return f"{is_whole} and seed_line not in (select min(seed_line) from seed group by {keys})"
 
 
-def _said(before: str, column: str | None = None, after: str = "") -> str:
+def _message(before: str, column: str | None = None, after: str = "") -> str:
     """A message in SQL; a value in it is shortened."""
     return (
         sql.literal(before)

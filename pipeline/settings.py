@@ -171,7 +171,7 @@ class Rules(BaseModel):
         try:
             return cls.model_validate(settings | _of_environment() | dict(overrides or {}))
         except ValidationError as error:
-            faults = "; ".join(_said_of_fault(fault) for fault in error.errors())
+            faults = "; ".join(_fault_message(fault) for fault in error.errors())
             raise SettingsError(f"These settings can't be used: {faults}.") from None
 
     def as_vars(self) -> dict[str, object]:
@@ -197,7 +197,7 @@ def _of_environment() -> dict[str, object]:
     return {"first_load_day": first_load_day} if first_load_day else {}
 
 
-def _said_of_fault(fault: ErrorDetails) -> str:
+def _fault_message(fault: ErrorDetails) -> str:
     name = ".".join(map(str, fault["loc"][:1]))
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "missing":

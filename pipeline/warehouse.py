@@ -131,7 +131,7 @@ class Warehouse:
         self.folder.mkdir(parents=True, exist_ok=True)
         handle = _open_lock(self.lock_file)
         began = time.monotonic()
-        has_said = False
+        has_announced = False
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -146,9 +146,9 @@ class Warehouse:
                         f"{self.folder} is in use by {holder or 'somebody'}; try again later"
                     ) from None
                 # Who has only just taken it has not written down who it is.
-                if not has_said and (holder or waited_seconds > NAMELESS_SECONDS):
+                if not has_announced and (holder or waited_seconds > NAMELESS_SECONDS):
                     log.info("%s is in use by %s; waiting", self.folder, holder or "somebody")
-                    has_said = True
+                    has_announced = True
                 time.sleep(0.2)
         handle.seek(0)
         handle.truncate()
