@@ -20,7 +20,7 @@ CALLS, VISITS, FORMS = "calls", "visits", "forms"
 
 
 class Calltouch(HttpSource):
-    """A site. Calls are asked for by day and page, and told with their number; forms by day, without one."""
+    """A site. Calls are requested by day and page, and come with a total; forms by day, without one."""
 
     kind: Literal["calltouch"]
     site_id: Part
@@ -48,11 +48,11 @@ class Calltouch(HttpSource):
                 total, received, doubt = reading.total, reading.received, reading.doubt
                 yield Extract(CALLS, Mapping.shipped("calltouch_calls"), records, (day,), total, received, doubt=doubt)
                 forms = self._forms(client, day, context)
-                # Forms tell their instant: where the site's zone is another than `time_zone` says, some would be of neither day.
+                # Forms carry an instant. If the site's zone differs from `time_zone`, some would fall between two days.
                 records = json_records(connection, forms)
                 yield Extract(FORMS, Mapping.shipped("calltouch_forms"), records, (day,), is_of_its_day=True)
                 visits = self._visits(calls, forms, context)
-                # Visits are as many as calls and forms tell of: where calls are missing, visits are.
+                # Visits come with calls and forms: if calls are missing, so are visits.
                 yield Extract(
                     VISITS,
                     Mapping.shipped("calltouch_visits"),
@@ -67,9 +67,9 @@ class Calltouch(HttpSource):
                 context.clear(calls, forms, visits)
 
     def _visits(self, calls: str, forms: str, context: FetchContext) -> str:
-        """A relation of the visits that calls and forms tell of, each with what tells whose it is."""
+        """A relation of the visits in calls and forms, each with the identifiers of its contact."""
         relation = context.new_name("records")
-        # A visit without a cookie of its own is of whoever made contact.
+        # A visit without its own cookie belongs to the person who made contact.
         ids = {"ctClientId": ["ctClientId"], "yaClientId": ["yaClientId"], "guaClientId": ["guaClientId", "clientId"]}
         id_members = ", ".join(
             f"{sql.literal(name)}, coalesce({', '.join(f'contact -> {sql.literal(path + field)}' for path in ('$.', '$.session.') for field in fields)})"
@@ -139,7 +139,7 @@ class Calltouch(HttpSource):
         return relation, reading
 
     def _pages(self, client: HttpClient, day: date, context: FetchContext) -> tuple[str, Reading]:
-        """Pages that are too large are asked for with fewer calls each."""
+        """Reads all pages; asks for smaller ones if they are too large."""
         size = self.page_size
         while True:
             relation = context.new_name("records")
@@ -156,7 +156,7 @@ class Calltouch(HttpSource):
     def _page(
         self, client: HttpClient, day: date, context: FetchContext, relation: str, size: int, number: int
     ) -> Page:
-        """Adds a page's calls to a relation: all at once they might be more than memory holds."""
+        """Adds a page's calls to a relation: all pages together might not fit into memory."""
         file = context.new_file("page")
         page = client.json_file(
             f"/calls-service/RestAPI/{self.site_id}/calls-diary/calls",
@@ -172,7 +172,7 @@ class Calltouch(HttpSource):
         )
         calls = page.get("records")
         if not isinstance(calls, list):
-            # As if there were none, the day would become empty.
+            # Taken for no calls, this would empty the day.
             shown = client.beginning(file.read_bytes())
             raise SourceError(f"Calltouch answered something else than a page of calls: {shown}")
         read_json_array(context.connection, [file], f"{relation}_of_page", "$.records")
@@ -188,7 +188,7 @@ class Calltouch(HttpSource):
 
 
 def _key(call: Any) -> Hashable:
-    """What tells a call apart: its id or, without one, all of it."""
+    """Identifies a call: by its id or, without one, by its whole content."""
     number = call.get("callId") if isinstance(call, dict) else None
     return json.dumps(call, sort_keys=True) if number is None else str(number)
 

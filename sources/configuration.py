@@ -1,4 +1,4 @@
-"""sources.yml: which sources there are. A kind of source is an entry of KINDS."""
+"""Reads sources.yml. Each kind of source is an entry of KINDS."""
 
 import os
 import re
@@ -26,19 +26,19 @@ KINDS: dict[str, type[Source]] = {
 }
 
 
-# What may be shown of a file in which anything may stand: no service makes tokens of such letters alone.
+# What messages may show of the file: no service issues tokens of such letters only.
 PLAIN_NAME = "[a-z][a-z0-9_]{0,30}"
 PLAIN_SETTING = "[a-z][a-z_]{0,40}"
 
 
 def sources_file() -> Path:
-    """By default sources.yml of the project; SOURCES_FILE says another."""
+    """The project's sources.yml, unless SOURCES_FILE names another."""
     load_environment()
     return PROJECT_DIR / (os.environ.get("SOURCES_FILE") or "sources.yml")
 
 
 def read_sources() -> dict[str, Source]:
-    """All sources by name; none without the file. Raises SettingsError."""
+    """All sources by name; empty without the file. Raises SettingsError."""
     file = sources_file()
     if not file.exists():
         if os.environ.get("SOURCES_FILE"):
@@ -67,7 +67,7 @@ def read_sources() -> dict[str, Source]:
 
 
 def _source(name: str, settings: Any) -> Source:
-    """Raises ValueError, whose message shows no value: it may be a credential that was put into the wrong place."""
+    """Raises ValueError. Its message shows no value: one may be a misplaced credential."""
     if not isinstance(settings, dict):
         raise ValueError("its settings go below it, each on a line of its own")
     kind = settings.get("kind")

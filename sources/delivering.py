@@ -1,4 +1,4 @@
-"""From answers to deliveries: rows by our columns, a file per dataset and day in the landing folder, complete or absent."""
+"""Turns extracts into deliveries: one file per dataset and day in the landing folder, complete or absent."""
 
 import filecmp
 import logging
@@ -20,14 +20,14 @@ from sources.source import ROWS_PER_FILE, Days, Extract, FetchContext, RefusedEr
 
 log = logging.getLogger("multichannel")
 
-# Of amounts in millionths: what no click costs, and what no day of a campaign does that is written without clicks.
+# How amounts in millionths stand out: no click costs this much, nor does a campaign's day (where no clicks are given).
 ABSURD_COST_PER_CLICK = 100_000
 ABSURD_COST, MICROS_OF_A_HUNDREDTH = 1_000_000, 10_000
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What became of one dataset of one day. `outcome` is delivered, unchanged (the same bytes as before) or failed."""
+    """The result for one dataset and day. `outcome` is delivered, unchanged (the same bytes as before) or failed."""
 
     source: str
     dataset: str
@@ -41,9 +41,9 @@ class Fetched:
     totals: str = "none told"
     totals_agree: bool = True
     doubt: str | None = None
-    """Why some may be missing, though no total says so."""
+    """Why records may be missing although no total says so."""
     counts: dict[str, int] = field(default_factory=dict)
-    """Of the whole answer that the day is a part of: records by what became of those that are in no delivery."""
+    """Records of the whole extract that are in no delivery, by reason."""
     notes: dict[str, int] = field(default_factory=dict)
     """Of the whole extract, too: records by what is worth knowing of them, though they are delivered."""
     unknown_fields: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class Fetched:
 
     @property
     def problem(self) -> str | None:
-        """What a user must act on, if anything."""
+        """What the user must act on, if anything."""
         if self.outcome == "failed":
             return self.message
         if self.doubt:
@@ -66,7 +66,7 @@ class Fetched:
 
 
 def explained_problems(results: Iterable[Fetched]) -> list[str]:
-    """What a user must act on: each problem once, with all that it is about."""
+    """What the user must act on: each problem once, with the datasets and days it affects."""
     found: dict[tuple[str, str], list[Fetched]] = {}
     for fetched in results:
         if fetched.problem:
@@ -83,12 +83,12 @@ def delivery_file(landing_dir: Path, source: str, dataset: str, table: str, day:
 
 
 def is_of_a_whole_day(file: Path, end_of_day: datetime) -> bool:
-    """Whether it was written after the day, and not while the day went on."""
+    """Whether the file was written after the day had ended."""
     return file.stat().st_mtime >= end_of_day.timestamp()
 
 
 def deliver(source: Source, extract: Extract, context: FetchContext, landing_dir: Path) -> Iterator[Fetched]:
-    """Writes an answer's days, each into its folder; a file that is there with the same bytes stays as it is."""
+    """Writes each day of an extract into its folder. A file with the same bytes stays untouched."""
     connection, rules, mapping = context.connection, context.rules, extract.mapping
     query, rows = _mapped_rows(source, extract, context)
     _assign_days(connection, rows, extract.days)
@@ -139,7 +139,7 @@ def deliver(source: Source, extract: Extract, context: FetchContext, landing_dir
         file = delivery_file(landing_dir, source.name, extract.dataset, mapping.table, day)
         former_row_count = _row_count(connection, file)
         if former_row_count and unreadable and day not in readable_days:
-            # What can't be read may be all that there is of the day: nothing doesn't replace it.
+            # The unreadable rows may be the whole day: never replace a delivery by nothing.
             yield replace(
                 fetched,
                 outcome="failed",
@@ -152,7 +152,7 @@ def deliver(source: Source, extract: Extract, context: FetchContext, landing_dir
 
 
 def held_days(source: Source, extract: Extract, context: FetchContext) -> Days:
-    """The days that an answer's records are of. Raises RefusedError where it holds none."""
+    """The days of an extract's records. Raises RefusedError if there are none."""
     _, rows = _mapped_rows(source, extract, context)
     found = context.connection.execute(
         f"select distinct told_day from {rows} where is_wanted and told_day is not null order by told_day"
@@ -164,7 +164,7 @@ def held_days(source: Source, extract: Extract, context: FetchContext) -> Days:
 
 
 def _mapped_rows(source: Source, extract: Extract, context: FetchContext) -> tuple[MappedQuery, str]:
-    """Our columns of an answer's records, in a table. Raises RefusedError where the mapping can't read them."""
+    """Maps an extract's records into a table of our columns. Raises RefusedError if the mapping can't read them."""
     rules, mapping = context.rules, extract.mapping
     query = MappedQuery(
         mapping,
@@ -173,7 +173,7 @@ def _mapped_rows(source: Source, extract: Extract, context: FetchContext) -> tup
         time_zone=source.times_without_offset_are_in(rules),
         day_zone=source.days_are_in(rules),
         prefix="" if source.keeps_ids else f"{source.delivered_by}:",
-        # A cost is of no site in particular unless something says so.
+        # Costs belong to no particular site unless the settings or the rows name one.
         widget_id=source.site if mapping.table == "costs" else source.own_site,
         delivered_by=source.delivered_by,
     )
@@ -188,7 +188,7 @@ def _mapped_rows(source: Source, extract: Extract, context: FetchContext) -> tup
 
 
 def _check_readable(context: FetchContext, rows: str, query: MappedQuery, extract: Extract) -> None:
-    """Whether the mapping takes anything of the files, and can read some row of each file by every required column."""
+    """Checks that the mapping takes some rows, and that each file has a readable value for every required column."""
     connection, mapping = context.connection, extract.mapping
     parsed = f"{sql.identifier(UNPARSABLE)} is null"
     row_count, kept_count, wanted_count = connection.execute(
@@ -197,7 +197,7 @@ def _check_readable(context: FetchContext, rows: str, query: MappedQuery, extrac
         from {rows} where {parsed}
         """
     ).fetchone() or (0, 0, 0)
-    # A day may have nothing but what is left out, as its total; all days together have more.
+    # A single day may hold only rows that are left out, such as its total; all days together must hold more.
     if not wanted_count and (kept_count or (row_count and not extract.is_of_its_day)):
         settings = [name for name in ("only", "leave_out", "only_with") if getattr(mapping, name)]
         raise RefusedError(
@@ -226,7 +226,7 @@ def _check_readable(context: FetchContext, rows: str, query: MappedQuery, extrac
 
 
 def _warn_of_unreadable(context: FetchContext, rows: str, query: MappedQuery, extract: Extract, source: str) -> None:
-    """Of an optional column that no row can be read by, and of words that nobody knows: these rows load without, or not at all."""
+    """Warns of optional columns without a readable value, and of unknown words: such rows lose the value or are rejected."""
     macros = zone_macros(context.rules, query.time_zone)
     for column in delivered_tables()[extract.mapping.table].columns:
         mapped = extract.mapping.columns.get(column.name)
@@ -292,14 +292,14 @@ def _time_column(table: str) -> Column:
 
 
 def zone_macros(rules: Rules, zone: str) -> ReadingMacros:
-    """How text becomes a value where times without an offset are in another zone."""
+    """The reading macros with another zone for times without an offset."""
     return reading_macros(rules.model_copy(update={"report_timezone": zone}))
 
 
 def _assign_days(connection: duckdb.DuckDBPyConnection, rows: str, days: Days) -> None:
-    """A record whose day can't be read goes with the nearest before it that is of one of the days, or after it, to be rejected once.
+    """Gives a record without a readable day the day of the nearest record before it, else after it, so that it is rejected once.
 
-    It is never of another day than these: what isn't delivered isn't counted as rejected.
+    Only the requested days count: what isn't delivered isn't counted as rejected.
     """
     unreadable = connection.execute(f"select count(*) from {rows} where record_day is null").fetchone()
     if unreadable and unreadable[0]:
@@ -321,7 +321,7 @@ def _assign_days(connection: duckdb.DuckDBPyConnection, rows: str, days: Days) -
 
 
 def _unreadable(connection: duckdb.DuckDBPyConnection, rows: str, query: MappedQuery) -> str | None:
-    """How many records say no day that can be read, if any, and what the first is like."""
+    """Describes the records without a readable day, if any: their count and an example."""
     has_places = {"export_file", "export_row"} <= set(query.unknown_columns)
     place = "export_row || ' of ' || export_file" if has_places else "null"
     count, value, shown = connection.execute(
@@ -343,10 +343,10 @@ def _readable_days(connection: duckdb.DuckDBPyConnection, rows: str) -> set[date
 
 
 def _micros(connection: duckdb.DuckDBPyConnection, rows: str, query: MappedQuery) -> str | None:
-    """What is suspicious of costs that are written in millionths of the currency, as the APIs of Yandex Direct and Google Ads do.
+    """Detects costs in millionths of the currency, as the APIs of Yandex Direct and Google Ads give them.
 
-    They are whole numbers, and a click costs what none does. Where no clicks are known, each amount is of millions, and has the
-    zeros that hundredths leave: a single campaign's day seldom costs a million, let alone all.
+    Such costs are whole numbers, and make clicks absurdly expensive. Where clicks are unknown, every amount is in the millions
+    and ends in the zeros that hundredths leave: a campaign's day seldom costs a million, let alone every one.
     """
     macros = query.macros(query.time_zone)
     clicks = macros.whole_number("clicks") if "clicks" in query.columns else "null::bigint"
@@ -372,7 +372,7 @@ def _micros(connection: duckdb.DuckDBPyConnection, rows: str, query: MappedQuery
 
 
 def _set_apart(connection: duckdb.DuckDBPyConnection, rows: str, table: str, extract: Extract) -> dict[str, int]:
-    """Drops what no delivery of these days is to hold, and counts it."""
+    """Drops and counts the records that belong in no delivery of these days."""
     id_column = ID_OF.get(table)
     days = ", ".join(f"date '{day}'" for day in extract.days)
     counts = {}
@@ -382,7 +382,7 @@ def _set_apart(connection: duckdb.DuckDBPyConnection, rows: str, table: str, ext
     }.items():
         counts[name] = _deleted(connection, f"delete from {rows} where {condition}")
     if id_column:
-        # Without regard to the order in which they came: asked again, the answer has the same records in another one.
+        # Independent of the order of arrival: another request returns the same records in another order.
         counts["delivered twice"] = _deleted(
             connection,
             f"""
@@ -405,7 +405,7 @@ def _set_apart(connection: duckdb.DuckDBPyConnection, rows: str, table: str, ext
             """,
         )
     elif extract.records.rank:
-        # Rows without an id that are told twice would add up. What tells no day says nothing of what others tell.
+        # Without an id, rows from two files would add up. A row without a day replaces none of another file.
         counts["of older files"] = _deleted(
             connection,
             f"""
@@ -434,7 +434,7 @@ def _deleted(connection: duckdb.DuckDBPyConnection, statement: str) -> int:
 def _write(
     connection: duckdb.DuckDBPyConnection, end_of_day: datetime, rows: str, columns: list[str], fetched: Fetched
 ) -> Fetched:
-    """Written aside, in an order that depends on nothing but the rows, then renamed."""
+    """Writes a temporary file, in an order that depends only on the rows, then renames it."""
     file = fetched.file
     assert file is not None
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -442,7 +442,7 @@ def _write(
     listed = ", ".join(map(sql.identifier, columns))
     content = _content(connection, rows)
     id_column = ID_OF.get(fetched.table)
-    # An id that there is, is there once: only of rows without one it takes more to tell them apart.
+    # Ids are unique by now; only rows without one need their content as an order.
     order = (
         f"{id_column}, case when {id_column} is null then {content} end"
         if id_column
@@ -460,7 +460,7 @@ def _write(
     former_row_count = _row_count(connection, file)
     if former_row_count == row_count and _are_same(file, unfinished):
         fetched = replace(fetched, outcome="unchanged")
-        # The same, but by its age the day would be asked for once more.
+        # Unchanged, but by the old file's age the day would be requested again.
         is_older = not is_of_a_whole_day(file, end_of_day) and is_of_a_whole_day(unfinished, end_of_day)
         if not is_older:
             unfinished.unlink()
@@ -472,7 +472,7 @@ def _write(
 
 
 def _row_count(connection: duckdb.DuckDBPyConnection, file: Path) -> int | None:
-    """Of a delivery that is there; none if there is none, or it is damaged."""
+    """The row count of a delivery; None if it is absent or damaged."""
     if not file.is_file():
         return None
     try:

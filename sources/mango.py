@@ -1,4 +1,4 @@
-"""MANGO OFFICE call tracking: calls, and the visit that each call's tags tell of."""
+"""MANGO OFFICE call tracking: calls, and the visit behind each call."""
 
 import csv
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ CALLS, CALL_VISITS = "calls", "call_visits"
 
 
 class Mango(HttpSource):
-    """A widget. Its calls are asked for by UTC minutes, and come as one array, newest first, without a total."""
+    """A widget. Its calls are requested by UTC minutes, and come as one array, newest first, without a total."""
 
     kind: Literal["mango"]
     widget_id: Part
@@ -60,7 +60,7 @@ class Mango(HttpSource):
                 f"/v1/calltracking/{self.widget_id}/calls",
                 {
                     "dateStart": _minute(datetime.combine(days[0], time(), zone)),
-                    # Whether the end belongs to what is asked for isn't known: what does not belong to the days is left.
+                    # It is unknown whether the end is inclusive; calls of other days are dropped later.
                     "dateEnd": _minute(datetime.combine(days[-1] + timedelta(days=1), time(), zone)),
                 },
                 file,
@@ -85,7 +85,7 @@ def _minute(moment: datetime) -> str:
 
 
 def _with_entry_tag(records: Records) -> Records:
-    """With a tag or advertising click id of the entry page: fields may be empty where it tells the channel (R11)."""
+    """Adds a tag or click id of the entry page: it may reveal the channel where the fields are empty (R11)."""
     with open(PROJECT_DIR / "seeds/click_ids.csv", encoding="utf-8", newline="") as seed:
         parameters = "|".join(row["parameter"] for row in csv.DictReader(seed))
     pattern = sql.literal(f"(?i)[?&](?:{parameters}|utm_(?:source|medium|campaign|term|content))=([^&#]+)")

@@ -27,7 +27,7 @@ from sources.source import (
 )
 
 TAGS = ("Source", "Medium", "Campaign", "Content", "Term")
-# Without an attribution, tags are another visit's where this one has none: the last significant one's, across devices.
+# Without an attribution in the name, Metrica fills empty tags from the last significant visit, even on another device.
 OWN_TAGS = tuple(f"lastUTM{tag}" for tag in TAGS)
 FIELDS = (
     *(
@@ -47,10 +47,10 @@ PREFIX = "ym:s:"
 MOST_FIELD_CHARACTERS = 3000
 WAITED_FOR = ("created", "awaiting_retry", "")
 CHUNK_BYTES = 2**20
-# A part goes to disk, so it may be larger than what is held in memory: by so much more than its size says, if that is packed.
+# Parts go to disk, so they may exceed memory. The announced size may be the packed one: unpacked, allow this many times it.
 MOST_PACKED = 20
 OTHER_TAGS = "visits whose landing page has other tags than Metrica says"
-# NUL is in no text, and what stands between fields where there is nothing is in no line.
+# Characters that would break reading: NUL, and the one given to DuckDB as a delimiter that never occurs.
 UNREADABLE = re.compile(r"[\0\1]")
 
 
@@ -67,11 +67,11 @@ ESCAPES = {
 
 
 class _NotPreparedError(SourceError):
-    """An order that came to nothing."""
+    """Metrica did not prepare the order."""
 
 
 class Metrica(HttpSource):
-    """A counter. Visits are ordered for some days, prepared for a while, and fetched in parts; never today's."""
+    """A counter. Visits are ordered for some days, prepared, then fetched in parts; today's are never available."""
 
     kind: Literal["metrica"]
     counter_id: Annotated[str, Field(pattern=r"^\d+$")]
@@ -128,7 +128,7 @@ class Metrica(HttpSource):
         finally:
             self._release(client, number, context)
         if extract is None:
-            # One day may be why: it keeps no other from being prepared.
+            # One day may be the cause: split, so that it blocks no other.
             for part in windows(days, (len(days) + 1) // 2):
                 yield from self._visits(client, part, context)
             return
@@ -143,7 +143,7 @@ class Metrica(HttpSource):
         return f"{self._base}/logrequest/{number}"
 
     def _order(self, client: HttpClient, asked: dict[str, str], context: FetchContext) -> str:
-        """An order's number, noted: an order whose fetch is killed would keep its share of the quota."""
+        """Places an order and notes its number: if the fetch is killed, the order would keep its share of the quota."""
         ordered = _log_request(client, client.json(f"{self._base}/logrequests", asked, method="POST"))
         number = str(ordered.get("request_id"))
         if not re.fullmatch(r"\d+", number, re.ASCII):
@@ -163,7 +163,7 @@ class Metrica(HttpSource):
         if not all(number.isdecimal() for number in numbers):
             raise SourceError(f"Metrica numbers parts by something else than numbers: {_shown(client, numbers)}")
         sizes = [part.get("size") for part in parts]
-        # Sizes are told by part, if at all.
+        # Sizes come per part, if at all.
         has_sizes = bool(sizes) and all(isinstance(size, int) and size > 0 for size in sizes)
         files, received = [], 0
         for part_number, size in zip(numbers, sizes, strict=True):
@@ -185,12 +185,12 @@ class Metrica(HttpSource):
             total=sum(sizes) if has_sizes else None,
             received=received,
             unit="bytes",
-            total_is_sure=False,  # of packed or of unpacked parts: no documentation says it
+            total_is_sure=False,  # undocumented whether packed or unpacked
             notes=_count_other_tags(context, records),
         )
 
     def _most_days(self, answer: Any, asked: int) -> int:
-        """How many of the days can be ordered at once. Metrica has answered nonsense here, which is no reason not to ask."""
+        """How many of the days can be ordered at once. Metrica's answer may be nonsense; then try all."""
         evaluation = answer.get("log_request_evaluation", answer) if isinstance(answer, dict) else {}
         most_days = evaluation.get("max_possible_day_quantity") if isinstance(evaluation, dict) else None
         return min(most_days, asked) if isinstance(most_days, int) and most_days > 0 else asked
@@ -213,7 +213,7 @@ class Metrica(HttpSource):
             time.sleep(self.poll_seconds)
 
     def _release(self, client: HttpClient, number: str, context: FetchContext) -> None:
-        """Gives the quota back: what is prepared is cleaned, what isn't yet is cancelled. What was fetched is fetched, if neither works."""
+        """Frees the quota: cleans a prepared order, cancels a pending one. If neither works, what was fetched stays valid."""
         for step in ("clean", "cancel"):
             try:
                 client.json(f"{self._request(number)}/{step}", method="POST")
@@ -225,7 +225,7 @@ class Metrica(HttpSource):
         context.forget(self._note(number))
 
     def _release_what_was_left(self, client: HttpClient, context: FetchContext) -> None:
-        """Orders of fetches that were killed."""
+        """Releases the orders of killed fetches."""
         for note in context.notes(self._note("")):
             self._release(client, note.removeprefix(self._note("")), context)
 
@@ -242,7 +242,7 @@ def _log_request(client: HttpClient, answer: Any) -> dict[str, Any]:
 
 
 def _make_readable(file: Path) -> None:
-    """For a character that isn't one, nothing of the days could be read: it becomes the sign for such."""
+    """Replaces invalid characters: a single one would make all days unreadable."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     readable = file.with_name(f"{file.name}.readable")
     with open(file, "rb") as content, open(readable, "wb") as sound:
@@ -263,9 +263,9 @@ def _header(file: Path) -> list[str]:
 
 
 def read_tab_separated(context: FetchContext, files: list[Path], names: list[str]) -> Records:
-    """Of lines of fields with tabs between and backslashes before what isn't meant so; each file names its fields first.
+    """Reads tab-separated lines with backslash escapes; each file begins with a header.
 
-    Lines with another number of fields go whole into the field `unparsable_line`.
+    A line with another number of fields goes whole into the field `unparsable_line`.
     """
     relation = context.new_name("records")
     connection = context.connection
@@ -302,16 +302,16 @@ def read_tab_separated(context: FetchContext, files: list[Path], names: list[str
     shown = [name.removeprefix(PREFIX) for name in header]
     records = table_records(relation, [*shown, UNPARSABLE])
     if {"dateTime", "visitID"} <= set(shown):
-        # A visit without a number has no id, rather than the year alone.
+        # A visit without a number gets no id, rather than one of the year alone.
         year = f"case when trim({records.fields['visitID']}) <> '' then left({records.fields['dateTime']}, 4) end"
         records = Records(relation, {**records.fields, "visitYear": year})
     return records
 
 
 def _meant(cell: str) -> str:
-    """What a field says. If it holds quotes it comes in quotes, its own doubled; and backslashes are before what isn't meant so.
+    """Decodes a field: a value with quotes comes quoted, with inner quotes doubled, and escaped by backslashes.
 
-    Quotes round all of what is left are nobody's: a tag that was written in quotes.
+    Quotes that still enclose the whole value are noise, from a tag that was written in quotes.
     """
     quoted = f"replace({cell}[2:-2], '\"\"', '\"')"
     plain = _unescaped(f'case when regexp_full_match({cell}, \'"([^"]|"")*"\') then {quoted} else {cell} end')
@@ -329,7 +329,7 @@ def _unescaped(cell: str) -> str:
 
 
 def _count_other_tags(context: FetchContext, records: Records) -> dict[str, int]:
-    """Where Metrica says other tags than stand in the landing page, a redirect may have lost them, or Metrica took them from elsewhere."""
+    """Counts visits whose tags differ from the landing page's: a redirect lost them, or Metrica took them from elsewhere."""
     fields = records.fields
     if not {"startURL", *OWN_TAGS} <= set(fields):
         return {}

@@ -1,4 +1,4 @@
-"""What every source has: its settings in sources.yml, and answers that become deliveries."""
+"""What all sources share: settings in sources.yml, and extracts that become deliveries."""
 
 import os
 import re
@@ -18,13 +18,13 @@ from sources.records import Records
 from sources.time_zones import TimeZoneName
 
 Days = tuple[date, ...]
-# More rows than a file has: a position says by it which file a record is of.
+# More rows than any file has, so that a record's position also identifies its file.
 ROWS_PER_FILE = 2**40
 NAME = r"[a-z][a-z0-9_]*"
 
 
 def _written_as(pattern: str, otherwise: str) -> AfterValidator:
-    """A text's form, and what is said where it has another. The text itself is not: it may be a credential."""
+    """Requires a text's form. The error never shows the text: it may be a credential."""
 
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value):
@@ -47,27 +47,27 @@ Text = Annotated[str, Field(min_length=1)]
 
 
 class SourceError(Exception):
-    """A source that couldn't be fetched; the message says which, why and what to do, and holds no credential."""
+    """A source could not be fetched. The message says which, why and what to do, and holds no credential."""
 
 
 class RefusedError(SourceError):
-    """Whatever else the source is asked, the answer will be the same."""
+    """The source refuses every request; asking for more is useless."""
 
 
 class UnreachableError(SourceError):
-    """No answer that means anything, however often it was asked for."""
+    """No usable answer after all attempts."""
 
 
 class TooLargeError(SourceError):
-    """An answer that nothing sound could be as large as. What is asked for in smaller pieces may come."""
+    """The answer is implausibly large. Smaller requests may work."""
 
 
 @dataclass(frozen=True)
 class Extract:
-    """What a source answered for some days about one dataset.
+    """One dataset of a source, for some days.
 
-    `total` is what the source itself said it would give, `received` what came, in `unit`s; no total if it said none. What
-    differs from a total whose meaning isn't sure is delivered all the same.
+    `total` is the count that the source announced, if any, and `received` what came, both in `unit`s. A difference from a
+    total whose meaning is uncertain doesn't prevent delivery.
     """
 
     dataset: str
@@ -79,28 +79,28 @@ class Extract:
     unit: str = "records"
     total_is_sure: bool = True
     doubt: str | None = None
-    """Why some may be missing, though no total says so."""
+    """Why records may be missing although no total says so."""
     notes: Mapping[str, int] = field(default_factory=dict)
-    """Records by what is worth knowing of them, though they are delivered."""
+    """Counts of delivered records that are worth a remark, by remark."""
     is_of_its_day: bool = False
-    """Whether all is of the one day, whenever it says that it was."""
+    """Whether all records belong to the one day, whatever times they carry."""
     mapping_name: str | None = None
-    """The mapping's file, where a user wrote it: what it can't read at all isn't delivered."""
+    """The file of a mapping that a user wrote: what it can't read at all isn't delivered."""
 
 
 @dataclass
 class FetchContext:
-    """Where a fetch works: a folder of its own and a DuckDB in memory."""
+    """What a fetch works with: its own folder and an in-memory DuckDB."""
 
     folder: Path
     connection: duckdb.DuckDBPyConnection
     rules: Rules
     notes_folder: Path | None = None
-    """Where a source notes what it must not forget, should the fetch be killed."""
+    """Where a source notes what must survive a killed fetch."""
     numbers: dict[str, int] = field(default_factory=dict)
 
     def new_name(self, kind: str) -> str:
-        """A name for another table or file, which nothing has yet."""
+        """An unused name for a table or file."""
         self.numbers[kind] = self.numbers.get(kind, 0) + 1
         return f"{kind}_{self.numbers[kind]}"
 
@@ -117,12 +117,12 @@ class FetchContext:
             (self.notes_folder / name).unlink(missing_ok=True)
 
     def notes(self, beginning: str) -> list[str]:
-        """The names of notes that begin like this."""
+        """The notes whose names begin like this."""
         found = self.notes_folder.glob(f"{beginning}*") if self.notes_folder else ()
         return sorted(note.name for note in found)
 
     def clear(self, *done: str | Path) -> None:
-        """Drops tables and files that nothing more is read from: of many days they would fill memory and disk."""
+        """Drops tables and files that are no longer needed: over many days they would fill memory and disk."""
         for each in done:
             if isinstance(each, Path):
                 each.unlink(missing_ok=True)
@@ -131,7 +131,7 @@ class FetchContext:
 
 
 class Source(BaseModel):
-    """An entry of sources.yml. What it says is never shown where it is wrong: it may be a credential by mistake."""
+    """An entry of sources.yml. Errors never show its values: one may be a misplaced credential."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -144,11 +144,11 @@ class Source(BaseModel):
     deliver_despite_difference: bool = False
 
     has_every_day: ClassVar[bool] = True
-    """Whether a day that wasn't delivered is missing; otherwise `held_days` says which days there are."""
+    """Whether every undelivered day is missing; otherwise `held_days` lists the days that exist."""
     datasets: ClassVar[Mapping[str, str]] = {}
     """The table that each dataset is delivered to."""
 
-    # Not said by the type, as kinds have defaults of their own and with these a type of their own.
+    # Checked here rather than by the type, as kinds redeclare the field with their own defaults.
     @field_validator("reload_days")
     @classmethod
     def are_some_days(cls, count: int) -> int:
@@ -166,68 +166,68 @@ class Source(BaseModel):
 
     @property
     def own_account(self) -> str:
-        """What tells this account from the others of its kind."""
+        """Distinguishes this account from others of its kind."""
         return self.account or self.name
 
     @property
     def delivered_by(self) -> str:
-        """What ids and cookies are prefixed by (R3)."""
+        """The prefix of ids and cookies (R3)."""
         return f"{self.kind}:{self.own_account}"
 
     @property
     def own_site(self) -> str:
-        """The widget that touches and contacts are of, where nothing else says so."""
+        """The widget of touches and contacts that name none."""
         return self.site or self.own_account
 
     @property
     def keeps_ids(self) -> bool:
-        """Whether ids and cookies are unique over all sources as they are."""
+        """Whether ids and cookies are already unique across all sources."""
         return False
 
     def times_without_offset_are_in(self, rules: Rules) -> str:
         return self.time_zone or rules.report_timezone
 
     def days_are_in(self, rules: Rules) -> str:
-        """The zone whose days the source is asked for."""
+        """The zone in which the source's days are requested."""
         return self.times_without_offset_are_in(rules)
 
     @property
     def latest_day_offset(self) -> int:
-        """How many days ago the latest day is that can be asked for."""
+        """How many days before today the latest available day is."""
         return 0
 
     def latest_day(self, rules: Rules) -> date:
-        """The latest day that can be asked for: of two zones, it begins later in one."""
+        """The latest day that can be requested, in both the report's zone and the source's."""
         own = rules.model_copy(update={"report_timezone": self.days_are_in(rules)})
         return min(rules.today(), own.today()) - timedelta(days=self.latest_day_offset)
 
     def end_of(self, day: date, rules: Rules) -> datetime:
-        """When nothing more can come of a day: it ends later in one of two zones, and a query may ask by either."""
+        """When a day is over in both the report's zone and the source's: a query may use either."""
         midnight = datetime.combine(day + timedelta(days=1), time())
         return max(midnight.replace(tzinfo=ZoneInfo(zone)) for zone in (rules.report_timezone, self.days_are_in(rules)))
 
     def held_days(self, context: FetchContext) -> Days | None:
-        """The days that there is something of, in their order; None where only asking tells. Raises SourceError."""
+        """The days that have data, in order; None if only a request would show. Raises SourceError."""
         return None
 
     def read(self, days: Days, context: FetchContext) -> Iterator[Extract]:
-        """Answers for days that follow one another. Raises SourceError."""
+        """Extracts for consecutive days. Raises SourceError."""
         raise NotImplementedError
 
 
 def environment_value(variable: str, setting: str) -> str:
-    """A credential. Raises SourceError if it isn't set."""
+    """Reads a credential. Raises SourceError if it isn't set."""
     load_environment()
     value = os.environ.get(variable, "").strip()
     if not value:
-        # What has no underscore may be the credential itself, in place of a name.
+        # A name without an underscore may be the credential itself.
         shown = variable if "_" in variable else f"the variable that `{setting}` names"
         raise RefusedError(f"{shown} isn't set in the environment, and `{setting}` says that the credential is there")
     return value
 
 
 def windows(days: Days, size: int) -> Iterator[Days]:
-    """Days, in groups of at most `size` that follow one another without a gap."""
+    """Splits days into runs of at most `size` consecutive days."""
     group: list[date] = []
     for day in sorted(set(days)):
         if group and (len(group) == size or (day - group[-1]).days != 1):
