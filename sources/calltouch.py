@@ -127,9 +127,9 @@ class Calltouch(HttpSource):
         return relation
 
     def _calls(self, client: HttpClient, day: date, context: FetchContext) -> tuple[str, Reading]:
-        """A relation of a day's calls, and whether they are all.
+        """A relation of a day's calls, and whether it is complete.
 
-        Calls that arrive while pages are read shift them, so pages that don't hold all are read again.
+        Calls that arrive during paging shift the pages, so incomplete pages are read again.
         """
         for left in reversed(range(self.readings)):
             relation, reading = self._pages(client, day, context)

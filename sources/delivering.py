@@ -45,7 +45,7 @@ class Fetched:
     counts: dict[str, int] = field(default_factory=dict)
     """Records of the whole extract that are in no delivery, by reason."""
     notes: dict[str, int] = field(default_factory=dict)
-    """Of the whole extract, too: records by what is worth knowing of them, though they are delivered."""
+    """Delivered records of the whole extract that are worth a remark, by remark."""
     unknown_fields: tuple[str, ...] = ()
     absent_fields: tuple[str, ...] = ()
 

@@ -1,4 +1,4 @@
-"""Sheets of .xlsx files as text, in bulk: what a cell holds, as one writes it into a CSV."""
+"""Reads sheets of .xlsx files in bulk, with cells as text as a CSV would have them."""
 
 import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -13,14 +13,14 @@ import pyarrow
 from pipeline.reading import UnreadableFileError
 from sources.export_text import EXCEL, MOST_TITLE_LINES, HeaderFinder
 
-# A cell is a double: integers beyond this have lost digits.
+# Cells are doubles: larger integers have lost digits.
 LARGEST_WHOLE_NUMBER = 2**53
 MOST_UNPACKED_BYTES = 2**30
 WORKBOOK = "xl/workbook.xml"
 
 
 def is_excel(file: Path) -> bool:
-    """Whether it is a file of the kind that .xlsx is. Raises UnreadableFileError."""
+    """Whether a file begins like an .xlsx. Raises UnreadableFileError."""
     try:
         with open(file, "rb") as content:
             return content.read(len(EXCEL)) == EXCEL
@@ -50,7 +50,7 @@ class Workbook:
             ) from None
 
     def sheet_with_header(self, finder: HeaderFinder) -> tuple[str, pyarrow.Table, int]:
-        """The sheet that a mapping means, its cells as text, and in which row its header is."""
+        """The sheet that fits the mapping, its cells as text, and the row of its header."""
         named = finder.how.sheet
         names = self._reader.sheet_names
         if named is not None and named not in names:
@@ -75,7 +75,7 @@ class Workbook:
         return chosen, filled[chosen], headers[chosen]
 
     def numbers(self, sheet: str) -> pyarrow.Table:
-        """Of each cell, whether it is a number: then it is no null."""
+        """The sheet read as booleans: cells that are numbers aren't null."""
         return self._cells(sheet, "boolean")
 
     def _cells(self, sheet: str, kind: fastexcel.DType) -> pyarrow.Table:
@@ -100,7 +100,7 @@ def first_rows(cells: pyarrow.Table) -> list[list[str]]:
 
 
 def create_rows(connection: duckdb.DuckDBPyConnection, cells: pyarrow.Table, header_row: int, relation: str) -> None:
-    """Creates `relation` (position, row_number, field_0, …) of the rows below the header that hold anything."""
+    """Creates `relation` (position, row_number, field_0, …) from the non-empty rows below the header."""
     with _registered(connection, cells) as sheet:
         fields = ", ".join(cells.column_names)
         connection.execute(
@@ -128,10 +128,10 @@ def settle_numbers(
     with_comma: Collection[str],
     texts: Mapping[str, str],
 ) -> None:
-    """Gives numbers the decimal comma where text has one, as 1.234 is a thousand there. Raises UnreadableFileError.
+    """Writes numbers with a decimal comma in columns that use one, where 1.234 would mean a thousand. Raises UnreadableFileError.
 
-    An identifier that is a number must not have lost digits: two people might have the same one then. `numbers` says which
-    cells are numbers; it is asked only where it matters, as it takes reading the sheet once more.
+    Rejects numeric identifiers that lost digits: two people might share one. `numbers` finds the numeric cells; it is called
+    only if needed, as it reads the sheet again.
     """
     ambiguous = {field: f"regexp_full_match({field}, '-?\\d{{1,3}}\\.\\d{{3}}')" for field in with_comma}
     long = {
@@ -166,9 +166,9 @@ def settle_numbers(
 
 
 def cell_text(connection: duckdb.DuckDBPyConnection, relation: str, column: str) -> str:
-    """What a column's cells say, in SQL: days, times of day and lengths of time are all points in time there.
+    """SQL for a column's text: the file stores days, times of day and durations alike as points in time.
 
-    A length of time counts from the end of 1899. That a day has no time is told by the whole column, as midnight looks alike.
+    A duration counts from the end of 1899. Only the whole column shows that its days have no time, as midnight looks alike.
     """
     point = r"'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?'"
     found = connection.execute(
@@ -183,7 +183,7 @@ def cell_text(connection: duckdb.DuckDBPyConnection, relation: str, column: str)
     day = f"left({column}, 10)" if not time_count or time_count == length_count else column
     if not length_count:
         return f"case when regexp_full_match({column}, {point}) then {day} else {column} end"
-    # Excel takes 1900 for a leap year.
+    # Excel treats 1900 as a leap year.
     moment = f"try_cast({column} as timestamp)"
     seconds = f"(epoch({moment} - timestamp '1899-12-31') + case when {moment} >= timestamp '1900-03-01' then 86400 else 0 end)"
     whole = f"cast(round({seconds}) as bigint)"

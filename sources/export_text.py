@@ -1,4 +1,4 @@
-"""Exports as text: what a file is, where its header begins, and the same in one form that is read on."""
+"""Exports as text: recognizes a file's kind, finds its header, and rewrites it in one plain form."""
 
 import codecs
 import csv
@@ -20,7 +20,7 @@ MOST_HEADER_LINES = 50
 DELIMITERS = {";": "semicolons", ",": "commas", "\t": "tabs", "|": "vertical bars"}
 MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 EXCEL = b"PK\x03\x04"
-# What files that aren't plain text begin with.
+# First bytes of files that aren't plain text.
 NO_TEXT = {
     b"\xd0\xcf\x11\xe0": "is an Excel file of the old kind (.xls), or has a password: open it, and save it as CSV or as .xlsx without one",
     b"\x1f\x8b": "is packed by gzip: unpack it",
@@ -30,30 +30,30 @@ SAVED_PAGES = {
     rb"\s*<\?xml[^>]*>\s*(?:<\?mso-application[^>]*>\s*)?<(?:\w+:)?Workbook\b": "an XML spreadsheet",
     rb"\s*mime-version:": "a saved web page",
 }
-# Characters that no text holds: each stands for one that was escaped, while fields are told apart.
+# Characters that no text holds: they replace escaped ones while lines are split into fields.
 STAND_INS = [chr(0xFDD0 + number) for number in range(16)]
 
 
 @dataclass(frozen=True)
 class Escapes:
-    """What an escape character and the one after it mean; anything else stays as it is written."""
+    """Resolves escape sequences; unknown ones stay as written."""
 
     how: FileFormat
 
     @property
     def meanings(self) -> dict[str, str]:
-        """By the character after the escape, what both mean."""
+        """The meaning of each sequence, by the character after the escape."""
         how = self.how
         meant = {
             character: character
             for character in (how.escape, how.quote, how.delimiter, '"', "'", "\n", "\r")
             if character
         }
-        # Without quotes, line ends and delimiters can be written by letters only.
+        # Without quotes, line ends and tabs can only be written as letters.
         return meant | ({} if how.quote else {"n": "\n", "r": "\r", "t": "\t"}) | {"N": ""}
 
     def hide(self, text: str) -> str:
-        """The escape character itself first, so that what it stands before is no escape."""
+        """The escape character first, so that an escaped one escapes nothing."""
         for stand_in, character in zip(STAND_INS, self.meanings, strict=False):
             text = text.replace(self.how.escape + character, stand_in)
         return text
@@ -74,23 +74,23 @@ class Escapes:
         )
 
     def written_in(self, value: str) -> str:
-        """As the file has it, in SQL."""
+        """SQL that restores the text of the file."""
         for stand_in, character in zip(STAND_INS, self.meanings, strict=False):
             value = f"replace({value}, {sql.literal(stand_in)}, {sql.literal(self.how.escape + character)})"
         return value
 
 
 class HeaderFinder:
-    """Knows a header by the names that a mapping maps, wherever the title of a report ends."""
+    """Finds the header by the names in the mapping, however long a report's title is."""
 
     def __init__(self, mapping: Mapping) -> None:
         self.how, self.required = mapping.file, mapping.required_fields
         self._mapped = {squeezed(name): name for name in mapping.used_fields}
         self.hint: str | None = None
-        """What to do about a header that is there, but written in another way."""
+        """What to do about a header with other delimiters or quotes."""
 
     def names(self, written: Iterable[str]) -> list[str]:
-        """As the mapping writes them, whatever white space is in them."""
+        """The names as the mapping writes them, ignoring differences in white space."""
         return [self._mapped.get(name, name) for name in map(squeezed, written)]
 
     def is_header(self, written: Iterable[str]) -> bool:
@@ -101,12 +101,12 @@ class HeaderFinder:
         return len(set(self.names(written)) & set(self._mapped.values()))
 
     def row(self, rows: Sequence[Sequence[str]]) -> int:
-        """Of rows, the header, or what is most like one."""
+        """The number of the header row, or else of the row most like it."""
         found = (number for number, row in enumerate(rows) if self.is_header(row))
         return next(found, max(range(len(rows)), key=lambda number: self.likeness(rows[number])))
 
     def offset(self, text: str, line_end: str) -> int:
-        """Where the header begins, or else what is most like one; that `skip_lines` is right is tried first."""
+        """Where the header begins, or else the line most like it; tries `skip_lines` first."""
         starts = list(_line_starts(text, line_end))
         expected = starts[self.how.skip_lines] if self.how.skip_lines < len(starts) else len(text)
         starts = [expected, *starts]
@@ -152,7 +152,7 @@ def _line_starts(text: str, line_end: str) -> Iterator[int]:
 
 
 def _record(text: str, start: int, line_end: str, dialect: Dialect) -> list[str]:
-    """The names of columns that begin at a line; none where that is no CSV."""
+    """The CSV record that starts at a line; empty if it isn't CSV."""
     quoting: dict[str, Any] = {"quotechar": dialect.quote} if dialect.quote else {"quoting": csv.QUOTE_NONE}
     try:
         reader = csv.reader(_lines(text, start, line_end), strict=True, delimiter=dialect.delimiter, **quoting)
@@ -172,17 +172,17 @@ def _lines(text: str, start: int, line_end: str) -> Iterator[str]:
 
 
 def write_plain(file: Path, plain: Path, finder: HeaderFinder) -> None:
-    """Writes a file again as UTF-8, with line feeds, from its header on. Raises UnreadableFileError."""
+    """Rewrites a file as UTF-8 with line feeds, from its header on. Raises UnreadableFileError."""
     try:
         if not _copy(file, plain, finder, "\n"):
-            # Old Macs and some spreadsheets end lines in carriage returns only.
+            # Old Macs and some spreadsheets end lines with carriage returns only.
             _copy(file, plain, finder, "\r")
     except OSError as error:
         raise UnreadableFileError(f"can't be read ({error.strerror})") from None
 
 
 def _copy(file: Path, plain: Path, finder: HeaderFinder, line_end: str) -> bool:
-    """Whether the file has such line ends, or no others."""
+    """Copies the file; returns whether it has such line ends, or no others."""
     how = finder.how
     decoder = codecs.getincrementaldecoder(how.encoding)("strict")
     escapes = Escapes(how) if how.escape else None
@@ -207,7 +207,7 @@ def _copy(file: Path, plain: Path, finder: HeaderFinder, line_end: str) -> bool:
             line_count += decoded.count(line_end)
             has_other_ends = has_other_ends or "\r" in decoded
             if escapes:
-                # What is escaped may be in the next chunk.
+                # The escaped character may be in the next chunk.
                 decoded, held = held + decoded, ""
                 open_count = len(decoded) - len(decoded.rstrip(how.escape))
                 if chunk and open_count % 2:
@@ -226,7 +226,7 @@ def _check_beginning(chunk: bytes, how: FileFormat) -> None:
     for magic, hint in NO_TEXT.items():
         if chunk.startswith(magic):
             raise UnreadableFileError(hint)
-    # In any encoding.
+    # Works in any encoding.
     beginning = chunk[:2000].lstrip(b"".join(MARKS)).replace(b"\0", b"")
     for pattern, kind in SAVED_PAGES.items():
         if re.match(pattern, beginning, re.IGNORECASE):

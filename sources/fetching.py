@@ -24,10 +24,10 @@ MOST_FAILURES_IN_A_ROW = 3
 def fetch(
     source: Source, days: Sequence[date], rules: Rules, settings: Settings, warehouse: Warehouse
 ) -> Iterator[Fetched]:
-    """One result per dataset and day, as they are delivered; what fails is a result, too. Needs the warehouse's lock.
+    """Yields a result per dataset and day as they are delivered, failures included. Needs the warehouse's lock.
 
-    After a day that fails the later ones are asked for all the same: otherwise a day that can't be had would keep them off
-    for good. A source that keeps failing is asked for the days of its reload window yet, and then left alone.
+    A failed day doesn't stop the later ones: a permanently unavailable day would block them for good. If a source keeps
+    failing, only the days of its reload window are tried, then it is left alone.
     """
     asked: Days = tuple(sorted(set(days)))
     done: set[tuple[str, date]] = set()
@@ -61,12 +61,12 @@ def fetch(
             message = f"{error.filename or settings.landing_dir} can't be written or read ({error.strerror})"
             problem, is_refused = lack or message, bool(lack)
         failures += 1
-        # Days are read in their order, so the first that isn't there is the one that failed, or begins what did.
+        # Days are read in order, so the first missing one failed, or starts the group that did.
         failed = next((day for day in remaining if is_missing(day)), remaining[-1])
         problems[failed] = problem
         remaining = tuple(day for day in remaining if day > failed)
         if failures >= MOST_FAILURES_IN_A_ROW:
-            # Days that can't be had are due for good. They would be all that is ever asked for.
+            # Permanently unavailable days stay due. Without this, nothing else would ever be requested.
             remaining = tuple(day for day in remaining if (asked[-1] - day).days < source.reload_days)
     for dataset, day in [(name, day) for day in asked for name in source.delivered_datasets if (name, day) not in done]:
         yield Fetched(
@@ -80,7 +80,7 @@ def fetch(
 
 
 def held_days(source: Source, rules: Rules, warehouse: Warehouse) -> Days | None:
-    """The days up to yesterday that a source holds, where it can say so without being asked for any. Raises SourceError."""
+    """The days up to yesterday that a source holds; None if it can't list them. Raises SourceError."""
     if source.has_every_day:
         return None
     try:
@@ -114,19 +114,19 @@ def _fetch_context(rules: Rules, warehouse: Warehouse) -> Iterator[FetchContext]
 
 
 def due_days(source: Source, rules: Rules, landing_dir: Path) -> Days:
-    """The days of the source's reload window, up to yesterday, and those that are missing."""
+    """The days of the source's reload window, up to yesterday, and the missing days."""
     last = latest_due_day(source, rules)
     first = max(last - timedelta(days=source.reload_days - 1), rules.first_load_day)
     return tuple(sorted({*missing_days(source, rules, landing_dir), *days_between(first, last)}))
 
 
 def due_days_of_run(source: Source, rules: Rules, landing_dir: Path, warehouse: Warehouse) -> Days:
-    """Those of a run that goes by days, as Dagster's do: of what a source holds, what is due or wasn't delivered yet."""
+    """The days for Dagster's runs: those that the source holds, and that are due or not yet delivered."""
     due = due_days(source, rules, landing_dir)
     try:
         held = held_days(source, rules, warehouse)
     except SourceError:
-        # What is wrong with it is said when it is asked.
+        # The fetch itself will report the problem.
         return due
     if held is None:
         return due
@@ -135,14 +135,14 @@ def due_days_of_run(source: Source, rules: Rules, landing_dir: Path, warehouse: 
 
 
 def latest_due_day(source: Source, rules: Rules) -> date:
-    """Yesterday, or the day before where the source's own yesterday isn't over and can't be asked for."""
+    """Yesterday, or the day before if the source's own yesterday isn't available yet."""
     return min(rules.yesterday(), source.latest_day(rules))
 
 
 def missing_days(source: Source, rules: Rules, landing_dir: Path) -> Days:
-    """The days up to yesterday of which something isn't there, since the first day of which anything lies in the landing folder.
+    """The days with a missing dataset, from the source's first delivered day up to yesterday.
 
-    What was fetched while its day went on isn't there either.
+    A delivery that was fetched before its day ended counts as missing.
     """
     delivered = delivered_days(source, landing_dir)
     first = min(set().union(*delivered.values()), default=None)
@@ -161,7 +161,7 @@ def missing_days(source: Source, rules: Rules, landing_dir: Path) -> Days:
 
 
 def delivered_days(source: Source, landing_dir: Path) -> dict[str, set[date]]:
-    """By dataset, the days of which a source's delivery lies in the landing folder."""
+    """The days that a source has delivered into the landing folder, by dataset."""
     return {
         dataset: {
             date.fromisoformat(file.parent.name)

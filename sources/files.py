@@ -1,4 +1,4 @@
-"""Exports: CSV and Excel files that somebody or something puts into a folder, read by a mapping file."""
+"""Exports: CSV and Excel files in a folder, read by a mapping file."""
 
 import logging
 import re
@@ -37,24 +37,24 @@ from sources.source import ROWS_PER_FILE, Days, Extract, FetchContext, Part, Ref
 log = logging.getLogger("multichannel")
 
 DAY = "{day}"
-# What a row tells beside its fields: where it stands and, if it doesn't parse, all of it.
+# Beside its fields, a row has its place and, if it doesn't parse, its whole text.
 OWN_FIELDS = ("export_file", "export_row", UNPARSABLE)
 A_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 class Files(Source):
-    """The files at `path`, in which `*` stands for anything, `**` for folders and {day} for the day that a file is of.
+    """The files at `path`, where `*` matches anything, `**` folders and {day} a file's day.
 
-    With {day} all rows of a file are of that day. Without it all files are read, and each row goes by its own time. Of a
-    touch or contact that is there several times, the later row of the later file (by path) is the newest; of costs, the
-    later file that tells of a day says all of it.
+    With {day}, all rows of a file belong to that day. Without it, all files are read and each row goes by its own time. If a
+    touch or contact occurs several times, the last row of the last file (by path) counts; for costs, the last file with a
+    day replaces that day in earlier files.
     """
 
     kind: Literal["files"]
     path: str = Field(min_length=1)
     mapping: str = Field(min_length=1)
     source: Part | None = None
-    """What ids are prefixed by before the account; the name of another source, where they are the same ids."""
+    """The prefix of ids before the account; another source's name if both share ids."""
     keep_ids: bool = False
 
     has_every_day: ClassVar = False
@@ -97,7 +97,7 @@ class Files(Source):
             raise RefusedError(str(error)) from None
 
     def _days_of_files(self) -> Days:
-        """The days in whose place a file lies."""
+        """The days for which a file exists."""
         named = {
             found
             for file in self._files(self.path.replace(DAY, "????-??-??"))
@@ -127,7 +127,7 @@ class Files(Source):
                 with self._extract(self._found(self.path.replace(DAY, str(day))), (day,), context) as extract:
                     yield extract
             except SourceError as problem:
-                # One day's file keeps no other from being delivered.
+                # One day's bad file must not block other days.
                 problems[str(problem)] = None
         if problems:
             raise RefusedError("; ".join(problems))
@@ -161,7 +161,7 @@ class Files(Source):
     @contextmanager
     def _extract(self, files: list[Path], days: Days, context: FetchContext) -> Iterator[Extract]:
         mapping = self.field_mapping
-        # Of costs, files are newer or older; of what has an id, each row.
+        # For costs the newest file counts; for rows with an id, the newest row.
         rank = "file_number" if mapping.table == "costs" else "position"
         relations = [self._read(file, context) for file in files]
         names = list(dict.fromkeys([*OWN_FIELDS, *(name for _, header in relations for name in header)]))
@@ -198,7 +198,7 @@ class Files(Source):
             log.warning("%s: no file has a column for %s: these stay empty", self.name, ", ".join(absent))
 
     def _read(self, file: Path, context: FetchContext) -> tuple[str, list[str]]:
-        """A relation (row_number, field_0, …, and OWN_FIELDS) of one file, and its header. What doesn't parse is a row as well."""
+        """A relation (row_number, field_0, …, and OWN_FIELDS) of one file, and its header. Unparsable lines are rows, too."""
         relation = context.new_name("file")
         try:
             if is_excel(file):
@@ -303,7 +303,7 @@ class Files(Source):
         scratch.mkdir()
         macros = reading_macros(context.rules)
         records = faulty_csv_records(connection, macros, plain, header_lines, scratch, dialect)
-        # Columns without a name at the end of the header may be absent, and empty fields beyond it say nothing.
+        # Unnamed columns at the header's end may be absent, and empty fields beyond it are ignored.
         named = max(place for place, name in enumerate(written, 1) if name.strip())
         is_parsable = f"len(fields) >= {named} and len(list_filter(fields[{len(written) + 1}:], lambda field: trim(field) <> '')) = 0"
         values = ", ".join(
@@ -323,7 +323,7 @@ class Files(Source):
             leftover.unlink()
 
     def _header(self, written: list[str], finder: HeaderFinder) -> list[str]:
-        """Names of the columns: as the mapping writes them, whatever white space is in them; those without one by their place."""
+        """Column names as the mapping writes them, ignoring differences in white space; unnamed columns by their place."""
         mapping = self.field_mapping
         names = finder.names(written)
         counts = Counter(names)

@@ -1,4 +1,4 @@
-"""Mappings: a small YAML file says which of their fields become which of our columns, and how they are written."""
+"""Mappings: YAML files that map a source's fields to our columns, and describe how values are written."""
 
 import csv
 import re
@@ -31,26 +31,26 @@ from sources.yaml_text import YamlTextError, read_yaml_text
 PREFIXED = ("touch_id", "contact_id", "visitor_id")
 ID_OF = {"touches": "touch_id", "contacts": "contact_id", "costs": None}
 TIME_OF = {"touches": "touched_at", "contacts": "contacted_at", "costs": "cost_date"}
-# Of a record, beside its columns.
+# Technical columns beside a record's own.
 OWN_NAMES = ("record_position", "record_rank", "record_day", "told_day", "day_text", "is_wanted", "is_left_out")
 FILLED_BY_SOURCE = ("widget_id", "delivered_by")
 MOST_FIELDS = 500
 UNPARSABLE = "unparsable_line"
 SHIPPED = Path(__file__).parent / "mappings"
 
-# Ways of writing a value; all others are strptime formats.
+# Named formats; all others are strptime formats.
 UNIX_UNITS = {"unix_seconds": 1, "unix_milliseconds": 1000}
 ISO = "iso"
 DURATION = "duration"
 
 
-# What strptime formats of DuckDB may hold, after a percent sign, and which of them say a year.
+# The directives of DuckDB's strptime, and those that give a year.
 DIRECTIVES = frozenset("%aAbBcdfgGHIjmMnpSuUVwWxXyYzZ")
 YEARS = frozenset("cGxyY")
-# What ends a format, beside Z, whose times are UTC.
+# Endings, beside Z, of formats whose times are UTC.
 UTC_ENDING = re.compile(r"(?:(?<![^\W\d_])(?:UTC|GMT)\)?|[+-]00:?00)\s*", re.IGNORECASE)
 
-# Columns that hold a tag: some words that identify nobody are one.
+# Columns that hold tags: some placeholder words are valid tags.
 TAGS = frozenset(
     {"source", "medium", "campaign", "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"}
 )
@@ -82,7 +82,7 @@ Alternative = str | tuple[str, ...]
 
 
 class ColumnMapping(BaseModel):
-    """Where a column comes from: the first of some fields (a list in the list: these joined), or a constant."""
+    """The origin of a column: the first filled of some fields (an inner list is joined), or a constant."""
 
     model_config = Strict
 
@@ -112,7 +112,7 @@ class ColumnMapping(BaseModel):
         if pattern is None:
             return None
         try:
-            # Python's knows how many groups there are, the other one is what DuckDB goes by.
+            # Python counts the groups; Arrow has the same engine (RE2) as DuckDB.
             groups = re.compile(pattern).groups
             pyarrow.compute.count_substring_regex(pyarrow.array([""]), pattern)
         except (re.error, pyarrow.ArrowInvalid) as error:
@@ -139,7 +139,7 @@ class ColumnMapping(BaseModel):
 
     @property
     def is_plain(self) -> bool:
-        """Whether the column holds all that the field says."""
+        """Whether the column keeps the field's value unchanged."""
         changed = (
             self.pattern,
             self.prefix,
@@ -153,7 +153,7 @@ class ColumnMapping(BaseModel):
 
 
 class FileFormat(BaseModel):
-    """How an export is written."""
+    """The format of an export."""
 
     model_config = Strict
 
@@ -161,7 +161,7 @@ class FileFormat(BaseModel):
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     quote: Annotated[str, Field(max_length=1)] = '"'
     escape: Annotated[str, Field(max_length=1)] = ""
-    """What stands before a quote or delimiter that is part of a value; without one, quotes are doubled."""
+    """Escapes quotes and delimiters within a value; without it, quotes are doubled."""
     skip_lines: Annotated[int, Field(ge=0)] = 0
     sheet: Annotated[str, Field(min_length=1)] | None = None
 
@@ -194,7 +194,7 @@ def _column(value: Any) -> Any:
 
 
 class Mapping(BaseModel):
-    """Their fields → our columns of one table."""
+    """Maps a source's fields to the columns of one table."""
 
     model_config = Strict
 
@@ -202,7 +202,7 @@ class Mapping(BaseModel):
     columns: dict[str, Annotated[ColumnMapping, BeforeValidator(_column)]]
     missing: TextList = ()
     told_elsewhere: TextList = ()
-    """Fields that aren't kept, as another delivery of the same source holds what they say."""
+    """Fields to drop, as another delivery of the same source holds their content."""
     only: dict[str, TextList] = {}
     leave_out: dict[str, TextList] = {}
     only_with: tuple[str, ...] = ()
@@ -254,7 +254,7 @@ class Mapping(BaseModel):
 
     @classmethod
     def read(cls, file: Path) -> Self:
-        """A mapping file. Raises SettingsError."""
+        """Reads a mapping file. Raises SettingsError."""
         try:
             return cls.model_validate(read_yaml_text(file))
         except OSError as error:
@@ -281,7 +281,7 @@ class Mapping(BaseModel):
 
     @property
     def required_fields(self) -> list[tuple[tuple[str, ...], ...]]:
-        """What no file may be without: of each group the fields of one alternative."""
+        """What every file must have: from each group, all fields of at least one alternative."""
         required = [column.name for column in delivered_tables()[self.table].required_columns]
         mapped = [self.columns[name] for name in required if name in self.columns]
         mapped += [self.day] if self.day else []
@@ -298,16 +298,16 @@ class Mapping(BaseModel):
 
     @property
     def _one_of_these(self) -> tuple[tuple[str, ...], ...]:
-        """The fields without any of which `only_with` would take nothing."""
+        """The fields of `only_with`: without any of them, no row would be kept."""
         columns = [self.columns.get(name) or ColumnMapping.model_validate({"from": name}) for name in self.only_with]
         if any(column.constant is not None or column.otherwise is not None for column in columns):
             return ()
         return tuple((field,) for column in columns for field in column.fields)
 
 
-# How pydantic names what may be this or that.
+# Pydantic's names for the members of a union.
 ALTERNATIVES = ("str", "tuple[str, ...]")
-# What pydantic says of a fault, by its type, in the words of who wrote the file.
+# Our messages for pydantic's error types, in the terms of the YAML file.
 FAULTS = {
     "missing": "is missing",
     "extra_forbidden": "there is no such setting",
@@ -325,10 +325,10 @@ FAULTS = {
 
 
 def faults(error: ValidationError) -> str:
-    """What pydantic found, by place, without what stands there."""
+    """Pydantic's errors by place, without the values."""
     found: dict[str, str] = {}
     for fault in error.errors(include_input=False, include_url=False):
-        # Of what may be this or that, the place ends in what it may be, once for each.
+        # For a union, pydantic reports each member, with its name at the end of the place.
         place = ".".join(str(part) for part in fault["loc"] if str(part) not in ALTERNATIVES) or "it"
         found.setdefault(place, FAULTS.get(fault["type"], fault["msg"].removeprefix("Value error, ")))
     return "; ".join(f"{place}: {message}" for place, message in found.items())
@@ -336,13 +336,13 @@ def faults(error: ValidationError) -> str:
 
 @cache
 def placeholders() -> frozenset[str]:
-    """R15's words for no value, which no text of a source means either."""
+    """R15's placeholder words, which mean no value in sources too."""
     return frozenset(row["placeholder"].lower() for row in _seed("placeholders"))
 
 
 @cache
 def words_of_tags() -> frozenset[str]:
-    """What is a tag, though it may identify nobody: whatever the seeds call a source or a medium."""
+    """Words that are tags although they are placeholders elsewhere: all sources and mediums of the seeds."""
     named = (
         row[column] for name in ("channel_rules", "click_ids") for row in _seed(name) for column in ("source", "medium")
     )
@@ -350,13 +350,13 @@ def words_of_tags() -> frozenset[str]:
 
 
 def no_value_of(column: Column) -> frozenset[str]:
-    """What a column's texts say instead of a value. Of a number or a boolean, 0 and «нет» are values."""
+    """The placeholder words of a text column. In numbers and booleans, 0 and «нет» are values."""
     if column.type != "text":
         return frozenset()
     if column.name in TAGS:
         return placeholders() - words_of_tags()
     if column.name in ID_OF.values():
-        # Records are numbered, perhaps from 0.
+        # Ids may be numbers that start at 0.
         return frozenset(word for word in placeholders() if not re.fullmatch(r"-?\d+", word))
     return placeholders()
 
@@ -367,19 +367,19 @@ def _seed(name: str) -> list[dict[str, str]]:
 
 
 def is_utc(written: str) -> bool:
-    """Whether times that a format reads are UTC, by how it ends."""
+    """Whether a format's ending marks its times as UTC."""
     literal = re.sub(r"%-?.", "\0", written)
     return literal.endswith("Z") or any(found.end() == len(literal) for found in UTC_ENDING.finditer(literal))
 
 
 def _strptime(value: str, written: str) -> str:
-    """A time by a format. DuckDB takes fewer than the four digits of a year, too: 20.11.26 is no day of the year 26."""
+    """Parses a time. DuckDB accepts years of fewer than four digits, but 20.11.26 is no day of the year 26."""
     time = f"try_strptime({value}, {sql.literal(written)})"
     return f"case when {time} >= timestamp '1000-01-01' then {time} end"
 
 
 class MappedQuery:
-    """A mapping applied to records, as SQL. All comes out as text: typing is the loader's and the models'."""
+    """The SQL that applies a mapping to records. All results are text: the loader and the models type them."""
 
     def __init__(
         self,
@@ -418,7 +418,7 @@ class MappedQuery:
         self.day, self.day_text = self._day_of(day, time, day_zone), self._mapped_text(day)
 
     def _unknown_columns(self, column_names: tuple[str, ...]) -> dict[str, str]:
-        """What the contract doesn't know, and what a column tells in another way, goes along under its own name."""
+        """Fields without a plain column of their own, kept under their own names."""
         mapped_fields = {
             field
             for column in self.mapping.columns.values()
@@ -445,7 +445,7 @@ class MappedQuery:
         return columns
 
     def fields(self) -> str:
-        """The first step: each field once, as text."""
+        """Step one: each field once, as text."""
         selected = ["position", *((self.records.rank,) if self.records.rank else ())]
         selected += [
             f"cast({self.records.expression(name)} as varchar) as {place}" for name, place in self._places.items()
@@ -453,7 +453,7 @@ class MappedQuery:
         return f"select {', '.join(selected)} from {self.records.relation}"
 
     def cleaned_fields(self) -> str:
-        """The second: white space off, and what stands for no value is none."""
+        """Step two: trims white space, and turns words for no value into null."""
         missing = ", ".join(map(sql.literal, self.mapping.missing))
         cleaned = []
         for place in self._places.values():
@@ -464,17 +464,17 @@ class MappedQuery:
         return f" replace ({', '.join(cleaned)})" if cleaned else ""
 
     def is_wanted(self) -> str:
-        """Whether a record is of the kind that the mapping takes."""
+        """Whether the mapping takes a record."""
         conditions = [
             f"coalesce(lower({self._place(name)}) in ({', '.join(sql.literal(word.lower()) for word in words)}), false)"
             for name, words in self.mapping.only.items()
         ]
         wanted = " and ".join([*conditions, f"not ({self.is_left_out()})"])
-        # What can't be read is rejected rather than left out.
+        # Unreadable lines are rejected, not left out.
         return f"({wanted}) or {self._places[UNPARSABLE]} is not null" if UNPARSABLE in self._places else wanted
 
     def is_left_out(self) -> str:
-        """Whether `leave_out` or `only_with` leave a record out."""
+        """Whether `leave_out` or `only_with` excludes a record."""
         conditions = [
             f"coalesce(lower({self._place(name)}) not in ({', '.join(sql.literal(word.lower()) for word in words)}), true)"
             for name, words in self.mapping.leave_out.items()
@@ -500,7 +500,7 @@ class MappedQuery:
                     found.append(value_of(alternative))
                 continue
             parts = [value_of(name) for name in alternative]
-            # Of words with spaces between those that are there; elsewhere a place is kept for what isn't.
+            # With a blank as the separator, missing parts are skipped; with any other, their places stay.
             joined = (
                 f"concat_ws({sql.literal(column.separator)}, {', '.join(parts)})"
                 if column.separator.isspace()
@@ -530,7 +530,7 @@ class MappedQuery:
         if column.decimal:
             bare = f"replace(regexp_replace({value}, '[\\s\\x{{85}}\\x{{a0}}\\x{{2000}}-\\x{{200a}}\\x{{202f}}\\x{{205f}}₽]', '', 'g'), '−', '-')"
             thousands = "." if column.decimal == "," else ","
-            # What is written otherwise than it says stays as it is: 12,50 is not 1250.
+            # A number in another notation stays unchanged: 12,50 is not 1250.
             number = f"[+-]?(\\d+|\\d{{1,3}}([{thousands}]\\d{{3}})+)([{column.decimal}]\\d+)?"
             plain = f"replace(replace({bare}, '{thousands}', ''), '{column.decimal}', '.')"
             value = f"case when regexp_full_match({bare}, '{number}') then {plain} else {value} end"
@@ -555,7 +555,7 @@ class MappedQuery:
             return str(self.macros(self.time_zone).google_client_id(f"({value})"))
         prefix = (self.prefix if column.name in PREFIXED else "") + mapped.prefix
         if prefix and column.name == "visitor_id":
-            # With a prefix, what has no value by its form (R15) would be an id that many people share.
+            # With a prefix, a placeholder (R15) would become an id that many people share.
             words = f"[{', '.join(map(sql.literal, sorted(placeholders())))}]"
             form = self.macros(self.time_zone).placeholder_form(f"({value})", words)
             return f"case when {form} is not null then {sql.literal(prefix)} || {value} end"
@@ -564,12 +564,12 @@ class MappedQuery:
         return value
 
     def _instant(self, value: str, mapped: ColumnMapping) -> str:
-        """By the first format that it can be read by; ISO 8601 means the same to everybody, so it is always one."""
+        """Parses by the first format that fits; ISO 8601 is unambiguous and always tried."""
         macros = self.macros(mapped.time_zone or self.time_zone)
         readings = []
         for written in dict.fromkeys((*mapped.format, ISO)):
             if written in UNIX_UNITS:
-                # A number that is beyond all instants is none.
+                # Longer numbers are beyond all instants.
                 digits = 11 if UNIX_UNITS[written] == 1 else 14
                 number = f"cast(case when regexp_full_match({value}, '\\d{{1,{digits}}}') then {value} end as bigint)"
                 readings.append(f"make_timestamptz({number} * {10**6 // UNIX_UNITS[written]})")
@@ -598,7 +598,7 @@ class MappedQuery:
         return f"({self.macros(day_zone).report_date(self._instant(value, mapped))})"
 
     def values(self) -> str:
-        """The third: fields without a column's words for no value. As one pattern: DuckDB plans every word of a list anew."""
+        """Step three: turns a column's placeholders into null. One pattern, as DuckDB plans each word of a list separately."""
         values = []
         for (place, no_value), name in self._values.items():
             longest, words = max(map(len, no_value)), "|".join(map(re.escape, sorted(no_value)))
@@ -607,9 +607,9 @@ class MappedQuery:
         return "".join(values)
 
     def rows(self, day: date | None = None) -> str:
-        """The last: our columns, the day that a record is of (a given one, or what it says), and whether it is wanted.
+        """The last step: our columns, each record's day (the given one, or its own), and whether it is wanted.
 
-        `day_text` is what says the day, and `is_left_out` whether a record would be unwanted without `only`, too.
+        `day_text` is the text of the day, and `is_left_out` whether a record is unwanted even without `only`.
         """
         columns = {**self.columns, **self.unknown_columns}
         selected = ", ".join(f"cast({value} as varchar) as {sql.identifier(name)}" for name, value in columns.items())
@@ -629,7 +629,7 @@ class MappedQuery:
 
 
 def _divided(value: str, places: int) -> str:
-    """A number whose point is moved: exact, however long it is. What is no number stays as it is."""
+    """Moves a number's decimal point, exactly at any length. Other text stays unchanged."""
     digits = f"ltrim(split_part({value}, '.', 1), '+-')"
     padded = f"lpad({digits}, cast(greatest(length({digits}), {places + 1}) as integer), '0')"
     moved = f"regexp_extract({value}, '^[+-]') || left({padded}, -{places}) || '.' || right({padded}, {places}) || split_part({value}, '.', 2)"

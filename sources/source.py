@@ -51,7 +51,7 @@ class SourceError(Exception):
 
 
 class RefusedError(SourceError):
-    """The source refuses every request; asking for more is useless."""
+    """Every further request would fail in the same way."""
 
 
 class UnreachableError(SourceError):
