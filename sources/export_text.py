@@ -64,7 +64,7 @@ class Escapes:
         return text
 
     def shown_in(self, value: str) -> str:
-        r"""The same in SQL. A field that is \N has no value, as databases write it; elsewhere it is as written."""
+        r"""The same in SQL. A field that is just \N is null, as databases write it; elsewhere \N stays as written."""
         stand_ins = dict(zip(self.meanings, STAND_INS, strict=False))
         none = sql.literal(stand_ins["N"])
         plain = {stand_in: self.meanings[character] for character, stand_in in stand_ins.items() if character != "N"}

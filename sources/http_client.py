@@ -1,4 +1,4 @@
-"""Asks a vendor by HTTP: with patience, in parts, without ever telling a credential."""
+"""An HTTP client for vendors' APIs: retries, resumes downloads, and never shows a credential."""
 
 import base64
 import email.utils
@@ -21,33 +21,33 @@ from sources.source import RefusedError, SourceError, TooLargeError, Unreachable
 
 LONGEST_WAIT_SECONDS = 900.0
 LONGEST_BACKOFF_SECONDS = 60.0
-# However slowly it drips: what came by then is kept, and the rest is asked for anew.
+# Limits an attempt however slowly data comes; the next one requests only the rest where possible.
 TIMEOUTS_PER_ATTEMPT = 20
 SHOWN_CHARACTERS = 200
-# Of an answer, what is looked at to show its beginning: more than is shown, as white space is left out.
+# How much of an answer is read to show its beginning: more than is shown, as white space is dropped.
 LOOKED_AT_BYTES = 2**16
-# The largest answer that is read whole, unpacked. Parsed, it takes a multiple of that.
+# The largest unpacked answer read as a whole. Parsed, it takes several times as much.
 MOST_BYTES_IN_MEMORY = 128 * 2**20
-# The largest answer that only says what to do next.
+# The largest answer that only directs the next step.
 MOST_BYTES_OF_A_SHORT_ANSWER = 8 * 2**20
-# However much a packed piece holds, so much of it is in memory at once.
+# The most of an unpacked piece that is in memory at once.
 PIECE_BYTES = 2**18
-# How `zlib` calls what is packed like this. Other encodings aren't asked for, and can't be read.
+# The encodings that we can unpack, with their `wbits` for zlib; we request no others.
 WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 BARE_DEFLATE = -15
 MOST_ENCODINGS = 3
 
-# They say each address they ask for, with all its parameters; an address may hold a credential.
+# They log each address with its parameters, which may hold a credential.
 for name in ("httpx", "httpcore"):
     logging.getLogger(name).setLevel(logging.CRITICAL)
-# It says what went wrong with all that it knows of it, which isn't for everyone.
+# Its log shows whole errors, which may hold a credential.
 stamina.instrumentation.set_on_retry_hooks(())
 
 log = logging.getLogger("multichannel")
 
 T = TypeVar("T")
 SUSPICIOUS_ESCAPE = re.compile(rb"\\u(?:[dD][89a-fA-F]|0000)")
-# JSON can say halves of characters and NUL, which no text holds: escapes (whole characters, and halves by themselves).
+# JSON can escape lone surrogates and NUL, which no text may hold. Matches surrogate pairs, and the bad escapes as a group.
 ESCAPES = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2}|u0000)|.)",
     re.DOTALL,
@@ -55,7 +55,7 @@ ESCAPES = re.compile(
 
 
 class _AgainError(Exception):
-    """An answer that may be another one a little later."""
+    """A failure that a retry may overcome."""
 
     def __init__(self, message: str, wait_seconds: float | None = None) -> None:
         super().__init__(message)
@@ -63,14 +63,13 @@ class _AgainError(Exception):
 
 
 class _OtherPartError(_AgainError):
-    """The rest of an answer can't be had: all of it is to be asked for anew."""
+    """A download can't be resumed: start again."""
 
 
 class HttpClient:
     """One vendor's API for one account.
 
-    `credential_header` and `credential_parameters` go along with each request; `credential_of` says in messages where
-    the user has set it.
+    `headers` and `parameters` go along with each request. Messages name `credential_of`, the variable of the credential.
     """
 
     def __init__(
@@ -100,7 +99,7 @@ class HttpClient:
         except UnicodeEncodeError:
             raise RefusedError(f"{credential_of} holds characters that no credential has; set it again") from None
         except (ImportError, ValueError, httpx.InvalidURL):
-            # What they say of it may show the proxy's password.
+            # Their messages may show the proxy's password.
             raise RefusedError(
                 "the proxy that HTTP_PROXY, HTTPS_PROXY, ALL_PROXY or NO_PROXY of the environment tells of can't be used: write "
                 "one like http://host:3128 (SOCKS isn't understood), or unset it"
@@ -120,7 +119,7 @@ class HttpClient:
         self.close()
 
     def hidden(self, message: object) -> str:
-        """A text without the credential, however it is written. To be called before the text is cut or quoted."""
+        """Masks the credential in every spelling. Call it before cutting or quoting the text."""
         shown = str(message)
         plain = self.credential
         spellings = {plain, quote(plain), quote(plain, safe=""), quote_plus(plain), plain.replace("/", "\\/")}
@@ -131,12 +130,12 @@ class HttpClient:
         return shown
 
     def beginning(self, content: bytes) -> str:
-        """How an answer begins, for a message."""
+        """The beginning of an answer, for a message."""
         shown = " ".join(self.hidden(content[:LOOKED_AT_BYTES].decode("utf-8", "replace")).split())
         return f"{shown[:SHOWN_CHARACTERS]!r}" if shown else "(nothing)"
 
     def json(self, path: str, parameters: Mapping[str, str] | None = None, method: str = "GET") -> Any:
-        """A short answer. Raises SourceError."""
+        """Requests a short answer. Raises SourceError."""
         most_bytes = min(MOST_BYTES_OF_A_SHORT_ANSWER, MOST_BYTES_IN_MEMORY)
 
         def ask() -> Any:
@@ -146,7 +145,7 @@ class HttpClient:
         return self._patiently(ask, path)
 
     def json_file(self, path: str, parameters: Mapping[str, str], target: Path, kinds: Sequence[type]) -> Any:
-        """Writes an answer that is JSON to a file, and returns it. `kinds` are what it may be. Raises SourceError."""
+        """Writes a JSON answer of one of the `kinds` to a file, and returns it parsed. Raises SourceError."""
 
         def ask() -> Any:
             self._download(path, parameters, target, MOST_BYTES_IN_MEMORY, never_changes=False)
@@ -166,7 +165,7 @@ class HttpClient:
         return self._patiently(ask, path)
 
     def file(self, path: str, target: Path, most_bytes: int) -> None:
-        """Writes an answer that is always the same to a file; what broke off goes on where it ended. Raises SourceError."""
+        """Writes an answer that never changes to a file, and resumes broken downloads. Raises SourceError."""
         self._patiently(lambda: self._download(path, {}, target, most_bytes, never_changes=True), path)
 
     def _patiently(self, ask: Callable[[], T], path: str) -> T:
@@ -237,7 +236,7 @@ class HttpClient:
         raise SourceError(self.hidden(f"{self.url}{path} answered {answer.status_code}: {beginning}"))
 
     def _beginning_of(self, answer: httpx.Response, path: str) -> str:
-        """How a refusal begins. What can't be read of it doesn't hide that it is one."""
+        """The beginning of a refusal. An unreadable body must not hide the refusal itself."""
         content = b""
         try:
             for piece in self._pieces(answer, path, MOST_BYTES_IN_MEMORY):
@@ -249,7 +248,7 @@ class HttpClient:
         return self.beginning(content)
 
     def _pieces(self, answer: httpx.Response, path: str, most_bytes: int, begun: int = 0) -> Iterator[bytes]:
-        """An answer's body, unpacked, as it comes. No step of unpacking gives more than `most_bytes`, nor takes for ever."""
+        """Streams an answer's unpacked body. Limits the size at each step of unpacking, and the time."""
         deadline = time.monotonic() + TIMEOUTS_PER_ATTEMPT * self.timeout_seconds
 
         def limited(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -275,7 +274,7 @@ class HttpClient:
         return pieces
 
     def _encodings(self, answer: httpx.Response, path: str) -> list[str]:
-        """How an answer is packed: once, as a rule, but each may be packed again."""
+        """The encodings of an answer, in the order applied: usually one."""
         named = [name.strip().lower() for name in answer.headers.get_list("content-encoding", split_commas=True)]
         encodings = [name for name in named if name not in ("", "identity")]
         if len(encodings) > MOST_ENCODINGS or set(encodings) - set(WINDOW_BITS):
@@ -296,7 +295,7 @@ class HttpClient:
     def _download(
         self, path: str, parameters: Mapping[str, str], target: Path, most_bytes: int, never_changes: bool
     ) -> None:
-        """One attempt. What an attempt before has left is continued, if the vendor can and it is the same thing."""
+        """One attempt. Resumes the previous one if the vendor can and the content is the same."""
         part, facts_file = target.with_name(target.name + ".part"), target.with_name(target.name + ".facts")
         try:
             self._continue(path, parameters, part, facts_file, most_bytes, never_changes)
@@ -329,21 +328,21 @@ class HttpClient:
             else:
                 facts_file.write_text(json.dumps(_facts(answer)))
             with open(part, "ab" if continues else "wb") as content:
-                # As it comes: what waited to become a larger piece would be lost when the connection is.
+                # Written as it comes: a buffered rest would be lost with the connection.
                 for piece in self._pieces(answer, path, most_bytes, begun if continues else 0):
                     content.write(piece)
 
 
 def _unpacked(pieces: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    """Unpacks piece by piece, in pieces of bounded size: a byte may stand for a thousand."""
+    """Unpacks a stream into pieces of bounded size: a byte may expand a thousandfold."""
     unpacker, packed, has_ended = None, b"", False
     try:
         for piece in pieces:
             packed += piece
             while True:
                 if has_ended and unpacker is None and encoding != "deflate":
-                    packed = packed.lstrip(b"\0")  # which fill up a block
-                # Two bytes say whether what is called deflate has its header, or is bare.
+                    packed = packed.lstrip(b"\0")  # padding of a block
+                # Two bytes show whether "deflate" has a zlib header or is bare.
                 if len(packed) < (1 if unpacker else 2):
                     break
                 unpacker = unpacker or zlib.decompressobj(_window_bits(encoding, packed))
@@ -354,7 +353,7 @@ def _unpacked(pieces: Iterable[bytes], encoding: str) -> Iterator[bytes]:
                     unpacked = unpacker.decompress(b"", PIECE_BYTES)
                     yield unpacked
                 if unpacker.eof:
-                    # Another one may follow.
+                    # Another member may follow.
                     packed, unpacker, has_ended = unpacker.unused_data, None, True
     except zlib.error:
         raise _AgainError(f"answered {encoding} that can't be unpacked") from None
@@ -372,7 +371,7 @@ def _size(count: int) -> str:
 
 
 def _facts(answer: httpx.Response) -> tuple[str, int | None]:
-    """By what the rest of an answer can be asked for: its tag and its size. Packed, a part is no part of what comes unpacked."""
+    """The tag and size needed to resume a download. A packed answer can't be resumed, as we keep it unpacked."""
     if "content-encoding" in answer.headers:
         return "", None
     tag, size = answer.headers.get("etag", ""), answer.headers.get("content-length", "")
@@ -407,7 +406,7 @@ def _trouble(error: httpx.TransportError) -> str:
 
 
 def _retry_after(header: str | None) -> float | None:
-    """Seconds to wait, from either form of the header; none if it says nothing that can be understood."""
+    """Seconds to wait, from either form of the header; None if it can't be understood."""
     if not header:
         return None
     if header.strip().isdigit():

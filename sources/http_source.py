@@ -1,4 +1,4 @@
-"""What sources that are asked by HTTP have in common."""
+"""What HTTP sources have in common."""
 
 from collections.abc import Callable, Mapping
 from typing import Annotated
@@ -13,7 +13,7 @@ Credentials = Callable[[str], Mapping[str, str]]
 
 
 class HttpSource(Source):
-    """`token_variable` names the variable of the environment that holds the credential."""
+    """`token_variable` names the environment variable that holds the credential."""
 
     token_variable: VariableName
     url: str

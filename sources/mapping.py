@@ -500,7 +500,7 @@ class MappedQuery:
                     found.append(value_of(alternative))
                 continue
             parts = [value_of(name) for name in alternative]
-            # With a blank as the separator, missing parts are skipped; with any other, their places stay.
+            # With white space as the separator, missing parts are skipped; with any other, their places stay.
             joined = (
                 f"concat_ws({sql.literal(column.separator)}, {', '.join(parts)})"
                 if column.separator.isspace()

@@ -1,4 +1,4 @@
-"""Answers that come in pages: when the last one has come, and whether they are all."""
+"""Reads paged answers: decides which page is the last, and whether all records came."""
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ MOST_PAGES = 10_000
 
 @dataclass(frozen=True)
 class Page:
-    """What tells the records of a page apart, and what the page says of all of them, if it does."""
+    """The keys of a page's records, and the service's totals, if it gives any."""
 
     keys: frozenset[Hashable]
     record_count: int
@@ -20,7 +20,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Reading:
-    """How many different records came, how many there are if the service says so, and why some may be missing, if they may."""
+    """How many distinct records came, the service's total if any, and why some may be missing, if so."""
 
     received: int
     total: int | None
@@ -32,11 +32,11 @@ class Reading:
 
 
 def read_pages(page_of: Callable[[int], Page], page_size: int) -> Reading:
-    """Reads pages from the first on.
+    """Reads all pages, in order.
 
-    A service may give fewer records a page than it is asked for, so a short page isn't the last one. The last one is the one
-    that the service says is, unless its own total says otherwise, or the one before a page that brings nothing new: an empty
-    one, or one that came before, as from a service that takes no page numbers. Raises SourceError.
+    A short page isn't necessarily the last, as services may limit pages further. Reading ends at the last page that the
+    service announces, unless its own total contradicts that, or before a page without new records: an empty one, or a
+    repeated one, as from a service that ignores page numbers. Raises SourceError.
     """
     seen: set[Hashable] = set()
     total = page_count = None
@@ -47,11 +47,11 @@ def read_pages(page_of: Callable[[int], Page], page_size: int) -> Reading:
         page_count = page_count if page.page_count is None else page.page_count
         brings_something = bool(page.keys - seen)
         seen |= page.keys
-        # A last page may be empty only if it is the first one, too.
+        # The announced last page may be empty only if it is also the first.
         is_last = page_count is not None and number >= page_count and (brings_something or number == 1)
         if is_last and (total is None or len(seen) >= total):
             return Reading(len(seen), total, None)
-        # A call that came in between shifts pages: where the service says that more follow, one repetition isn't the end.
+        # A new call shifts the pages, so if the service announces more, a single repeated page isn't the end.
         repeats = 0 if brings_something else repeats + 1
         says_more = page_count is not None or total is not None
         if page.record_count == 0 or repeats > (1 if says_more else 0):

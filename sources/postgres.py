@@ -1,4 +1,4 @@
-"""PostgreSQL: a query per table and day, by the server's own COPY into Arrow."""
+"""PostgreSQL: a query per table and day, by the server's COPY into Arrow."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from adbc_driver_postgresql.dbapi import Connection
 
 START, END, DAY = "{day_start}", "{day_end}", "{day}"
-# Where text and comments are: what stands there is not the query's own.
+# Literals and comments, whose content isn't part of the query's syntax.
 TEXT_OR_COMMENT = re.compile(
     r"""
     (?P<comment>--[^\n]*|/\*.*?\*/)
@@ -42,10 +42,10 @@ TEXT_OR_COMMENT = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-# How often in a row a query may fail before it isn't asked for later days.
+# How often in a row a query may fail before its later days are skipped.
 MOST_FAILURES = 3
 MOST_SECONDS = 7 * 24 * 3600
-# How values become text, whatever the server and the user are set to.
+# Fixes how values become text, whatever the settings of server and user are.
 WRITTEN = {
     "DateStyle": "ISO",
     "IntervalStyle": "postgres",
@@ -53,7 +53,7 @@ WRITTEN = {
     "extra_float_digits": "1",
     "client_encoding": "UTF8",
 }
-# Unless the address says otherwise: who doesn't answer, or is gone, isn't waited for.
+# Unless the address says otherwise: don't wait for a server that doesn't answer or is gone.
 PATIENCE = {
     "connect_timeout": "30",
     "keepalives_idle": "60",
@@ -61,7 +61,7 @@ PATIENCE = {
     "keepalives_count": "4",
     "fallback_application_name": "multichannel",
 }
-# Addresses that can be read in one way only, so that it is known which part of them is the password.
+# Unambiguous addresses, in which the password can be found for sure.
 PLAIN_URI = re.compile(r"postgres(ql)?://(([^\s@/:%]|%[0-9a-fA-F]{2})*(:([^\s@/:%]|%[0-9a-fA-F]{2})*)?@)?[^\s@]*")
 SETTING = re.compile(r"\s*(?P<name>\w+)\s*=\s*(?P<value>'(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)*)(?=\s|$)", re.DOTALL)
 
@@ -92,7 +92,7 @@ class Query(BaseModel):
 
 
 class Postgres(Source):
-    """`connection_variable` names the variable of the environment that holds the address, postgresql://user:password@host/base."""
+    """`connection_variable` names the environment variable that holds the address, postgresql://user:password@host/base."""
 
     kind: Literal["postgres"]
     connection_variable: VariableName
@@ -119,7 +119,7 @@ class Postgres(Source):
         return self.keep_ids
 
     def read(self, days: Days, context: FetchContext) -> Iterator[Extract]:
-        # Brings threads of its own, which whoever only looks at the assets has no use for.
+        # Imported late: the driver starts threads, which listing the assets doesn't need.
         import adbc_driver_manager
         import adbc_driver_postgresql.dbapi
 
@@ -133,7 +133,7 @@ class Postgres(Source):
         wrong: set[str] = set()
         with connection:
             for day, table in ((day, table) for day in days for table in self.tables_):
-                # Days that can't be had are due for good. They would keep the latest from ever being asked for.
+                # Permanently unavailable days stay due. They must not block the latest days.
                 most = MOST_FAILURES * (2 if (days[-1] - day).days < self.reload_days else 1)
                 if table in wrong or failures[table] >= most:
                     continue
@@ -143,7 +143,7 @@ class Postgres(Source):
                     if isinstance(error, duckdb.Error) and "[libpq]" not in str(error):
                         raise
                     troubles.append(f"the query of {table}: {hidden(server_message(str(error)), address)}")
-                    # One query's trouble keeps no other from being asked, nor one day's the next, unless it is wrong by itself.
+                    # A failure blocks neither other queries nor later days, unless the query itself is wrong.
                     if isinstance(error, adbc_driver_manager.ProgrammingError | SourceError):
                         wrong.add(table)
                     failures[table] += 1
@@ -151,7 +151,7 @@ class Postgres(Source):
                         raise SourceError(_listed(troubles)) from None
                     continue
                 failures[table] = 0
-                # Each is a transaction of its own, so that nothing of the database is held up for long.
+                # Each query has its own transaction, so that none holds up the database for long.
                 _is_ended(connection)
                 yield extract
                 context.connection.execute(f"drop table {extract.records.relation}")
@@ -159,18 +159,18 @@ class Postgres(Source):
             raise RefusedError(_listed(troubles))
 
     def _extract(self, connection: "Connection", table: str, day: date, context: FetchContext) -> Extract:
-        """What the server counts and what it gives are of one instant: nothing that is written meanwhile is in either."""
+        """Counts and reads in one snapshot, so that concurrent writes affect neither."""
         rules = context.rules
         query = self._query_of(table, day, rules)
         settings = WRITTEN | {
-            # What a time without an offset is compared in.
+            # The zone in which times without an offset are compared.
             "TimeZone": self.times_without_offset_are_in(rules),
             "statement_timeout": str(max(1, round(self.timeout_seconds * 1000))),
         }
         relation = context.new_name("records")
         with connection.cursor() as cursor:
             cursor.execute("set transaction isolation level repeatable read, read only")
-            # Of this transaction: whoever stands between us and the server may give the next one to another session.
+            # For this transaction only: a connection pool may give the next one to another session.
             listed = ", ".join(
                 f"set_config({sql.literal(name)}, {sql.literal(value)}, true)" for name, value in settings.items()
             )
@@ -184,7 +184,7 @@ class Postgres(Source):
             total = int(cursor.fetchall()[0][0])
             texts = ", ".join(map(_as_text, fields, schema.types))
             cursor.execute(f"select {texts} {delivered}")
-            # DuckDB draws the batches as they come.
+            # DuckDB pulls the batches as they come.
             context.connection.register("drawn", cursor.fetch_record_batch())
             try:
                 context.connection.execute(
@@ -201,8 +201,8 @@ class Postgres(Source):
             total=total,
             received=int(row[0]) if row else 0,
             unit="rows",
-            # Also what happened earlier and was changed that day: of what has an id the latest delivery counts. What has
-            # none would add up.
+            # A day may include older rows that changed on it: with an id, the latest delivery counts. Without one they would
+            # add up.
             is_of_its_day=ID_OF[table] is not None,
         )
 
@@ -219,7 +219,7 @@ class Postgres(Source):
 
 
 def _is_ended(connection: "Connection") -> bool:
-    """Whether the transaction could be, as the connection is there."""
+    """Ends the transaction; whether that worked, as the connection is still there."""
     import adbc_driver_manager
 
     try:
@@ -238,7 +238,7 @@ def _as_text(field: str, kind: pyarrow.DataType) -> str:
 
 
 def own_columns(table: str, names: list[str]) -> FieldMapping:
-    """A query names its columns as the table's are named. What else it selects is kept as an unknown column."""
+    """Maps a query's columns by name. Columns that the table doesn't have are kept as unknown ones."""
     known = delivered_tables()[table]
     missing = [
         column.name
@@ -255,11 +255,11 @@ def own_columns(table: str, names: list[str]) -> FieldMapping:
 
 
 def patient(address: str) -> str:
-    """The address with what it doesn't say of patience. What it says itself comes later, and so counts."""
+    """Adds our timeouts to the address. Its own settings follow them, and so win."""
     is_uri = re.match(r"postgres(ql)?://", address)
     if not is_uri:
         return f"{' '.join(f'{name}={value}' for name, value in PATIENCE.items())} {address}"
-    # User and password, in which there may be anything, end at the first of these.
+    # User and password may hold anything else; they end at the first of these.
     end = re.compile("[@/]").search(address, is_uri.end())
     start = end.end() if end and end[0] == "@" else is_uri.end()
     place, _, own_settings = address[start:].partition("?")
@@ -268,7 +268,7 @@ def patient(address: str) -> str:
 
 
 def secrets_of(address: str) -> set[str] | None:
-    """Passwords as the address writes and as it means them; none if it isn't sure what they are."""
+    """Passwords in the address, as written and decoded; None if the address is ambiguous."""
     if PLAIN_URI.fullmatch(address):
         place, _, settings = address.partition("?")
         user, _, _ = place.partition("//")[2].rpartition("@")
@@ -289,16 +289,16 @@ def secrets_of(address: str) -> set[str] | None:
 
 
 def hidden(message: str, address: str) -> str:
-    """A message in one line and without the password, however the address writes it."""
+    """A message in one line, with the password masked in every spelling."""
     for spelling in sorted(secrets_of(address) or {address}, key=len, reverse=True):
         message = message.replace(spelling, "***")
     return " ".join(message.split())[:500]
 
 
 def server_message(error: str) -> str:
-    """What the server said, without what the driver says around it and without the mark below the place in the query."""
+    """The server's own message, without the driver's additions and the marker below the query."""
     message = re.sub(r"\s*\. SQLSTATE: \w+$", "", error.partition("\n\nQuery was:")[0])
-    # Two blanks follow the word for how bad it is, which may be in the server's language.
+    # Two blanks follow the severity, which may be in the server's language.
     _, found, own = message.partition(":  ")
     message = own if found else re.sub(r"^.*\[libpq\] ", "", message)
     if "statement timeout" in message:
@@ -307,7 +307,7 @@ def server_message(error: str) -> str:
 
 
 def why_not_connected(error: str, address: str, variable: str) -> str:
-    """Of an address that can't be read nothing is shown: libpq shows what may be a part of the password."""
+    """Explains a failed connection. Hides libpq's message on a malformed address: it may show part of the password."""
     message = re.sub(r"^.*Failed to connect: ", "", error, flags=re.DOTALL)
     if secrets_of(address) is None or message.startswith("invalid connection option"):
         return (

@@ -1,4 +1,4 @@
-"""Records as they came: a relation of DuckDB, and how to read its fields as text."""
+"""Records as they came: a DuckDB relation, and SQL that reads its fields as text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from pipeline import sql
 
 @dataclass(frozen=True)
 class Records:
-    """`relation` has the column `position`, which counts up in the order that records came in, and what `fields` read.
+    """`relation` has the column `position`, the order of arrival, and the columns that `fields` read.
 
-    `fields` are expressions for the text of each field, by the field's name. `rank`, if there is one, tells of two
-    records that are the same one which is newer: the one with more.
+    `fields` are expressions for each field's text, by name. `rank`, if given, orders versions of one record: the highest
+    is the newest.
     """
 
     relation: str
@@ -23,18 +23,18 @@ class Records:
     rank: str | None = None
 
     def expression(self, name: str) -> str | None:
-        """The text of a field or, in JSON, of what lies at a path such as `client.phones[0].phoneNumber`."""
+        """The text of a field or, in JSON, of the value at a path such as `client.phones[0].phoneNumber`."""
         if name in self.fields:
             return self.fields[name]
         if self.is_json and name.replace("[", ".").split(".")[0] in self.fields:
             path = sql.literal("$." + name)
-            # What is no single value has none here; it is kept in the field that it is in.
+            # Objects and lists have no text here; they stay in their top-level field.
             return f"case when json_type(record, {path}) not in ('OBJECT', 'ARRAY') then record ->> {path} end"
         return None
 
 
 def json_records(connection: duckdb.DuckDBPyConnection, relation: str) -> Records:
-    """Of a relation with `position` and `record`, a JSON document each; such that are no objects have the field `record`."""
+    """Records of a relation with `position` and `record`, a JSON document. Documents that aren't objects get a field `record`."""
     found = connection.execute(
         f"""
         select distinct unnest(json_keys(record)) as key from {relation}
@@ -49,12 +49,12 @@ def json_records(connection: duckdb.DuckDBPyConnection, relation: str) -> Record
 
 
 def pointer(key: str) -> str:
-    """To a field of an object, whatever it is called: in a path, an empty name and `*` mean something else."""
+    """A JSON pointer to a field of any name: in a path, an empty name and `*` have other meanings."""
     return "/" + key.replace("~", "~0").replace("/", "~1")
 
 
 def table_records(relation: str, names: Sequence[str], rank: str | None = None) -> Records:
-    """Of a relation with `position` and the columns field_0, field_1, …, which are called so by who delivers them."""
+    """Records of a relation with `position` and the columns field_0, field_1, …, whose delivered names are `names`."""
     fields: dict[str, str] = {}
     for number, name in enumerate(names):
         while name in fields:
@@ -64,7 +64,7 @@ def table_records(relation: str, names: Sequence[str], rank: str | None = None) 
 
 
 def read_json_array(connection: duckdb.DuckDBPyConnection, files: list[Path], relation: str, path: str = "$") -> None:
-    """Creates `relation` (position, record) of the elements of the array that lies at a path of each file."""
+    """Creates `relation` (position, record) from the elements of the array at a path in each file."""
     listed = ", ".join(sql.literal(str(file)) for file in files)
     connection.execute(
         f"""

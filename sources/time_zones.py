@@ -1,4 +1,4 @@
-"""Names of time zones, as settings say them."""
+"""Names of time zones in settings."""
 
 from typing import Annotated
 from zoneinfo import ZoneInfo

@@ -1,4 +1,4 @@
-"""YAML whose values are text, as they stand in the file: a word `yes` or a number 007 is what somebody wrote, and no more."""
+"""YAML whose values stay text as written: `yes` and 007 are neither a boolean nor a number."""
 
 import re
 from pathlib import Path
@@ -8,11 +8,11 @@ import yaml
 
 
 class YamlTextError(Exception):
-    """A file that isn't such YAML. The message shows nothing of what stands in it: it may be a credential."""
+    """A file that isn't such YAML. The message shows none of its content, which may be a credential."""
 
 
 class _Text(yaml.SafeLoader):
-    """Nothing is taken for a number, a date or a truth; only what is left empty is no value. No name may be there twice."""
+    """Recognizes no numbers, dates or booleans; only empty values are null. Rejects duplicate names."""
 
     yaml_implicit_resolvers = {
         "": [("tag:yaml.org,2002:null", re.compile(r"^$"))],
@@ -30,7 +30,7 @@ class _Text(yaml.SafeLoader):
 
 
 def read_yaml_text(file: Path) -> Any:
-    """What a file holds. Raises YamlTextError, or OSError."""
+    """A file's content. Raises YamlTextError or OSError."""
     content = file.read_bytes()
     try:
         return yaml.load(content.decode("utf-8-sig"), _Text)
