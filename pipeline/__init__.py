@@ -1,1 +1,1 @@
-"""The engine: settings, landing, reading, loading, building by dbt, publishing, verifying. It knows none of its drivers."""
+"""The engine: settings, landing, reading, loading, building by dbt, publishing, verifying. Independent of its drivers."""

@@ -1,4 +1,4 @@
-"""A notice on failure, by whatever command the user set."""
+"""Alerts on failure, by a command that the user sets."""
 
 import logging
 import os

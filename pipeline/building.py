@@ -1,4 +1,4 @@
-"""Builds and tests what changed in raw, or everything, and says with what it was built."""
+"""Builds and tests what changed in raw, or everything, and records how it was built."""
 
 import json
 import logging
@@ -25,19 +25,18 @@ BUILD = ("build", *(word for kind in NOT_BUILT for word in ("--exclude-resource-
 # Seeds that have changed are a reason to build everything; those that haven't are there, and tested. So are views that say the
 # same in every build. Tests are chosen by themselves, or those of what is left out would be left out too.
 WITHOUT_STATIC_VIEWS = ("--indirect-selection", "empty", "--exclude", "path:seeds", "tag:static_view")
-# Why a full build follows an incremental one of which only tests failed.
+# The reason for a full build after an incremental one with failed tests only.
 MENDED = "what changed did not pass its tests"
-# What an incremental build may take of the memory. It reads most of the warehouse's keys once, and to have them in memory
-# afterwards costs more than it gives: every page taken for the first time costs the operating system's work. So it keeps
-# what it has taken, too.
+# The memory of an incremental build. It reads most of the warehouse's keys only once, so caching them costs more than it
+# gains: the first use of each page costs the operating system time. For the same reason it keeps allocated memory.
 MEMORY_PER_THREAD = 100 * 10**6
 MEMORY_PER_CHANGED_ROW = 2_000
 
 
 def build(warehouse: Warehouse, rules: Rules, select: Sequence[str] = (), full_refresh: bool = False) -> Build:
-    """Works out what changed since the last publication, and tests it; everything if it must or is asked to.
+    """Builds and tests what changed since the last publication, or everything if it must or `full_refresh` is set.
 
-    With `select`, only these models, seeds and tests, by name; the next build is a full one then. Needs the lock.
+    With `select`, only these models, seeds and tests; the next build is then a full one. Needs the lock.
     """
     if select:
         return _build_due(warehouse, rules, select, full_refresh)
@@ -75,7 +74,7 @@ def _build_due(warehouse: Warehouse, rules: Rules, select: Sequence[str], full_r
 
 
 def build_verification(rebuilt: Warehouse, live: Warehouse, rules: Rules) -> Build:
-    """Builds and tests everything in a warehouse whose raw tables are those of another. Needs the other's lock."""
+    """Builds and tests everything in a warehouse that shares another's raw tables. Needs the other's lock."""
     facts = {"LIVE_WAREHOUSE_DIR": str(live.folder)}
     return build_of(run_dbt(rebuilt.folder, [*BUILD, "--full-refresh", "--target", "verification"], rules, facts))
 
@@ -91,7 +90,7 @@ def _is_only_tests(outcome: Build) -> bool:
 
 
 def _memory_for_changes(connection: duckdb.DuckDBPyConnection) -> int | None:
-    """Bytes that suffice for what usually changes; None if there aren't that many to give."""
+    """The bytes that usually suffice for the changes; None if there aren't that many."""
     row = connection.execute(
         """
         select
@@ -128,7 +127,7 @@ def _build(
     arguments = [*BUILD, *(["--full-refresh"] if reason else ["--select", *select] if select else WITHOUT_STATIC_VIEWS)]
     # The hooks that keep raw.builds read these.
     facts = {
-        # A part of a build may leave tables that don't fit together, so that the next one takes everything anew.
+        # A partial build may leave inconsistent tables, so the next one is a full build.
         "BUILD_FINGERPRINT": "" if select else current,
         "BUILD_SETTINGS": json.dumps(rules.as_vars()),
         "BUILD_REASON": reason or "",
@@ -145,7 +144,7 @@ def _build(
 
 
 def _drop_unused(connection: duckdb.DuckDBPyConnection, full_build: Build) -> None:
-    """Drops what a full build did not make: tables and views of an earlier version's models."""
+    """Drops what a full build didn't create: tables and views of earlier versions' models."""
     made = {(node.schema, node.name) for node in full_build.nodes}
     for kind in ("view", "table"):
         existing = connection.execute(
@@ -158,7 +157,7 @@ def _drop_unused(connection: duckdb.DuckDBPyConnection, full_build: Build) -> No
 
 
 def _note_affected(connection: duckdb.DuckDBPyConnection, outcome: Build) -> int:
-    """Writes into the ledger of builds what the last one took in and worked out anew."""
+    """Records in the ledger what the last build read and recomputed."""
     row = connection.execute(
         """
         update raw.builds
@@ -182,7 +181,7 @@ def _note_affected(connection: duckdb.DuckDBPyConnection, outcome: Build) -> int
 
 
 def reason_for_full_build(connection: duckdb.DuckDBPyConnection, rules: Rules, current: str) -> str | None:
-    """Why what is built can't be brought up to date by what changed; None if it can."""
+    """Why an incremental build won't do; None if it will."""
     published = connection.execute(
         """
         select started_at, fingerprint, cast(settings as varchar) from raw.builds

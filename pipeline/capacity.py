@@ -1,4 +1,4 @@
-"""Disk space and memory: whether there is enough before something is written, and what to say when it ran out."""
+"""Disk space and memory: checks that there is enough, and explains errors when there isn't."""
 
 import errno
 import os
@@ -14,14 +14,14 @@ from pipeline.settings import Settings
 from pipeline.warehouse import DamageError, Warehouse, is_damage, is_of_another_file
 from pipeline.wording import counted
 
-# How much a delivered byte may need. In the demo it takes 1.0 in the private file, models included; more where contacts
-# have long histories. Unpacked, cut up and spilled, it is needed some three times more while its delivery is read.
+# Bytes needed per delivered byte. The demo takes 1.0 in the private file, models included; long histories take more.
+# Reading a delivery takes about three more for a while, as it is unpacked, cut up and spilled.
 WAREHOUSE_FACTOR = 3
 TEMPORARY_FACTOR = 3
-# And a byte of a packed file is so many unpacked. A hundred million touches in 7 GB of Parquet took 56 GB at the most.
+# Unpacked bytes per packed byte. A hundred million touches in 7 GB of Parquet took 56 GB at most.
 PACKED_FACTORS = {".gz": 8, ".parquet": 3}
 PUBLICATION_FACTOR = 1.25
-# What is written however little is loaded: dbt's own files, the write-ahead log, blocks that are not full.
+# Written even by the smallest load: dbt's own files, the write-ahead log, partly filled blocks.
 RESERVE_BYTES = 32 * 10**6
 PUBLICATION_RESERVE_BYTES = 8 * 10**6
 
@@ -29,13 +29,13 @@ FULL_DISK = {code: os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT)}
 
 
 class ResourcesError(Exception):
-    """The machine can't give what is needed; the message says what, where and what to do."""
+    """The machine lacks disk space or memory. The message says what, where and what to do."""
 
 
 def check_load(warehouse: Warehouse, deliveries: Iterable[Delivery]) -> None:
-    """Raises ResourcesError if the deliveries may not fit.
+    """Raises ResourcesError if the deliveries together may not fit.
 
-    Those that are too large by themselves fail their own days (`check_delivery`) and stop no other that is there.
+    A single delivery that is too large only fails its own day (`check_delivery`).
     """
     deliveries = list(deliveries)
     fitting = [each for each in deliveries if _too_large(each, warehouse.folder, warehouse.temporary_dir) is None]
@@ -43,7 +43,7 @@ def check_load(warehouse: Warehouse, deliveries: Iterable[Delivery]) -> None:
     if sizes:
         needs = {
             warehouse.folder: RESERVE_BYTES + WAREHOUSE_FACTOR * sum(sizes),
-            # Emptied after each.
+            # Emptied after each delivery.
             warehouse.temporary_dir: TEMPORARY_FACTOR * max(sizes),
         }
         _check(
@@ -54,7 +54,7 @@ def check_load(warehouse: Warehouse, deliveries: Iterable[Delivery]) -> None:
 
 
 def check_delivery(delivery: Delivery, folder: Path, temporary_dir: Path) -> None:
-    """Raises ResourcesError if a delivery may not fit even if no other is loaded."""
+    """Raises ResourcesError if a delivery may not fit even on its own."""
     if message := _too_large(delivery, folder, temporary_dir):
         raise ResourcesError(message)
 
@@ -62,7 +62,7 @@ def check_delivery(delivery: Delivery, folder: Path, temporary_dir: Path) -> Non
 def _too_large(delivery: Delivery, folder: Path, temporary_dir: Path) -> str | None:
     size = _size_of(delivery)
     needs = {folder: RESERVE_BYTES + WAREHOUSE_FACTOR * size, temporary_dir: TEMPORARY_FACTOR * size}
-    # Where there is no room for any delivery, this one isn't at fault.
+    # If no delivery would fit, this one isn't at fault.
     if free_bytes(folder) < RESERVE_BYTES:
         return None
     return _lack(needs, f"for {_readable(size)} unpacked")
@@ -78,7 +78,7 @@ def _unpacked_size(file: tuple[str, int, int]) -> int:
 
 
 def check_publication(warehouse: Warehouse, connection: duckdb.DuckDBPyConnection, newest: Path | None) -> None:
-    """Raises ResourcesError if another generation, of the marts as they are now, may not fit."""
+    """Raises ResourcesError if a new generation of the current marts may not fit."""
     held = max(_size_of_marts(connection), newest.stat().st_size if newest else 0)
     needs = {warehouse.folder: PUBLICATION_RESERVE_BYTES + int(PUBLICATION_FACTOR * held)}
     _check(
@@ -96,7 +96,7 @@ def check_verification(warehouse: Warehouse) -> None:
 
 
 def _size_of_marts(connection: duckdb.DuckDBPyConnection) -> int:
-    # And what is published through views.
+    # And for the views that publication materializes.
     marts = connection.execute(
         """
         select schema_name || '.' || table_name from duckdb_tables()
@@ -120,7 +120,7 @@ def _check(needs: Mapping[Path, int], purpose: str, outcome: str) -> None:
 
 
 def _lack(needs: Mapping[Path, int], purpose: str) -> str | None:
-    """Which disk has too little space, and what to do; null if none has."""
+    """Which disk lacks space, and what to do; None if none does."""
     by_disk: dict[int, list[Path]] = {}
     for folder in needs:
         by_disk.setdefault(_existing(folder).stat().st_dev, []).append(folder)
@@ -149,7 +149,7 @@ def _readable(size: int) -> str:
 
 
 def is_full_disk(error: BaseException | str) -> bool:
-    """Whether it says that a disk is full: DuckDB and dbt have only words for it."""
+    """Whether an error means a full disk. DuckDB and dbt report it only in words."""
     if isinstance(error, OSError):
         return error.errno in FULL_DISK
     return any(words in str(error) for words in FULL_DISK.values())
@@ -162,12 +162,12 @@ def is_out_of_memory(error: BaseException | str) -> bool:
 
 
 def is_full_spill(error: BaseException | str) -> bool:
-    """Whether it says that rows that don't fit into memory don't fit onto the disk either: DuckDB calls it a lack of memory."""
+    """Whether an error means that spilled rows don't fit onto the disk. DuckDB reports it as lack of memory."""
     return "max_temp_directory_size" in str(error)
 
 
 def exhaustion(error: BaseException, temporary_dir: Path) -> str | None:
-    """What a delivery takes more of than there is, and what to do; null if an error says nothing of the kind."""
+    """Which resource a delivery exhausts, and what to do; None for other errors."""
     if is_full_disk(error) or is_full_spill(error):
         return (
             f"needs more disk space than there is: make room for {temporary_dir}, "
@@ -183,7 +183,7 @@ def exhaustion(error: BaseException, temporary_dir: Path) -> str | None:
 
 
 def explanation(error: BaseException | str, warehouse: Warehouse) -> str | None:
-    """In one line, why an error is the machine's, or its private file's, and what to do; null if it isn't."""
+    """Explains, in one line, an error caused by the machine or a damaged private file; None for other errors."""
     if is_damage(error) and not is_of_another_file(error, warehouse.file):
         return str(warehouse.damaged(next(line for line in str(error).splitlines() if is_damage(line))))
     next_time = "The next load takes up where this one stopped; readers keep what is published."
@@ -203,7 +203,7 @@ def explanation(error: BaseException | str, warehouse: Warehouse) -> str | None:
 
 @contextmanager
 def translate_errors(warehouse: Warehouse) -> Iterator[None]:
-    """Raises ResourcesError, or DamageError, instead of what DuckDB or the operating system say of them."""
+    """Turns errors of DuckDB and the operating system into ResourcesError or DamageError."""
     try:
         yield
     except (duckdb.Error, OSError, MemoryError) as error:

@@ -1,4 +1,4 @@
-"""What deliveries of each raw table look like, as models/staging/_sources.yml says it."""
+"""The contracts of the raw tables' deliveries, from models/staging/_sources.yml."""
 
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -8,7 +8,7 @@ import yaml
 
 from pipeline.settings import PROJECT_DIR, Rules
 
-# More rows than a delivery will ever have, so that record numbers follow the order of loads.
+# More rows than any delivery has, so that record numbers follow the order of loads.
 RECORDS_PER_LOAD = 2**32
 
 
@@ -22,7 +22,7 @@ class Column:
     """The setting that names the only word, where that isn't fixed."""
 
     def known_words(self, rules: Rules) -> tuple[str, ...]:
-        """All that the column may say; none if it may say anything."""
+        """The column's accepted values; empty if any value is."""
         return (getattr(rules, self.setting),) if self.setting else self.words
 
 
@@ -83,7 +83,7 @@ def raw_columns() -> dict[str, dict[str, str]]:
 
 @cache
 def raw_descriptions() -> dict[tuple[str, str | None], str]:
-    """What raw tables hold, by table and column; of the table itself without a column."""
+    """Descriptions of raw tables and their columns, by table and column; the table's own without a column."""
     described: dict[tuple[str, str | None], str] = {}
     for name, table in _raw_source().items():
         described[name, None] = table["description"]
@@ -93,7 +93,7 @@ def raw_descriptions() -> dict[tuple[str, str | None], str]:
 
 @cache
 def raw_compressions() -> dict[tuple[str, str], str]:
-    """By table and column, how DuckDB is to compress what it would compress otherwise by itself."""
+    """Compressions that override DuckDB's own choice, by table and column."""
     return {
         (name, column["name"]): column["config"]["meta"]["compression"]
         for name, table in _raw_source().items()
@@ -103,7 +103,7 @@ def raw_compressions() -> dict[tuple[str, str], str]:
 
 
 class ReadingMacros:
-    """The macros of macros/reading.sql as functions that give SQL: the models' own way of reading text."""
+    """The macros of macros/reading.sql as Python functions that return SQL, so that text is read as in the models."""
 
     def __init__(self, rules: Rules) -> None:
         environment = jinja2.Environment(extensions=["jinja2.ext.do"], undefined=jinja2.StrictUndefined)

@@ -1,8 +1,8 @@
 """Runs dbt in this process.
 
-This is the only module that imports dbt. Beside its public runner it needs three things that dbt has no public interface for:
-its events, to say how a build goes on; the connections of its adapter, which it leaves open; and the manifest that it parsed
-before, as to parse the project again takes longer than most builds.
+This is the only module that imports dbt. Beside the public runner it uses three things without a public interface: events,
+to report progress; the adapter's connections, which dbt leaves open; and the parsed manifest, as parsing the project again
+takes longer than most builds.
 """
 
 import fcntl
@@ -41,7 +41,7 @@ PARSED_KEPT = 20
 
 @dataclass(frozen=True)
 class NodeResult:
-    """One dbt model, seed or test and how it went."""
+    """The result of one dbt model, seed or test."""
 
     unique_id: str
     resource_type: str
@@ -65,7 +65,7 @@ class Build:
         return [node for node in self.nodes if not node.is_passed]
 
     def explain(self) -> str:
-        """What failed, a line each; not what was skipped because of it."""
+        """The failed nodes, a line each, without those skipped because of them."""
         nodes = self.failed_nodes()
         failed = [node for node in nodes if not node.is_skipped] or nodes
         lines = [f"{node.resource_type} {node.name}: {node.message}" for node in failed]
@@ -75,7 +75,7 @@ class Build:
 def run_dbt(
     warehouse_dir: Path, arguments: Sequence[str], rules: Rules, facts: Mapping[str, str] | None = None
 ) -> dbtRunnerResult:
-    """One dbt command on the private file, which is let go of afterwards; `facts` go into its environment. Needs the lock."""
+    """Runs a dbt command on the private file, then closes it; `facts` go into the environment. Needs the lock."""
     is_parsing = arguments[0] == "parse"
     manifest = None if is_parsing else _manifest(rules)
     with _environment(Warehouse(warehouse_dir), facts or {}), _gc_frozen():
@@ -88,7 +88,7 @@ def run_dbt(
                     "--profiles-dir", str(PROJECT_DIR),
                     "--target-path", str(warehouse_dir / "dbt"),
                     "--log-path", str(warehouse_dir / "dbt"),
-                    # Escaped, what is beyond the basic plane isn't YAML.
+                    # Not escaped: surrogate pairs aren't YAML.
                     "--vars", json.dumps(rules.as_vars(), ensure_ascii=False),
                     "--log-level", "none",
                     "--no-use-colors", "--no-use-colors-file",
@@ -101,7 +101,7 @@ def run_dbt(
 
 @contextmanager
 def _environment(warehouse: Warehouse, facts: Mapping[str, str]) -> Iterator[None]:
-    """What profiles.yml and the hooks of builds read, for a while; and where dbt writes Python models down to run them."""
+    """Sets the environment for profiles.yml and the build hooks, and the folder where dbt writes Python models."""
     resources = warehouse.resources()
     variables = {
         "WAREHOUSE_DIR": str(warehouse.folder),
@@ -127,7 +127,7 @@ def _environment(warehouse: Warehouse, facts: Mapping[str, str]) -> Iterator[Non
 
 @contextmanager
 def _gc_frozen() -> Iterator[None]:
-    """What is there by now stays for a while: to look for garbage among dbt's manifest takes a tenth of a small build."""
+    """Exempts existing objects from garbage collection: scanning dbt's manifest takes a tenth of a small build."""
     gc.freeze()
     try:
         yield
@@ -143,27 +143,27 @@ def _log_progress(event: EventMsg) -> None:
 
 
 def prepared_manifest() -> Path:
-    """The manifest.json of the project as it is now."""
+    """The manifest.json of the current project."""
     return _parsed_project(Rules.read()) / MANIFEST
 
 
 def _parsed_project(rules: Rules) -> Path:
-    """The folder of what dbt makes of the project: parsed once, for all warehouses."""
+    """The folder with the parsed project: parsed once for all warehouses."""
     parsed = PROJECT_DIR / "target" / "parsed"
     folder = parsed / parsing_fingerprint(rules)
     with suppress(FileNotFoundError):
-        os.utime(folder)  # what is used stays longest
+        os.utime(folder)  # keeps recently used folders longest
         return folder
     parsed.mkdir(parents=True, exist_ok=True)
     with open(parsed / "lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if folder.exists():  # by now, by whoever had the lock before
+        if folder.exists():  # made by the lock's previous holder
             return folder
         former = sorted((path for path in parsed.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
         for path in former:
             if path.name.startswith("parse-") or path in former[:-PARSED_KEPT]:
                 shutil.rmtree(path)
-        check_seeds()  # dbt looks into them as it parses
+        check_seeds()  # dbt reads them while parsing
         unfinished = Path(tempfile.mkdtemp(dir=parsed, prefix="parse-"))
         with Warehouse(unfinished).locked("parse"):
             outcome = run_dbt(unfinished, ["parse"], rules)

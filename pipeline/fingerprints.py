@@ -1,4 +1,4 @@
-"""Hashes by which a build, or a parsed project, is known to be one of the project as it is now."""
+"""Hashes that show whether a build or a parsed project matches the current project."""
 
 import hashlib
 import importlib.metadata
@@ -6,23 +6,23 @@ import json
 
 from pipeline.settings import PROJECT_DIR, Rules
 
-# What a build depends on besides the data: all that dbt reads, and the packages that decide values.
+# What builds depend on beside the data: all that dbt reads, and the packages that affect values.
 BUILT_FROM = ("dbt_project.yml", "models", "macros", "seeds", "data_tests")
 DECIDING_PACKAGES = ("ada-url", "dbt-duckdb", "duckdb", "idna", "phonenumbers", "publicsuffixlist", "scipy")
 PARSING_PACKAGES = ("dbt-core", "dbt-adapters", "dbt-common")
-# Settings that dbt reads as it parses; all others it reads as it builds.
+# Settings that dbt reads when parsing; it reads all others when building.
 PARSED_SETTINGS = ("default_phone_region",)
 
 
 def fingerprint(rules: Rules) -> str:
-    """Changes whenever the same raw rows could give other marts."""
+    """Changes whenever the same raw rows could result in other marts."""
     digest = _digest_of_project()
     digest.update(json.dumps(rules.as_vars(), sort_keys=True).encode())
     return digest.hexdigest()[:16]
 
 
 def parsing_fingerprint(rules: Rules) -> str:
-    """Changes whenever dbt could make something else of the project."""
+    """Changes whenever dbt could parse the project differently."""
     digest = _digest_of_project()
     others = (*sorted((PROJECT_DIR / "data_tests").rglob("*.sql")), *sorted((PROJECT_DIR / "metrics").rglob("*.yml")))
     for file in (PROJECT_DIR / "profiles.yml", *others):

@@ -1,4 +1,4 @@
-"""What lies in the landing folder: LANDING_DIR/TABLE/DAY/files."""
+"""The landing folder: LANDING_DIR/TABLE/DAY/files."""
 
 import os
 import re
@@ -11,15 +11,15 @@ from pipeline.contracts import delivered_tables
 FORMATS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
 
 SHOWN_STRANGERS = 3
-NO_STRANGERS = {*delivered_tables(), "lost+found"}  # as a disk of its own has it
+NO_STRANGERS = {*delivered_tables(), "lost+found"}  # found on a separate disk
 
-# Name, size in bytes and modification time in nanoseconds of each file: changes when a delivery does.
+# Name, size in bytes and modification time in nanoseconds per file: changes with the delivery.
 Signature = tuple[tuple[str, int, int], ...]
 
 
 @dataclass(frozen=True, order=True)
 class Delivery:
-    """The files of one table and load day, at least one, in the order of their names."""
+    """The files of one table and load day: at least one, ordered by name."""
 
     table: str
     day: date
@@ -30,7 +30,7 @@ class Delivery:
 
 
 def file_signature(file: Path) -> tuple[str, int, int]:
-    """The signature of one file; zeros for one that is gone or can't be asked."""
+    """The signature of a file; zeros if it is gone or inaccessible."""
     for ask in (file.stat, file.lstat):
         try:
             facts = ask()
@@ -41,7 +41,7 @@ def file_signature(file: Path) -> tuple[str, int, int]:
 
 
 def readable(name: object) -> str:
-    """A name or path as text that can be written down: bytes that are not UTF-8 become \\xff and the like."""
+    """A name or path as printable text: bytes that aren't UTF-8 become \\xff and the like."""
     return os.fsencode(str(name)).decode("utf-8", "backslashreplace")
 
 
@@ -52,16 +52,16 @@ class Landing:
 
 
 def is_complete(name: str) -> bool:
-    """Whether a file with this name is part of a delivery, rather than still being written."""
+    """Whether the name is of a complete file, not of one still being written."""
     return not name.startswith((".", "_", "~$")) and not name.endswith((".part", ".tmp"))
 
 
 def scan(
     landing_dir: Path, tables: list[str], first_load_day: date, last_day: date, first_day: date | None = None
 ) -> Landing:
-    """All deliveries of the tables between two days, both included, and what else lies there.
+    """Lists the tables' deliveries between two days, both included, and warns of anything else.
 
-    Folders of later days wait for their day (R9) without a warning, and so do those before a `first_day` that is given.
+    Folders of later days (R9), and of days before a given `first_day`, are skipped without a warning.
     """
     deliveries: list[Delivery] = []
     warnings = _strangers(landing_dir)
@@ -90,7 +90,7 @@ def scan(
             elif day < first_load_day:
                 warnings.append(f"{folder / name} is not read: it is before first_load_day {first_load_day}")
             elif (first_day or first_load_day) <= day <= last_day:
-                # What lies elsewhere isn't listed; in place of its files, the link itself fails the day (R26).
+                # The target of a link isn't listed; the link stands in for its files, and fails the day (R26).
                 is_outside = (folder / name).is_symlink() and _is_outside(folder / name, landing_dir)
                 files = (folder / name,) if is_outside else _files_of(folder / name, warnings)
                 if files:
@@ -99,7 +99,7 @@ def scan(
 
 
 def _strangers(landing_dir: Path) -> list[str]:
-    """What lies beside the folders of the tables, in one warning."""
+    """Warns once of everything beside the tables' folders."""
     try:
         names = sorted(name for name in filter(is_complete, os.listdir(landing_dir)) if name not in NO_STRANGERS)
     except OSError:

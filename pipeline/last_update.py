@@ -22,13 +22,13 @@ UpdateStep = Literal["build", "publication"]
 
 @dataclass(frozen=True)
 class LastUpdate:
-    """What became of the last update, for readers: `WAREHOUSE_DIR/last_update.json`."""
+    """The content of `last_update.json`."""
 
     outcome: UpdateOutcome
-    """`started` is one that is under way, if the warehouse is in use; else it was cut short."""
+    """`started` means under way if the warehouse is in use; otherwise the update was cut short."""
     at: datetime
     step: UpdateStep | None = None
-    """What was under way or failed; of a failure, none is what comes before a build."""
+    """The current or failed step; None if it failed before a build."""
     message: str | None = None
     generation: int | None = None
 
@@ -40,12 +40,12 @@ def record_update(
     message: str | None = None,
     generation: int | None = None,
 ) -> None:
-    """Says what became of an update, if that can be written; what can't mustn't hide what is going on. Needs the lock."""
+    """Writes an update's outcome. A failure to write is only logged, so as not to hide the outcome. Needs the lock."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     content = {"outcome": outcome, "at": now, "step": step, "message": message, "generation": generation}
     unfinished = warehouse_dir / f"{LAST_UPDATE}.new"
     try:
-        # A name of a file may hold bytes that are no text.
+        # File names may hold bytes that aren't text.
         with open(unfinished, "w", encoding="utf-8", errors="backslashreplace") as file:
             os.fchmod(file.fileno(), 0o644)
             file.write(json.dumps(content, ensure_ascii=False) + "\n")
@@ -55,7 +55,7 @@ def record_update(
 
 
 def last_update(warehouse_dir: Path) -> LastUpdate | None:
-    """None before the first update, and if what is there can't be read."""
+    """The last update; None before the first, or if the file can't be read."""
     try:
         content = json.loads((warehouse_dir / LAST_UPDATE).read_text("utf-8"))
         at = datetime.fromisoformat(content["at"])
@@ -74,7 +74,7 @@ def last_update(warehouse_dir: Path) -> LastUpdate | None:
 
 @contextmanager
 def recorded_failure(warehouse: Warehouse, step: UpdateStep | None = None) -> Iterator[None]:
-    """What an update fails by is told to readers too."""
+    """Records an update's failure for readers."""
     try:
         with translate_errors(warehouse):
             yield

@@ -1,4 +1,4 @@
-"""The ledgers of loads and builds: what they say, and how publication brings them up to date."""
+"""Reads the ledgers of loads and builds, and updates them at publication."""
 
 import json
 from datetime import date
@@ -13,7 +13,7 @@ from pipeline.landing import Signature
 def known_signatures(
     connection: duckdb.DuckDBPyConnection, loads: str = "raw.loads"
 ) -> dict[tuple[str, date], tuple[str, Signature]]:
-    """The latest attempt's outcome and files, per table and day."""
+    """The latest attempt's outcome and files, by table and day."""
     rows = connection.execute(
         f"""
         select table_name, load_day, outcome, list_transform(files, lambda file: (file.file_name, file.size_bytes, file.modified_ns))
@@ -26,7 +26,7 @@ def known_signatures(
 
 
 def failures_before_any_load(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """What every delivery failed by, if no delivery has ever been loaded; nothing if one has, or if there are none."""
+    """The failures of all deliveries, if none has ever been loaded; else nothing."""
     rows = connection.execute(
         """
         select message, outcome from raw.loads
@@ -60,7 +60,7 @@ def live_loads(connection: duckdb.DuckDBPyConnection) -> list[int]:
 
 
 def last_settings(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
-    """The settings of the last build that says them; null before the first."""
+    """The settings of the last build that recorded them; None before the first."""
     row = connection.execute(
         "select settings from raw.builds where settings is not null order by started_at desc limit 1"
     ).fetchone()
@@ -68,7 +68,7 @@ def last_settings(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | Non
 
 
 def acknowledge(connection: duckdb.DuckDBPyConnection, generation: dict[str, Any]) -> None:
-    """From here on builds start from this one: what was loaded up to it needs no more work."""
+    """Marks a build as published: loads up to it need no more work, and later builds start from it."""
     connection.execute(
         """
         update raw.builds set published_at = get_current_timestamp(), generation = ?, changes = ?
@@ -79,14 +79,14 @@ def acknowledge(connection: duckdb.DuckDBPyConnection, generation: dict[str, Any
 
 
 def drop_superseded(connection: duckdb.DuckDBPyConnection) -> None:
-    """Replaced rows were kept until a build that knows of their replacement was published: now."""
+    """Drops replaced rows, once a build that includes their replacement is published."""
     superseded = "select load_id from raw.loads where superseded_by is not null"
     for table in (*delivered_tables(), "rejected_rows"):
         connection.execute(f"delete from raw.{table} where load_id in ({superseded})")
 
 
 def failed_loads(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[tuple[str, date, str]]:
-    """Table, day and message of a run's loads that failed."""
+    """Table, day and message of a run's failed loads."""
     return connection.execute(
         """
         select table_name, load_day, message from raw.loads
