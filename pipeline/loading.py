@@ -1,4 +1,4 @@
-"""Loads deliveries into raw: one transaction per table and day, judged by R25 and R26."""
+"""Loads deliveries into raw, one transaction per table and day, under R25 and R26."""
 
 import json
 import tempfile
@@ -35,7 +35,7 @@ class FileCounts:
 
 @dataclass(frozen=True)
 class Load:
-    """What became of one delivery. `outcome` is loaded, failed, or unchanged (nothing to do)."""
+    """The result for one delivery. `outcome` is loaded, failed, or unchanged (nothing to do)."""
 
     table: str
     day: date
@@ -61,7 +61,7 @@ class Load:
 
 
 class DeliveryFailedError(Exception):
-    """A delivery that fails its day (R26); the message names the file, what is wrong and what to do."""
+    """A delivery fails its day (R26). The message names the file, what is wrong and what to do."""
 
 
 def pending(
@@ -69,7 +69,7 @@ def pending(
     known: dict[tuple[str, date], tuple[str, Signature]],
     is_failed_pending: bool = True,
 ) -> list[Delivery]:
-    """Deliveries that are new, changed since their last load, or failed then."""
+    """Deliveries that are new, changed since their last load, or failed in it."""
     waiting = []
     for delivery in deliveries:
         outcome, signature = known.get((delivery.table, delivery.day), (None, None))
@@ -86,10 +86,10 @@ def load_delivery(
     reload: bool = False,
     run_id: str | None = None,
 ) -> Load:
-    """Loads a delivery; never raises for what is wrong with its data, nor if it takes more memory or disk than there is.
+    """Loads a delivery. Bad data and a lack of memory or disk space become a failed Load, not an exception.
 
-    What it held before is superseded. A failed attempt is written to the ledger and changes nothing else; a
-    delivery with the same bytes as the live load is not loaded again unless `reload`.
+    Supersedes the day's earlier loads. A failed attempt is only noted in the ledger. A delivery with the same bytes as
+    the live load is skipped unless `reload` is set.
     """
     table = delivered_tables()[delivery.table]
     try:
@@ -109,7 +109,7 @@ def load_delivery(
             _drop_temporary_tables(connection)
             return _note_failure(connection, delivery, str(error), run_id)
         except duckdb.Error as other:
-            # Where not even this can be written, it is no matter of one delivery.
+            # If even the ledger can't be written, the delivery isn't at fault.
             raise (error.__cause__ or other) from None
 
 
@@ -122,7 +122,7 @@ def _check_space(connection: duckdb.DuckDBPyConnection, delivery: Delivery) -> N
 
 @contextmanager
 def _exhausting(connection: duckdb.DuckDBPyConnection, what: str) -> Iterator[None]:
-    """Raises DeliveryFailedError for what takes more memory or disk than there is."""
+    """Raises DeliveryFailedError when memory or disk space runs out."""
     try:
         yield
     except (duckdb.Error, OSError, MemoryError) as error:
@@ -132,7 +132,7 @@ def _exhausting(connection: duckdb.DuckDBPyConnection, what: str) -> Iterator[No
 
 
 def _drop_temporary_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """What a failed delivery has left in memory, and spilled to the disk, is the next one's to use."""
+    """Frees the memory and disk space of a failed delivery for the next one."""
     for (name,) in connection.execute("select table_name from duckdb_tables() where temporary").fetchall():
         connection.execute(f"drop table {name}")
 
@@ -143,7 +143,7 @@ def _warehouse_dir(connection: duckdb.DuckDBPyConnection) -> Path:
 
 
 def _temporary_dir(connection: duckdb.DuckDBPyConnection) -> Path:
-    """Where the connection spills: copies of deliveries belong there too."""
+    """Where the connection spills; copies of deliveries go there too."""
     return Path(sql.value(connection, "select current_setting('temp_directory')"))
 
 
@@ -160,7 +160,7 @@ def _hash_files(delivery: Delivery, landing_dir: Path) -> list[FileCounts]:
 
 
 def _failed(delivery: Delivery, file: Path, error: Exception | str) -> DeliveryFailedError:
-    # A folder that is a link stands for its files.
+    # A linked folder stands in for its files.
     name = "" if file.name == str(delivery.day) else readable(file.name)
     return DeliveryFailedError(f"{delivery.table}/{delivery.day}/{name} {error}")
 
@@ -170,7 +170,7 @@ def _contents(files: Iterable[FileCounts]) -> list[tuple[str, str]]:
 
 
 def live_load(connection: duckdb.DuckDBPyConnection, delivery: Delivery) -> Load | None:
-    """What the delivery's day holds now, as a load that changes nothing; null before the first."""
+    """The current content of the delivery's day, as an unchanged Load; None before the first."""
     row = connection.execute(
         """
         select load_id, files, cast(unreadable_values as varchar) from raw.loads
@@ -197,7 +197,7 @@ def live_load(connection: duckdb.DuckDBPyConnection, delivery: Delivery) -> Load
 def _note_unchanged(
     connection: duckdb.DuckDBPyConnection, delivery: Delivery, live: Load, files: list[FileCounts]
 ) -> Load:
-    """The same bytes under new modification times: the ledger learns these, so that they don't look changed again."""
+    """Updates the modification times in the ledger, so that the same bytes don't look changed again."""
     modified = {file.file_name: file.modified_ns for file in files}
     with transaction(connection):
         _supersede(connection, delivery, live.load_id, "load_id > ?")
@@ -210,7 +210,7 @@ def _note_unchanged(
 
 @dataclass(frozen=True)
 class _JudgedFile:
-    """A file whose rows wait in a temporary table for the day's transaction."""
+    """A judged file, whose rows wait in a temporary table for the day's transaction."""
 
     counts: FileCounts
     rows: str
@@ -226,7 +226,7 @@ def _judge_files(
     rules: Rules,
     scratch: Path,
 ) -> list[_JudgedFile]:
-    """Reads and judges all files before anything is kept. Raises DeliveryFailedError."""
+    """Reads and judges all files before anything is written. Raises DeliveryFailedError."""
     macros = reading_macros(rules)
     reason = reason_to_reject(table, macros, rules, delivery.day)
     judged: list[_JudgedFile] = []
@@ -261,7 +261,7 @@ def _keep_files(
     judged: list[_JudgedFile],
     run_id: str | None,
 ) -> Load:
-    """Rows, rejected rows and ledger in one transaction."""
+    """Writes rows, rejected rows and the ledger in one transaction."""
     with transaction(connection):
         load = Load(
             delivery.table,
@@ -288,7 +288,7 @@ def _keep_files(
 
 
 def _files_without_good_rows(delivery: Delivery, judged: list[_JudgedFile]) -> Iterator[str]:
-    """Of a file with few rows (R26) all may be rejected, and what the day held before is gone with them."""
+    """Warns of files without a good row. Small files may lose all rows (R26), and the day's earlier rows go, too."""
     for file in judged:
         if file.counts.rejected_count and not file.counts.loaded_count:
             reasons = ", ".join(f"{reason} {count:,}" for reason, count in file.rejected_by_reason.items())
@@ -301,7 +301,7 @@ def _files_without_good_rows(delivery: Delivery, judged: list[_JudgedFile]) -> I
 def _doubled_files(
     connection: duckdb.DuckDBPyConnection, table: Table, delivery: Delivery, judged: list[_JudgedFile]
 ) -> tuple[str, ...]:
-    """Says which files hold the same good rows, in whatever order, where each would count: as delivered, so counted (R25)."""
+    """Finds files of a table without a key that hold the same good rows in any order: all of them count (R25)."""
     filled = [file for file in judged if file.counts.loaded_count]
     if not table.has_no_key or len(filled) < 2:
         return ()
@@ -333,7 +333,7 @@ def _added(counts: Iterable[dict[str, int]]) -> dict[str, int]:
 
 
 def _supersede(connection: duckdb.DuckDBPyConnection, delivery: Delivery, load_id: int | None, which: str) -> None:
-    """Closes the day's other attempts: this load says all that there is to say, failures before it included."""
+    """Closes the day's other attempts, failures included: this load replaces them all."""
     connection.execute(
         f"""
         update raw.loads set superseded_by = ?

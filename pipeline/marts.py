@@ -1,7 +1,7 @@
 """The marts that are published."""
 
-# As tables, though some are views in the private file: what sums over all contacts, or changes for all of them with every build,
-# is worked out once, at publication, in this order.
+# Published as tables, in this order. Some are views in the private file: those that aggregate over all contacts, or change for
+# all of them with every build, are materialized at publication.
 MARTS = (
     "journal",
     "client_card",
@@ -19,9 +19,9 @@ MARTS = (
     "channel_performance",
     "metric_days",
 )
-# As views over those.
+# Published as views over those tables.
 VIEWS = ("channel_attribution",)
-# How rows are ordered in the published file, where readers look for few of many: a page of the journal, one client.
+# The published order of rows where readers look for a few of many: a page of the journal, one client.
 ORDERS = {
     "journal": "contacted_at, contact_id",
     "client_history": "contacted_at, contact_id",

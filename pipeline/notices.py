@@ -1,4 +1,4 @@
-"""Warnings of an update: what people must see of it, however short its output.
+"""Warnings of an update: what people must see, however short the output.
 
 There are two kinds, and one place for each:
 
@@ -25,23 +25,23 @@ if TYPE_CHECKING:
     from pipeline.publishing import Publications
 
 log = logging.getLogger("multichannel")
-# Progress in all its parts, a line per delivery and per model: Dagster's logs have it, the command line with `--verbose`.
+# Detailed progress, a line per delivery and model: shown in Dagster's logs, and on the command line with `--verbose`.
 details = logging.getLogger("multichannel.details")
 
 
 def warn(message: str) -> None:
-    """Says, in one line, what people must see of the update that is under way."""
+    """Logs a one-line warning of the current update."""
     log.warning("%s", one_line(message))
 
 
 def generation_warnings(publications: "Publications", number: int) -> list[str]:
-    """What is amiss in a published generation, a line each. Reads published files only, so that it needs no lock."""
+    """Warnings of a published generation, a line each. Reads published files only, so it needs no lock."""
     file = publications.file(number)
     for earlier in reversed([each for each in publications.numbers() if each < number]):
         try:
             return site_warnings(file, publications.file(earlier))
         except duckdb.Error:
-            continue  # That one is damaged, or just cleared away; if it is this generation, the last line says so.
+            continue  # Damaged, or just cleared away; for the generation itself, the last line raises.
     return site_warnings(file, None)
 
 
@@ -58,7 +58,7 @@ class _Collector(logging.Handler):
 
 @contextmanager
 def collected_warnings() -> Iterator[list[str]]:
-    """A list that gains each distinct warning that is said while it is open, in their order."""
+    """A list that collects each distinct warning, in order, while it is open."""
     collector = _Collector()
     log.addHandler(collector)
     try:

@@ -9,11 +9,11 @@ from pipeline.contracts import Column, ReadingMacros, Table
 from pipeline.reading import Reading, value_of
 from pipeline.settings import Rules
 
-SMALLEST_JUDGED_FILE = 20  # R26: fewer rows than these are not too many to reject
+SMALLEST_JUDGED_FILE = 20  # R26: a file with fewer rows never has too many rejected
 
 
 def reason_to_reject(table: Table, macros: ReadingMacros, rules: Rules, day: date) -> str:
-    """R25's reason for a row, null for a good one."""
+    """SQL for R25's reason to reject a row; null for a good one."""
     reasons = ["when not is_parsable then 'unparsable_row'"]
     reasons += [
         f"when {column.name} is null and not {_is_nested(column)} then 'missing_{column.name}'"
@@ -47,13 +47,13 @@ def _is_nested(column: Column) -> str:
 
 
 def count_rows(connection: duckdb.DuckDBPyConnection, reading: Reading) -> tuple[int, dict[str, int], dict[str, int]]:
-    """All rows, those rejected by reason, and optional values of good rows that can't be read per column that has any."""
+    """Counts all rows, rejected rows by reason, and unreadable optional values of good rows by column."""
     has_nested = sql.value(connection, f"select count(nested_columns) from {reading.into}") > 0
     is_unreadable = {
         column.name: f"{column.name} is not null and {reading.macros.read(column)} is null"
         + (f" or {_is_nested(column)}" if has_nested else "")
         for column in reading.table.columns
-        # Text that isn't nested can always be read.
+        # Text is always readable unless it is nested.
         if not column.is_required and (has_nested or column.type != "text")
     }
     counts = "".join(f", count(*) filter (where {condition})" for condition in is_unreadable.values())
@@ -69,7 +69,7 @@ def count_rows(connection: duckdb.DuckDBPyConnection, reading: Reading) -> tuple
 
 
 def too_many_rejected(delivered_count: int, reasons: dict[str, int], rules: Rules) -> str | None:
-    """Why a file fails whose rows were rejected for these reasons, and what to do; None if it doesn't."""
+    """Why a file fails for its rejected rows, and what to do; None if it doesn't."""
     rejected_count = sum(reasons.values())
     if delivered_count < SMALLEST_JUDGED_FILE or rejected_count <= rules.max_rejected_share * delivered_count:
         return None

@@ -1,4 +1,4 @@
-"""Checks the seeds before anything is built: that they can be read, and that they keep the contract in `seeds/_seeds.yml`."""
+"""Checks, before a build, that seeds are readable and keep the contract in `seeds/_seeds.yml`."""
 
 import codecs
 import csv
@@ -29,7 +29,7 @@ Rule = Callable[[Row], str | None]
 
 
 def bare_site_hosts(row: Row) -> str | None:
-    """R11: a widget's hosts are compared as they are written, so they are hosts and nothing else."""
+    """R11: a widget's hosts are compared as written, so they must be bare hosts."""
     wrong = [host for host in (row["site_host"] or "").split() if not _is_bare_host(host)]
     return f"site_host = {json.dumps(wrong[0], ensure_ascii=False)}: {BARE_HOST}" if wrong else None
 
@@ -43,17 +43,17 @@ def _is_bare_host(text: str) -> bool:
 
 
 BARE_HOST = "write the host alone, as in `okna.example`, without scheme, port or path; several with blanks between"
-# What a seed must keep beside its contract, by seed: one function a rule.
+# Rules beside the contract, by seed: one function each.
 RULES: dict[str, tuple[Rule, ...]] = {"widgets": (bare_site_hosts,)}
 
 
 class UnreadableSeedError(Exception):
-    """The file can't be read as a table; the message says where and what to do."""
+    """The file can't be read as a table. The message says where and what to do."""
 
 
 @dataclass(frozen=True)
 class Contract:
-    """What `seeds/_seeds.yml` says of a seed."""
+    """A seed's contract in `seeds/_seeds.yml`."""
 
     types: dict[str, str]
     """The columns, by name."""
@@ -63,7 +63,7 @@ class Contract:
 
 @dataclass(frozen=True)
 class Seed:
-    """A seed's rows: texts by column, null where nothing stands, and the line that each ends at."""
+    """A seed's rows: texts by column, None if empty, and the line where each row ends."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str | None, ...], ...]
@@ -71,7 +71,7 @@ class Seed:
 
 
 def check_seeds(folder: Path = PROJECT_DIR / "seeds") -> None:
-    """Raises SettingsError, which names file, line and column of every fault and says what to do, a line each."""
+    """Raises SettingsError. It names file, line and column of every fault, and what to do, a line each."""
     with duckdb.connect(config={"threads": 1}) as connection:
         faults = [
             f"{folder.name}/{name}.csv{fault}"
@@ -95,7 +95,7 @@ def _faults(connection: duckdb.DuckDBPyConnection, file: Path, contract: Contrac
 
 
 def read_seed(file: Path, columns: tuple[str, ...]) -> Seed:
-    """Raises UnreadableSeedError, whose message continues the file's name."""
+    """Reads a seed. Raises UnreadableSeedError, whose message follows the file's name."""
     try:
         content = file.read_bytes()
     except FileNotFoundError:
@@ -117,7 +117,7 @@ def read_seed(file: Path, columns: tuple[str, ...]) -> Seed:
                     f", line {reader.line_num}: it has {len(cells)} columns, and the header has {len(header)}. "
                     "Put values with a comma in them between double quotes"
                 )
-            # Of one column, an empty line is a row without a value.
+            # With a single column, an empty line is a row without a value.
             if cells or len(header) == 1:
                 rows.append(tuple(cell or None for cell in (cells or [""])))
                 lines.append(reader.line_num)
@@ -166,7 +166,7 @@ def _check_header(header: list[str], columns: tuple[str, ...]) -> None:
 
 
 def _contract_faults(connection: duckdb.DuckDBPyConnection, seed: Seed, contract: Contract) -> list[tuple[int, str]]:
-    """Lines that break the contract, with the fault."""
+    """Lines that break the contract, each with its fault."""
     columns = [list(column) for column in zip(*seed.rows, strict=True)] or [[]] * len(seed.columns)
     values = ", ".join(f'unnest(cast(? as varchar[])) as "{column}"' for column in seed.columns)
     connection.execute(
@@ -190,7 +190,7 @@ def _rule_faults(seed: Seed, rules: tuple[Rule, ...]) -> list[tuple[int, str]]:
 
 @cache
 def contracts() -> dict[str, Contract]:
-    """By the names of the seeds."""
+    """The contracts by seed."""
     described = yaml.safe_load((PROJECT_DIR / "seeds" / "_seeds.yml").read_text("utf-8"))["seeds"]
     return {
         seed["name"]: Contract(
@@ -201,11 +201,11 @@ def contracts() -> dict[str, Contract]:
 
 
 def _conditions(seed: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The types and the data tests of a seed, as what a bad row fulfils."""
+    """A seed's types and data tests as SQL conditions that bad rows fulfil, with messages."""
     for column in seed["columns"]:
         name, data_type = f'"{column["name"]}"', column["data_type"]
         if data_type == "integer":
-            # A cast would round.
+            # A cast alone would round.
             yield (
                 rf"not regexp_full_match({name}, '-?\d+') or try_cast({name} as integer) is null and {name} is not null",
                 _message(f"{column['name']} = ", name, ": write a whole number"),
@@ -266,7 +266,7 @@ def _repeated(columns: list[str]) -> str:
 
 
 def _message(before: str, column: str | None = None, after: str = "") -> str:
-    """A message in SQL; a value in it is shortened."""
+    """A message as SQL, with the column's value shortened."""
     return (
         sql.literal(before)
         if column is None

@@ -1,4 +1,4 @@
-"""Settings: where things are (environment and `.env`) and what the rules leave open (vars of dbt_project.yml)."""
+"""Settings: places and resources (environment and `.env`), and the rules' options (vars of dbt_project.yml)."""
 
 import io
 import ipaddress
@@ -29,11 +29,11 @@ SHOWN_CHARACTERS = 80  # of a value that can't be used
 
 
 class SettingsError(Exception):
-    """A setting that can't be used; the message says which, why and what would do."""
+    """A setting can't be used. The message says which, why and what would work."""
 
 
 def load_environment(file: Path = PROJECT_DIR / ".env") -> None:
-    """Takes what `.env` says into the environment; what is set there already stays. Raises SettingsError."""
+    """Loads `.env` into the environment, without overriding what is set. Raises SettingsError."""
     try:
         content = file.read_bytes()
     except FileNotFoundError:
@@ -60,7 +60,7 @@ def _is_number(value: object) -> object:
     return value
 
 
-# Each has bounds, which nothing infinite keeps.
+# All are bounded, which excludes infinity.
 Number = Annotated[float, BeforeValidator(_is_number)]
 Seconds = Annotated[Number, Field(ge=0, le=1_000_000_000)]
 Share = Annotated[Number, Field(ge=0, le=1)]
@@ -68,7 +68,7 @@ Count = Annotated[int, BeforeValidator(_is_number), Field(le=1_000_000_000)]
 
 
 class Rules(BaseModel):
-    """The rules' settings; docs/rules.md says what each means. Their defaults are in dbt_project.yml only."""
+    """The rules' settings, explained in docs/rules.md. Their defaults are only in dbt_project.yml."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -97,7 +97,7 @@ class Rules(BaseModel):
     @field_validator("first_load_day", mode="before")
     @classmethod
     def is_written_as_a_day(cls, day: object) -> object:
-        # A number would be taken for seconds since 1970.
+        # Pydantic would take a number for seconds since 1970.
         if not isinstance(day, date | str) or (
             isinstance(day, str) and not re.fullmatch(r"\d{4}-\d\d-\d\d", day, re.ASCII)
         ):
@@ -114,7 +114,7 @@ class Rules(BaseModel):
     @field_validator("report_timezone")
     @classmethod
     def is_a_time_zone(cls, name: str) -> str:
-        # Days are worked out by Python and by DuckDB, and each knows zones that the other doesn't.
+        # Python and DuckDB both compute days, and each knows zones that the other doesn't.
         try:
             ZoneInfo(name)
         except (OSError, ValueError, LookupError):
@@ -152,14 +152,14 @@ class Rules(BaseModel):
 
     @classmethod
     def read(cls, overrides: Mapping[str, object] | None = None) -> Self:
-        """The settings of dbt_project.yml; the environment's `FIRST_LOAD_DAY`, and overrides by name, come before them.
+        """The settings of dbt_project.yml, overridden by `FIRST_LOAD_DAY` of the environment, then by `overrides`.
 
         Raises SettingsError.
         """
         load_environment()
         file = PROJECT_DIR / "dbt_project.yml"
         try:
-            # Read often, and in C in an eighth of the time.
+            # Read often; the C parser is eight times faster.
             project = yaml.load(file.read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         except UnicodeDecodeError:
             raise SettingsError(f"{file.name} isn't in UTF-8; save the file as UTF-8.") from None
@@ -175,7 +175,7 @@ class Rules(BaseModel):
             raise SettingsError(f"These settings can't be used: {faults}.") from None
 
     def as_vars(self) -> dict[str, object]:
-        """The settings as dbt takes them by --vars."""
+        """The settings for dbt's --vars."""
         variables: dict[str, object] = json.loads(self.model_dump_json())
         return variables
 
@@ -187,12 +187,12 @@ class Rules(BaseModel):
         return self.today() - timedelta(days=1)
 
     def days_behind(self, data_through: date | None) -> int | None:
-        """How many days the last loaded day is behind yesterday; None if no day is loaded."""
+        """How many days behind yesterday the last loaded day is; None if no day is loaded."""
         return (self.yesterday() - data_through).days if data_through else None
 
 
 def _of_environment() -> dict[str, object]:
-    """What differs between warehouses of one project: the demo begins with its own first day."""
+    """Settings that differ between one project's warehouses: the demo has its own first day."""
     first_load_day = os.environ.get("FIRST_LOAD_DAY")
     return {"first_load_day": first_load_day} if first_load_day else {}
 
@@ -204,7 +204,7 @@ def _fault_message(fault: ErrorDetails) -> str:
         return f"{name} is missing: give it a value"
     if fault["type"] == "extra_forbidden":
         return f"{name} = {_shown(fault['input'])}: there is no such setting; remove it, or correct its name"
-    if not name:  # of several settings
+    if not name:  # concerns several settings
         return message
     return f"{name} = {_shown(fault['input'])}: {message}"
 
@@ -220,7 +220,7 @@ def _time_zones_of_duckdb() -> frozenset[str]:
         return frozenset(name for (name,) in connection.execute("select name from pg_timezone_names()").fetchall())
 
 
-# Of the machine's memory or, where it is lower, of the control group's: DuckDB asks for both.
+# A share of the machine's memory or the control group's, whichever is lower: DuckDB checks both.
 DEFAULT_MEMORY_LIMIT = "50%"
 MEMORY_UNITS = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 SMALLEST_MEMORY = 200 * 10**6
@@ -236,8 +236,8 @@ class Settings:
     warehouse_dir: Path
     memory_limit: str
     threads: int
-    temporary_dir: Path | None  # none: inside the warehouse's folder
-    unpacked_limit: int  # bytes that one delivered file may unpack to
+    temporary_dir: Path | None  # None: inside the warehouse's folder
+    unpacked_limit: int  # most bytes of one unpacked file
 
     @classmethod
     def read(cls) -> Self:
@@ -260,7 +260,7 @@ class Settings:
 def _warehouse_dir(text: str) -> Path:
     folder = PROJECT_DIR / text
     if any(character in str(folder) for character in "#?"):
-        # dbt takes the file's path for an address, and what follows these for no part of it.
+        # dbt treats the path as a URL, and would cut it off at these.
         raise SettingsError(
             f"WAREHOUSE_DIR = {folder}: dbt finds no database below a name with # or ? in it; set another folder."
         )
@@ -301,13 +301,13 @@ def _threads(text: str) -> int:
     return int(text)
 
 
-# When the daily update begins, and how long after it the day before may still be missing.
+# When the daily update starts, and how long it may take until the day before counts as missing.
 DAILY_HOUR = 4
 DAILY_UPDATE_HOURS = 2
 
 
 def day_due(time_zone: str) -> date:
-    """The day that data should reach by now."""
+    """The last day that should be loaded by now."""
     return (datetime.now(ZoneInfo(time_zone)) - timedelta(hours=DAILY_HOUR + DAILY_UPDATE_HOURS)).date() - timedelta(
         days=1
     )
@@ -319,12 +319,12 @@ YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 
 @dataclass(frozen=True)
 class ReportSettings:
-    """How the report is served, beside `Settings`."""
+    """Settings of the report, beside `Settings`."""
 
     host: str
     port: int
-    names: tuple[str, ...]  # by which hosts browsers ask for it; none: whichever
-    language: str  # where an address doesn't say another
+    names: tuple[str, ...]  # accepted host names; empty: any
+    language: str  # unless the address says otherwise
     memory_limit: str
     mask_phones: bool
 
@@ -362,7 +362,7 @@ THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 
 
 def _names(text: str, host: str) -> tuple[str, ...]:
-    """Where only this machine is listened to, and nothing else said, another name is somebody's trick to read along."""
+    """Accepted host names. On localhost, only its own names by default: any other may be DNS rebinding."""
     names = tuple(filter(None, (name.strip().lower() for name in text.split(","))))
     for name in names:
         if not re.fullmatch(r"(\*\.)?[\w.-]+|[0-9a-f:]+", name):
@@ -380,14 +380,14 @@ def _yes_or_no(name: str) -> bool:
 
 
 def alert_command() -> str | None:
-    """Apart from `Settings`, as a notice is due above all when these can't be used."""
+    """Read apart from `Settings`, as alerts must work even when these can't be used."""
     with suppress(SettingsError):
         load_environment()
     return os.environ.get("ALERT_COMMAND") or None
 
 
 def main() -> None:
-    """Runs the command that is given as arguments, with what `.env` says in its environment."""
+    """Runs the command in the arguments, with `.env` loaded into its environment."""
     try:
         load_environment()
     except SettingsError as error:

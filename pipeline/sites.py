@@ -1,4 +1,4 @@
-"""What a published generation says is amiss with the tracked sites: none is left out of `widgets.csv` in silence."""
+"""Warnings about a published generation's sites, such as those missing from `widgets.csv`."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ SHOWN_SITES = 10
 
 
 def site_warnings(file: Path, previous_file: Path | None) -> list[str]:
-    """A line each; reads the published file of a generation and, if there is one, of the generation before."""
+    """Warnings, a line each, from a generation's published file and the previous generation's, if any."""
     with duckdb.connect(config={"threads": 1}) as connection:
         for name, published in (("published", file), ("previous", previous_file)):
             if published:
@@ -23,7 +23,7 @@ def site_warnings(file: Path, previous_file: Path | None) -> list[str]:
 
 
 def _unknown_sites(connection: duckdb.DuckDBPyConnection) -> str | None:
-    """R13: sites that touches or contacts name and the seed doesn't."""
+    """R13: sites of touches or contacts that the seed doesn't list."""
     sites = connection.execute(
         """
         select widget_id, touch_count, contact_count from published.unmapped_sources where kind = 'site'
@@ -44,7 +44,7 @@ def _unknown_sites(connection: duckdb.DuckDBPyConnection) -> str | None:
 
 
 def _untied_contacts(connection: duckdb.DuckDBPyConnection) -> str | None:
-    """Touches and contacts that nothing brings together look like contacts without advertising."""
+    """Touches and contacts without common identifiers look like contacts without advertising."""
     contacts, tied, touches = connection.execute(
         """
         select
@@ -63,7 +63,7 @@ def _untied_contacts(connection: duckdb.DuckDBPyConnection) -> str | None:
 
 
 def _lost_touches(connection: duckdb.DuckDBPyConnection) -> str | None:
-    """Says so if the share of contacts with touches fell by more than half, and on which sites."""
+    """Warns if the share of contacts with touches fell by more than half, and names the sites."""
     shares = """
         select widget_id, count(*) as contacts, avg(cast(touch_count > 0 as integer)) as share
         from {}.journal group by rollup (widget_id)

@@ -1,4 +1,4 @@
-"""SQL for DuckDB: quoting, statements that stand in files, counts."""
+"""SQL for DuckDB: quoting, statements from files, counts."""
 
 import json
 from collections.abc import Iterable
@@ -12,12 +12,12 @@ import jinja2
 
 
 def literal(text: object) -> str:
-    """A text or path as SQL writes it."""
+    """A text or path as an SQL literal."""
     return "'" + str(text).replace("'", "''") + "'"
 
 
 def identifier(name: str) -> str:
-    """The name of a column or table as SQL writes it."""
+    """A column or table name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -32,11 +32,11 @@ def listing(values: Iterable[str]) -> str:
 
 
 class Fragment(str):
-    """SQL that stands in a statement as it is."""
+    """SQL that goes into a statement unquoted."""
 
 
 def _written(value: object) -> str:
-    """A value as SQL writes it."""
+    """A value as SQL."""
     if isinstance(value, Fragment):
         return str(value)
     if value is None:
@@ -61,12 +61,12 @@ def _template(file: Path) -> jinja2.Template:
 
 
 def statement(file: Path, **values: object) -> str:
-    """What a file of SQL says with these values in it: texts quoted, all as SQL writes them."""
+    """The statement of an SQL file, with values filled in and quoted."""
     return _template(file).render(**values)
 
 
 def attach(connection: duckdb.DuckDBPyConnection, file: Path, name: str, options: str = "read_only") -> None:
-    """Opens another database file beside the connection's own."""
+    """Attaches another database file."""
     connection.execute(f"attach {literal(file)} as {name} ({options})")
 
 

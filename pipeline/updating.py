@@ -1,4 +1,4 @@
-"""The steps of an update, which every driver takes in the same way: load, build, publish, say what is missing."""
+"""The steps of an update, shared by all drivers: load, build, publish, report what is missing."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class BuildFailedError(Exception):
-    """What changed could not be built, or did not pass its tests; nothing is published."""
+    """The build failed or its tests did; nothing is published."""
 
 
 def load_days(
@@ -33,9 +33,9 @@ def load_days(
     reload: bool = False,
     run_id: str | None = None,
 ) -> Iterator[Load]:
-    """Loads a table's deliveries of these days, oldest first: those that are new or changed, with `reload` all.
+    """Loads a table's new and changed deliveries of these days, oldest first; with `reload`, all of them.
 
-    Yields what became of each day that was delivered. Needs the lock. Raises ResourcesError, DamageError and SettingsError.
+    Yields a result per delivered day. Needs the lock. Raises ResourcesError, DamageError and SettingsError.
     """
     settings = Settings.read()
     landing = scan(settings.landing_dir, [table], rules.first_load_day, min(days[-1], rules.yesterday()), days[0])
@@ -60,9 +60,9 @@ def load_days(
 
 
 def absent_days(table: str, days: Sequence[date], loads: Sequence[Load]) -> list[str]:
-    """The days of a run of `load_days` that nothing was delivered for, with a warning.
+    """Returns the days of a `load_days` run without a delivery, and warns of them.
 
-    Without any delivery of an optional table nobody misses one; with some, a day without one may be a mistake.
+    An optional table without any delivery isn't missed; if it has some, a day without one may be a mistake.
     """
     is_expected = not delivered_tables()[table].is_optional or (Settings.read().landing_dir / table).exists()
     delivered = {load.day for load in loads}
@@ -89,10 +89,10 @@ def _describe(load: Load) -> str:
 
 
 def build_loaded(warehouse: Warehouse, rules: Rules, select: Sequence[str] = (), full_refresh: bool = False) -> "Build":
-    """Builds and tests what is loaded; of a failed build the caller says so by `check_build`, once it has reported its parts.
+    """Builds and tests what is loaded. The caller reports the parts of a failed build, then calls `check_build`.
 
-    Needs the lock. Raises PublicationError where all that was ever delivered has failed: empty marts would look like an
-    empty business. Raises ResourcesError, DamageError and SettingsError.
+    Needs the lock. Raises PublicationError if every delivery so far has failed: empty marts would look like an empty
+    business. Raises ResourcesError, DamageError and SettingsError.
     """
     from pipeline.building import build  # dbt takes a second to import
 
@@ -123,7 +123,7 @@ def _check_something_is_loaded(warehouse: Warehouse) -> None:
 
 
 def describe_failures(failed: Sequence[tuple[str, date, str]], not_fetched: Sequence[str] = ()) -> str | None:
-    """What an update left out, though all else is published: table, day and message of loads, and messages of sources."""
+    """Describes what an update left out: table, day and message of failed loads, and messages of sources."""
     if not failed and not not_fetched:
         return None
     days = sorted({str(day) for _, day, _ in failed})

@@ -1,4 +1,4 @@
-"""Compares what was brought up to date day by day with what a full rebuild from the same raw rows gives."""
+"""Compares the incrementally updated warehouse with a full rebuild from the same raw rows."""
 
 import json
 import os
@@ -20,8 +20,8 @@ from pipeline.settings import Rules
 from pipeline.warehouse import SCHEMAS, Warehouse
 
 SHOWN_DIFFERENCES = 5
-# Not marts, but what later builds go by, and what is comparable of it: of what grows with every load, rows of live loads;
-# not where rows lie, as groups that are taken for one are that only if one build had them both.
+# State that later builds rely on, as far as it is comparable: only rows of live loads where tables grow with every load, and
+# no positions of clusters, which depend on what was built together.
 LIVE = "from {} where load_id in (select load_id from rebuilt.staging.stg_loads)"
 KEPT = {
     "staging.stg_touch_keys": LIVE,
@@ -38,12 +38,12 @@ KEPT = {
 
 
 class VerificationError(PublicationError):
-    """Nothing could be compared; the message says why and what to do."""
+    """Nothing could be compared. The message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A table of which some rows are otherwise than in a full rebuild."""
+    """A table that differs from the full rebuild."""
 
     table: str
     missing_count: int
@@ -56,7 +56,7 @@ class Difference:
 
 
 def verify(warehouse: Warehouse, rules: Rules) -> list[Difference]:
-    """Rebuilds everything beside the warehouse, with all tests, and compares it with the private and the published marts.
+    """Rebuilds and tests everything beside the warehouse, and compares it with the private and the published marts.
 
     Changes nothing. Needs the lock, and room for a second warehouse. Raises VerificationError and ResourcesError.
     """
@@ -78,7 +78,7 @@ def verify(warehouse: Warehouse, rules: Rules) -> list[Difference]:
 
 
 def _share_raw(rebuilt: Warehouse, warehouse: Warehouse) -> None:
-    """A warehouse without rows of its own, whose raw tables are the other's; only its ledger of builds is its own."""
+    """Gives a warehouse the other's raw tables instead of its own rows; only the ledger of builds is separate."""
     with duckdb.connect(str(rebuilt.file), config=rebuilt.resources()) as connection:
         os.chmod(rebuilt.file, 0o600)
         sql.attach(connection, warehouse.file, "live")

@@ -26,23 +26,23 @@ log = logging.getLogger("multichannel")
 
 Resources = dict[str, str | bool | int | float | list[str]]  # options of DuckDB
 SCHEMAS = ("raw", "staging", "intermediate", "marts")
-NAMELESS_SECONDS = 10  # how long a lock's holder may take to say who it is
+NAMELESS_SECONDS = 10  # how long a new holder may take to write its name
 
 
 class WarehouseBusyError(Exception):
-    """Somebody else holds the warehouse and did not let go in time."""
+    """Another process holds the warehouse and did not release it in time."""
 
 
 class DamageError(Exception):
-    """A file of the warehouse can't be read; the message says which and what to do."""
+    """A file of the warehouse can't be read. The message says which and what to do."""
 
 
-# What DuckDB says of a file of its own that isn't as it was written.
+# DuckDB's messages for damaged files.
 DAMAGE = (
     "Corrupt database file", "Corrupt WAL file", "Failure while replaying WAL", "database has been invalidated",
     "is not a valid DuckDB database file", "Could not read enough bytes from file", "Serialization Error",
 )  # fmt: skip
-# It can't be opened, and is whole all the same.
+# The file can't be opened, but is intact.
 NO_DAMAGE = (
     "Could not set lock on file",
     "Out of Memory Error",
@@ -52,7 +52,7 @@ NO_DAMAGE = (
 
 
 def is_damage(error: BaseException | str) -> bool:
-    """Whether it says that a file of DuckDB's is damaged: DuckDB and dbt have only words for it."""
+    """Whether an error means a damaged DuckDB file. DuckDB and dbt report it only in words."""
     return any(words in str(error) for words in DAMAGE)
 
 
@@ -63,7 +63,7 @@ def first_line(error: BaseException | str) -> str:
 
 @dataclass
 class _Hold:
-    """A lock that this process has, how often, and what to do when it lets go of it."""
+    """A lock held by this process: how many times, and what to do at release."""
 
     handle: IO[str]
     temporary_dir: Path
@@ -72,7 +72,7 @@ class _Hold:
 
 
 class Warehouse:
-    """WAREHOUSE_DIR: the private file, its lock, and the generations that are published from it."""
+    """WAREHOUSE_DIR: the private file, its lock, and the generations published from it."""
 
     _held: dict[Path, _Hold] = {}
     _held_guard = threading.RLock()
@@ -84,16 +84,16 @@ class Warehouse:
 
     @property
     def temporary_dir(self) -> Path:
-        """Where DuckDB spills and deliveries are unpacked: a folder that nobody but this warehouse's holder uses."""
+        """Where DuckDB spills and deliveries are unpacked. Only the warehouse's holder uses this folder."""
         chosen = Settings.read().temporary_dir
         if chosen is None:
             return self.folder / "temporary"
-        # Several warehouses may share the setting, and what is there may be anybody's.
+        # Several warehouses may share the setting, and the folder may hold other files.
         name = hashlib.sha256(os.fsencode(self.folder.resolve())).hexdigest()[:12]
         return chosen / f"warehouse-{name}"
 
     def resources(self) -> Resources:
-        """What DuckDB may use, as its options, with the folder to spill to made. Raises SettingsError."""
+        """DuckDB's resource options; creates the folder for spilling. Raises SettingsError."""
         settings = Settings.read()
         try:
             self.temporary_dir.mkdir(parents=True, exist_ok=True)
@@ -110,10 +110,10 @@ class Warehouse:
 
     @contextmanager
     def locked(self, purpose: str, wait_seconds: float = 6 * 3600) -> Iterator[None]:
-        """Holds the warehouse; waits for whoever has it. One process may hold it several times over.
+        """Locks the warehouse, waiting for another holder. The same process may lock it repeatedly.
 
-        The operating system lets go of it when the process ends, however it ends. What the process writes meanwhile,
-        DuckDB's write-ahead log and spilled rows included, is for its own user only.
+        The operating system releases the lock when the process ends, even by a crash. Files written meanwhile, DuckDB's
+        write-ahead log and spilled rows included, are private to the user.
         """
         self._acquire(purpose, wait_seconds)
         try:
@@ -145,7 +145,7 @@ class Warehouse:
                     raise WarehouseBusyError(
                         f"{self.folder} is in use by {holder or 'somebody'}; try again later"
                     ) from None
-                # Who has only just taken it has not written down who it is.
+                # A new holder may not have written its name yet.
                 if not has_announced and (holder or waited_seconds > NAMELESS_SECONDS):
                     log.info("%s is in use by %s; waiting", self.folder, holder or "somebody")
                     has_announced = True
@@ -156,7 +156,7 @@ class Warehouse:
         handle.flush()
         with self._held_guard:
             self._held[key] = _Hold(handle, temporary_dir, os.umask(0o077))
-        # What a killed process has left there: whoever has the lock is the only one to use it.
+        # Leftovers of a killed process: only the lock's holder uses the folder.
         shutil.rmtree(temporary_dir, ignore_errors=True)
 
     def _release(self) -> None:
@@ -168,13 +168,13 @@ class Warehouse:
                 shutil.rmtree(hold.temporary_dir, ignore_errors=True)
                 del self._held[key]
                 os.umask(hold.former_umask)
-                # So that the next one who waits isn't told of a holder that has gone.
+                # So that the next waiting process doesn't name a holder that is gone.
                 with suppress(OSError):
                     hold.handle.truncate(0)
                 hold.handle.close()
 
     def damaged(self, error: BaseException | str) -> DamageError:
-        """What to say of the private file if an error tells of its damage."""
+        """The error for a damaged private file."""
         return DamageError(
             f"{self.file} is damaged or can't be opened ({first_line(error)}). Readers keep what is published. "
             "`load --full-refresh` rebuilds everything from what of it can be read, and else from LANDING_DIR."
@@ -182,9 +182,9 @@ class Warehouse:
 
     @contextmanager
     def looked_into(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
-        """A connection that only reads, for a moment, and writes nothing anywhere; none if nothing was loaded yet.
+        """A short read-only connection that writes nothing anywhere; None before the first load.
 
-        Raises WarehouseBusyError at once, and DamageError.
+        Doesn't wait: raises WarehouseBusyError at once. Also raises DamageError.
         """
         if self.lock_file.resolve() in self._held:
             with self.connected() as connection:
@@ -216,7 +216,7 @@ class Warehouse:
 
     @contextmanager
     def connected(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection to the private file, with all its schemas and raw tables. Needs the lock. Raises DamageError."""
+        """A connection to the private file, with schemas and raw tables created. Needs the lock. Raises DamageError."""
         is_new = not self.file.exists()
         with self._opened(read_only=False, config=self.resources()) as connection:
             connection.execute("set TimeZone = 'UTC'")
@@ -249,7 +249,7 @@ class Warehouse:
 
 
 def _open_lock(file: Path) -> IO[str]:
-    """Without following a link: what it leads to would be emptied and written over. Raises SettingsError."""
+    """Opens the lock file without following a link, whose target would be overwritten. Raises SettingsError."""
     try:
         handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     except OSError as error:
@@ -266,16 +266,16 @@ def _open_lock(file: Path) -> IO[str]:
 
 
 def set_aside(path: Path) -> Path:
-    """Gives a file or folder another name beside its own, which it returns."""
+    """Renames a file or folder within its folder, and returns the new path."""
     aside = path.with_name(f"{path.name}.aside-{datetime.now():%Y%m%d-%H%M%S-%f}")
     os.rename(path, aside)
     return aside
 
 
 def repair(warehouse: Warehouse) -> None:
-    """Puts aside what of the private file can't be read, so that it can be built from anew. Needs the lock.
+    """Moves unreadable parts of the private file aside, so that it can be built again. Needs the lock.
 
-    What is lost so is loaded again from deliveries; and publication stops if these aren't there any more.
+    The lost rows are loaded again from deliveries; if these are gone, publication stops.
     """
     if not os.path.lexists(warehouse.file):
         return
@@ -289,7 +289,7 @@ def repair(warehouse: Warehouse) -> None:
 
 
 def _trouble(warehouse: Warehouse) -> DamageError | None:
-    """Why raw tables can't be read to their last row. All else is built from them."""
+    """The error on reading all raw tables, if any. Everything else is built from them."""
     try:
         with warehouse.connected() as connection:
             for table in raw_columns():
@@ -300,13 +300,13 @@ def _trouble(warehouse: Warehouse) -> DamageError | None:
 
 
 def is_of_another_file(error: BaseException | str, file: Path) -> bool:
-    """Whether an error names a file, and not this one."""
+    """Whether an error names another file."""
     named = re.search(r'file "([^"]+)"', str(error))
     return named is not None and Path(named[1]).name.removesuffix(".wal") != file.name
 
 
 def _is_held(handle: int) -> bool:
-    """Whether somebody holds the lock; else it is shared until the handle is closed, so that nobody takes it."""
+    """Whether a process holds the lock; if not, shares it until the handle is closed, so that none takes it."""
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -315,9 +315,9 @@ def _is_held(handle: int) -> bool:
 
 
 def is_in_use(folder: Path) -> bool | None:
-    """Whether somebody holds the warehouse; none, if this user may not look at its lock.
+    """Whether a process holds the warehouse; None if this user may not open its lock.
 
-    It is shared for an instant and never waited for, so whoever waits gets it all the same.
+    Shares the lock only for an instant, so that waiting processes still get it.
     """
     try:
         handle = os.open(folder / "warehouse.lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -337,7 +337,7 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        # What failed may have ended it already, and is the error to tell.
+        # The failure may have ended the transaction already, and is the error to report.
         with suppress(duckdb.TransactionException):
             connection.execute("rollback")
         raise
@@ -362,7 +362,7 @@ def _create_raw_tables(connection: duckdb.DuckDBPyConnection) -> None:
             )
             connection.execute(f"create table raw.{table} ({definitions})")
             continue
-        # A contract that has grown since the file was made: older rows have no value there.
+        # Columns added to the contract since the file was created: older rows have no value.
         for column, data_type in columns.items():
             if (table, column) not in existing:
                 connection.execute(f'alter table raw.{table} add column "{column}" {data_type}')
@@ -376,7 +376,7 @@ def _compression(table: str, column: str) -> str:
 
 
 def _number_records(connection: duckdb.DuckDBPyConnection, table: str) -> None:
-    """As the loader numbers them: files in the order of their names, then rows."""
+    """Numbers records as the loader does: by file name, then by row."""
     connection.execute(
         f"""
         update raw.{table} set record_number = numbered.record_number
@@ -394,7 +394,7 @@ def _number_records(connection: duckdb.DuckDBPyConnection, table: str) -> None:
 
 
 def sync(path: Path) -> None:
-    """What was written to a file, or renamed in a folder, outlives the machine afterwards."""
+    """Makes writes to a file, or renames in a folder, survive a crash of the machine."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,10 +1,10 @@
-"""How counts, lists and messages are written for people."""
+"""Writes counts, lists and messages for people."""
 
 from collections.abc import Iterable
 
 
 def counted(count: int, noun: str, plural: str | None = None) -> str:
-    """A count with its noun in the right number: 1 day, 2 days, 1,021 deliveries."""
+    """A count with its noun in singular or plural: 1 day, 2 days, 1,021 deliveries."""
     return f"{count:,} {noun if abs(count) == 1 else plural or _plural(noun)}"
 
 
@@ -21,7 +21,7 @@ def listed(items: Iterable[str]) -> str:
 
 
 def one_line(text: object) -> str:
-    """A message without line breaks, so that it is one line of a log."""
+    """A message without line breaks, for one line of a log."""
     return " ".join(str(text).split())
 
 
