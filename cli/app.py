@@ -1,4 +1,4 @@
-"""The command `multichannel`: all its commands, and how failures are said."""
+"""The command `multichannel`: all its commands, and how it reports failures."""
 
 import io
 import sys
@@ -32,17 +32,17 @@ app = typer.Typer(
 for command in (load, fetch, update, status, rejected, look, verify, rollback, resume, export, demo):
     app.command()(command)
 
-# What its message alone explains. Anything else is a mistake of this project's, which needs the traceback.
+# Errors whose message is enough. Any other is a bug of this project, and needs the traceback.
 EXPECTED = (
     SettingsError, ResourcesError, PublicationError, BuildFailedError, DamageError, WarehouseBusyError, Problem,
     ValueError, duckdb.Error, OSError,
 )  # fmt: skip
-# What runs while nobody looks.
+# Commands that run unattended.
 ALERTING = ("load", "update", "fetch")
 
 
 def main() -> None:
-    # A terminal that can't show a letter shows its number.
+    # A terminal that can't show a letter shows its code.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -40,7 +40,7 @@ def fetch(
 
 
 def fetch_days(names: list[str], first_day: date | None, last_day: date | None) -> str | None:
-    """What didn't come, if anything. One source's trouble keeps no other from being fetched."""
+    """Fetches from each source, even after another failed; returns what didn't come, if anything."""
     from sources.configuration import read_sources, sources_file
     from sources.delivering import Fetched, explained_problems
     from sources.fetching import days_between, due_days, held_days

@@ -1,4 +1,4 @@
-"""`verify`, `rollback`, `resume` and `export`: about what is published."""
+"""`verify`, `rollback`, `resume` and `export`: commands for what is published."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`load` and `update`: what is run once a day."""
+"""`load` and `update`: the daily commands."""
 
 import json
 import logging
@@ -97,7 +97,7 @@ def load(
         run_id, problem = _run(warehouse, waiting, rules, reload, full_refresh)
         print_loads(warehouse, run_id, len(waiting), verbose)
         print_generation(warehouse, rules, verbose)
-        # They were said when they came; in full, that is many lines ago.
+        # Already printed when they occurred; with --verbose, that is many lines ago.
         print_warnings(warnings if verbose else [])
     if problem:
         raise Problem(problem)
@@ -105,7 +105,7 @@ def load(
 
 @contextmanager
 def _recorded_damage(warehouse: Warehouse) -> Iterator[None]:
-    """Of what goes wrong before a run, readers are told what isn't a mistake in how it was called."""
+    """Records failures before a run for readers, except mistakes in the call itself."""
     try:
         with translate_errors(warehouse):
             yield
@@ -134,7 +134,7 @@ def _check_days(first_day: date, last_day: date, to: datetime | None, rules: Rul
 def _waiting(
     warehouse: Warehouse, landing: Landing, rules: Rules, overrides: dict[str, Any], reload: bool, full_refresh: bool
 ) -> list[Delivery] | None:
-    """The deliveries to load, perhaps none if only a build or its publication is due; None if all is done."""
+    """The deliveries to load, empty if only a build or publication is due; None if there is nothing to do."""
     with warehouse.connected() as connection:
         built_with = last_settings(connection)
         known = known_signatures(connection)
@@ -157,7 +157,7 @@ def _waiting(
 def _run(
     warehouse: Warehouse, waiting: list[Delivery], rules: Rules, reload: bool, full_refresh: bool
 ) -> tuple[str, str | None]:
-    """Loads, builds and publishes. Returns the id under which the ledger knows the loads, and what failed."""
+    """Loads, builds and publishes. Returns the run's id in the ledger, and what failed."""
     run_id = str(uuid4())
     try:
         report = _dagster_report()
@@ -188,7 +188,7 @@ def _load_all(
     run_id: str,
     report: "Report | None",
 ) -> None:
-    """Loads all tables for the days between the first and the last that waits."""
+    """Loads all tables for the days from the first to the last waiting delivery."""
     first, last = min(delivery.day for delivery in waiting), max(delivery.day for delivery in waiting)
     log.info("%s to load, %s", counted(len(waiting), "delivery"), describe_period(first, last))
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
@@ -204,7 +204,7 @@ def _load_all(
 
 
 def _dagster_report() -> "Report | None":
-    """What is told to the Dagster instance of DAGSTER_HOME; None without one."""
+    """The report to the Dagster instance of DAGSTER_HOME; None without one."""
     if not os.environ.get("DAGSTER_HOME"):
         return None
     _leave_out_unusable_sources()
@@ -216,7 +216,7 @@ def _dagster_report() -> "Report | None":
 
 
 def _leave_out_unusable_sources() -> None:
-    """What lies in the landing folder can be loaded, whatever is wrong with the sources that deliver to it."""
+    """Ignores sources if sources.yml is unusable, as landed deliveries can be loaded without it."""
     from sources.configuration import read_sources
 
     try:
@@ -227,7 +227,7 @@ def _leave_out_unusable_sources() -> None:
 
 
 def print_loads(warehouse: Warehouse, run_id: str, waiting: int, verbose: bool) -> None:
-    """What became of the deliveries of a run."""
+    """Prints the results of a run's deliveries."""
     with warehouse.connected() as connection:
         loads = connection.execute(
             """

@@ -1,4 +1,4 @@
-"""How commands speak: progress on standard error, results on standard output."""
+"""Output of commands: progress on standard error, results on standard output."""
 
 import json
 import logging
@@ -21,18 +21,18 @@ from pipeline.wording import counted, one_line
 
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show everything, not a summary.")]
 
-# Without a terminal there is nothing to fit into.
+# Without a terminal, there is no width to fit.
 console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 160)
 log = logging.getLogger("multichannel")
 LONGEST_CELL = 48
 
 
 class Problem(Exception):
-    """Something a user must act on; the message says it in full."""
+    """The user must act on something. The message says it in full."""
 
 
 def print_generation(warehouse: Warehouse, rules: Rules, verbose: bool) -> None:
-    """What readers get, and how it differs from what they got before."""
+    """Prints the readers' generation, and how it differs from the previous one."""
     publications = Publications(warehouse)
     current = publications.current()
     if current is None:
@@ -63,7 +63,7 @@ def print_warnings(warnings: Iterable[str]) -> None:
 
 
 class Excerpt:
-    """Tables of rows: in full with frames and all text, in short a line a row."""
+    """Tables of rows: verbose with frames and all text, or a line per row."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, is_full: bool) -> None:
         self.connection = connection
@@ -77,7 +77,7 @@ class Excerpt:
         otherwise: str | None = None,
         most: int | None = None,
     ) -> None:
-        """What a query gives, the first `most` rows of it; a sentence instead if it gives nothing."""
+        """Prints the first `most` rows of a query, or a sentence if there are none."""
         cursor = self.connection.execute(query, parameters or {})
         rows = cursor.fetchall()
         if not rows and otherwise:
@@ -101,7 +101,7 @@ class Excerpt:
 
 
 class _Progress(logging.Formatter):
-    """A line each: what was said, when, and whether it is a warning or an error."""
+    """A line per message: its time, its level if a warning or an error, its text."""
 
     def format(self, record: logging.LogRecord) -> str:
         message = one_line(record.getMessage())
@@ -110,7 +110,7 @@ class _Progress(logging.Formatter):
 
 
 class _Shown(logging.Filter):
-    """Lets details pass if they are asked for, and each distinct warning once: several steps may come upon the same."""
+    """Passes details if requested, and each distinct warning once: several steps may find the same."""
 
     def __init__(self, verbose: bool) -> None:
         super().__init__()

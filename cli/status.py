@@ -38,7 +38,7 @@ def status(verbose: Verbose = False) -> None:
     except (DamageError, SettingsError) as error:
         problems.append(str(error))
         known = {}
-    # Without the ledger, all would look new.
+    # Without the ledger, every delivery would look new.
     waiting = [] if problems else pending(landing.deliveries, known)
     console.print(
         f"landing folder   {escape(str(settings.landing_dir))}: {counted(len(landing.deliveries), 'delivery')}"
@@ -96,7 +96,7 @@ def _print_warehouse(warehouse: Warehouse, rules: Rules, verbose: bool) -> None:
 
 
 def _print_sources(settings: Settings, rules: Rules) -> str | None:
-    """What is wrong with sources.yml, if anything."""
+    """Prints what is wrong with sources.yml, if anything."""
     from sources.configuration import read_sources
     from sources.fetching import delivered_days, missing_days
 

@@ -1,4 +1,4 @@
-"""What `load` and `status` say of loads and generations, in few lines."""
+"""Short summaries of loads and generations for `load` and `status`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ CHANGES = {
 
 @dataclass(frozen=True)
 class TableLoads:
-    """What a run loaded of one table: deliveries and their rows, and the days that failed."""
+    """A run's loads of one table: deliveries, their rows, and the failed days."""
 
     table: str
     deliveries: int = 0
@@ -29,7 +29,7 @@ class TableLoads:
 
 
 def describe_loads(loads: Iterable[TableLoads], waiting: int) -> list[str]:
-    """What became of the deliveries that waited; one with the bytes of its last load is in no load of the run."""
+    """Describes the results of waiting deliveries; those with unchanged bytes are in no load of the run."""
     loads = list(loads)
     lines = []
     deliveries = sum(load.deliveries for load in loads)
@@ -79,7 +79,7 @@ def describe_changes(changes: Mapping[str, Mapping[str, int]]) -> str:
 
 
 def describe_reasons(changes: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """A line for each kind of change and reason."""
+    """A line per kind of change and reason."""
     return [
         f"{counted(count, *CHANGES[change])}: {reason}"
         for change in CHANGES

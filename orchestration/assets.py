@@ -1,4 +1,4 @@
-"""The whole way of the data as Dagster assets: raw, staging, intermediate and marts (by dbt), published."""
+"""The data's path as Dagster assets: raw, staging, intermediate and marts (by dbt), published."""
 
 import json
 import logging
@@ -47,7 +47,7 @@ def source_key(name: str) -> dg.AssetKey:
 
 
 def raw_asset(table: str) -> dg.AssetsDefinition:
-    """A raw table, loaded by day; a range of days is one step of one run."""
+    """A raw table, loaded by day; a range of days is a single step."""
     key = dg.AssetKey(["raw", table])
     has_no_key = delivered_tables()[table].has_no_key
     rows_count_once = (
@@ -124,7 +124,7 @@ def raw_asset(table: str) -> dg.AssetsDefinition:
 
 
 def _launch_id(context: dg.AssetExecutionContext) -> str:
-    """The run, or the backfill that it is a part of: Dagster splits one that spans partitioned and other assets."""
+    """The run's id, or its backfill's: Dagster splits a launch of partitioned and other assets into several runs."""
     return context.run.tags.get("dagster/backfill", context.run.run_id)
 
 
@@ -144,7 +144,7 @@ ledgers = [
     }.items()
 ]
 manifest = prepared_manifest()
-# What the build before left, read before this one replaces it: named apart from the models that make it.
+# The previous build's tables, read before this one replaces them: listed apart from the models that create them.
 previous_tables = [
     dg.AssetSpec(
         ["previous", source["name"]],
@@ -158,7 +158,7 @@ previous_tables = [
 ]
 
 
-# With links to the file that each asset comes from.
+# With links to each asset's source file.
 with_code_references = DagsterDbtTranslator(DagsterDbtTranslatorSettings(enable_code_references=True))
 
 
@@ -195,7 +195,7 @@ def dbt_models(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterato
         if node and node.is_passed:
             yield dg.MaterializeResult(asset_key=key, metadata=node_metadata(node, shown))
         elif nodes and not node and key in context.selected_asset_keys and unique_ids[key].startswith("model."):
-            # A view that says the same in every build is not made again by a build of what changed.
+            # Incremental builds skip static views.
             yield dg.MaterializeResult(asset_key=key)
     for node in outcome.nodes:
         check = checks.get(node.unique_id)
@@ -263,11 +263,11 @@ def all_days_loaded(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg
 
 
 def _failed_fetches(context: dg.AssetExecutionContext) -> list[str]:
-    """What the sources of this run, or of the backfill that it is a part of, could not fetch, as their checks say it."""
+    """What the sources of this run or its backfill could not fetch, from their checks."""
     backfill = context.run.tags.get("dagster/backfill")
     run_ids = [context.run.run_id]
     if backfill:
-        # Dagster splits one that spans partitioned and other assets.
+        # Dagster splits a backfill of partitioned and other assets into several runs.
         run_ids = [run.run_id for run in context.instance.get_runs(dg.RunsFilter(tags={"dagster/backfill": backfill}))]
     evaluations = [
         entry.dagster_event.asset_check_evaluation_data

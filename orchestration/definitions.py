@@ -1,4 +1,4 @@
-"""What `dagster dev` shows and runs: assets, jobs, schedules, sensors."""
+"""What `dagster dev` shows and runs: assets, jobs, schedules and sensors."""
 
 import dagster as dg
 

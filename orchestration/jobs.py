@@ -1,4 +1,4 @@
-"""What runs together: the daily update, with or without sources, a rebuild, the verification."""
+"""Jobs: the daily update with or without sources, a rebuild, the verification."""
 
 import dagster as dg
 
@@ -7,10 +7,10 @@ from orchestration.source_assets import source_asset
 from orchestration.steps import POOL, Pipeline, plain_failures
 from pipeline.verifying import verify
 
-# Names under which Dagster keeps the days of a run.
+# Dagster's tags for the days of a run.
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
-# What a lost run has done is not known for sure; all steps find out by themselves what is left to do.
+# A lost run may have done any part of its work; each step finds out what is left to do.
 RETRY_ALL_STEPS = {"dagster/retry_strategy": "ALL_STEPS"}
 
 source_assets = [source_asset(source) for source in sources.values()]

@@ -1,4 +1,4 @@
-"""What Dagster keeps of loads, builds and publications. It is no place for names and phones."""
+"""Metadata of loads, builds and publications in Dagster. No names and phones belong here."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -28,12 +28,12 @@ def load_metadata(load: Load) -> dict[str, Any]:
 
 
 def node_metadata(node: NodeResult, previews: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Of a model or seed that was built."""
+    """Metadata of a built model or seed."""
     return {"execution_seconds": node.execution_seconds} | dict(previews.get(node.name, {}))
 
 
 def check_metadata(node: NodeResult) -> dict[str, Any]:
-    """Of a data test."""
+    """Metadata of a data test."""
     return {"failing_rows": node.failures, "message": node.message}
 
 
@@ -51,7 +51,7 @@ def generation_metadata(generation: Generation, rules: Rules, warnings: list[str
 
 
 def previews(warehouse: Warehouse) -> Mapping[str, dict[str, Any]]:
-    """By mart: how many rows it has, and the journal's latest contacts. Needs the lock."""
+    """Row counts by mart, and the journal's latest contacts. Needs the lock."""
     with warehouse.connected() as connection:
         tables = connection.execute("select table_name from duckdb_tables() where schema_name = 'marts'").fetchall()
         found: dict[str, dict[str, Any]] = {

@@ -1,4 +1,4 @@
-"""Tells a Dagster instance what a command of the command line did, so that its pages show it."""
+"""Reports the work of a command to a Dagster instance, so that its pages show it."""
 
 import glob
 import os
@@ -27,25 +27,25 @@ DAGSTER_SETTINGS = "dagster.yaml"
 
 
 class Report:
-    """One command, as events of a Dagster instance that belong to no run."""
+    """A command's results, as Dagster events outside of any run."""
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self.instance = instance
 
     def loaded(self, load: Load) -> None:
-        """What became of a day's delivery."""
+        """Reports the result of a day's delivery."""
         if load.outcome != "failed":
             self._materialized(["raw", load.table], load_metadata(load), partition=str(load.day))
 
     def all_loaded(self, table: str, loads: list[Load], absent: list[str]) -> None:
-        """The checks of a table, once all its days were loaded."""
+        """Reports a table's checks, once all its days are loaded."""
         failed = [load for load in loads if load.outcome == "failed"]
         messages = [load.message or "" for load in failed]
         self._checked(["raw", table], "deliveries_load", not failed, {"messages": messages})
         self._checked(["raw", table], "days_are_delivered", not absent, {"days": absent}, is_warning=True)
 
     def built(self, build: Build, warehouse: Warehouse) -> None:
-        """Models, seeds and data tests of a build."""
+        """Reports a build's models, seeds and data tests."""
         keys = {spec.metadata[DAGSTER_DBT_UNIQUE_ID_METADATA_KEY]: spec.key for spec in dbt_models.specs}
         checks = {
             (spec.metadata or {}).get(DAGSTER_DBT_UNIQUE_ID_METADATA_KEY): spec for spec in dbt_models.check_specs
@@ -92,7 +92,7 @@ class Report:
 
 
 def prepared_home() -> Path | None:
-    """Where Dagster keeps its history, DAGSTER_HOME, with our settings in it; None if there is to be no history."""
+    """Prepares DAGSTER_HOME, Dagster's history, with our settings; None if no history is wanted."""
     home = Path(os.environ.get("DAGSTER_HOME") or "")
     if home == Path():
         return None

@@ -21,7 +21,7 @@ weekly_verification = dg.ScheduleDefinition(
 
 
 def daily_schedule() -> Any:
-    """The daily update; of a project with sources, with what they have to be asked for."""
+    """The daily update; with sources, it fetches from them first."""
     options: dict[str, Any] = {"name": "daily_at_four", "default_status": dg.DefaultScheduleStatus.RUNNING}
     if not sources:
         return dg.build_schedule_from_partitioned_job(

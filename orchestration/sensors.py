@@ -1,4 +1,4 @@
-"""What starts, ends or tells of runs when something happens."""
+"""Sensors that start runs, end lost ones, and alert on failures."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ LOST_AFTER_LOOKS = 3
 def late_deliveries(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
     settings = Settings.read()
     now = datetime.now(ZoneInfo(default_rules.report_timezone))
-    # Yesterday is the schedule's until it has had its turn.
+    # Leave yesterday to the schedule until it has run.
     last_day = default_rules.yesterday() - timedelta(days=1 if now.hour < DAILY_HOUR + 1 else 0)
     landing = scan(settings.landing_dir, list(delivered_tables()), default_rules.first_load_day, last_day)
     ledger_now = read_ledger(Warehouse(settings.warehouse_dir))
@@ -48,7 +48,7 @@ def late_deliveries(context: dg.SensorEvaluationContext) -> Iterator[dg.RunReque
         return
     days = sorted(name.split("/")[1] for name in settled)
     yield dg.RunRequest(
-        # Asked for once; again on another day, should the run have died.
+        # Requested once, and again on another day in case the run died.
         run_key=hashlib.sha256(json.dumps([str(default_rules.today()), settled]).encode()).hexdigest(),
         tags={RANGE_START: days[0], RANGE_END: days[-1]},
     )
@@ -60,7 +60,7 @@ def late_deliveries(context: dg.SensorEvaluationContext) -> Iterator[dg.RunReque
     description="Ends runs whose process is gone (killed, or the machine was), so that the queue goes on; they are run again.",
 )
 def lost_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """Dagster itself can't tell. But a run that lives has the warehouse's lock, or takes it as soon as it is free."""
+    """Dagster can't detect dead runs, but the lock can: a live run holds it, or takes it as soon as it is free."""
     started = [run.run_id for run in context.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))]
     seen: dict[str, int] = json.loads(context.cursor or "{}")
     looks: dict[str, int] = {}
@@ -70,7 +70,7 @@ def lost_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
             free_pools(context.instance)
     except WarehouseBusyError:
         pass
-    # A run may have no lock right after it starts and right before it ends, but not for two looks more.
+    # A run may lack the lock right after its start and right before its end, but not for two more looks.
     lost = [run_id for run_id, count in looks.items() if count >= LOST_AFTER_LOOKS]
     for run_id in lost:
         run = context.instance.get_run_by_id(run_id)

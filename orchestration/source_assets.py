@@ -1,4 +1,4 @@
-"""Sources as Dagster assets: one each, by day, before the raw tables that they deliver to."""
+"""Sources as Dagster assets, by day, upstream of the raw tables that they deliver to."""
 
 import logging
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ class FetchConfig(dg.Config):
 
 
 def source_asset(source: Source) -> dg.AssetsDefinition:
-    """A source's deliveries by day; a range of days is one step of one run."""
+    """A source's deliveries by day; a range of days is a single step."""
     key = source_key(source.name)
 
     @dg.multi_asset(
@@ -58,7 +58,7 @@ def source_asset(source: Source) -> dg.AssetsDefinition:
         days = {date.fromisoformat(day) for day in context.partition_keys}
         if config.only_due:
             days &= set(due_days_of_run(source, rules, settings.landing_dir, pipeline.warehouse))
-        # Of a day that isn't over where the source is, it may tell nothing yet.
+        # The source may have nothing yet for a day that isn't over in its zone.
         days = {day for day in days if day <= source.latest_day(rules)}
         results: list[Fetched] = []
         with plain_failures(pipeline.warehouse):
@@ -106,7 +106,7 @@ def _became_less(fetched: Fetched) -> str:
 
 
 def _metadata(of_day: list[Fetched]) -> dict[str, Any]:
-    """Numbers and names of fields; no record, and no address, as that may hold a credential."""
+    """Counts and field names; no records, and no addresses, which may hold credentials."""
     metadata: dict[str, Any] = {}
     for fetched in of_day:
         name = fetched.dataset

@@ -1,4 +1,4 @@
-"""What steps of Dagster need beside Dagster's public interface, and what all steps have in common."""
+"""What all Dagster steps share, and what they need beside Dagster's public interface."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from pipeline.settings import Rules, Settings, SettingsError
 from pipeline.updating import BuildFailedError
 from pipeline.warehouse import DamageError, Warehouse
 
-# What can go wrong for a while: a busy file system. What is wrong with data, rules or the machine's size fails at once.
+# Retries help with transient problems, such as a busy file system. Faults of data, rules or machine size fail at once.
 RETRIES = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL)
 POOL = "warehouse"
 OWNERS = ["team:analytics-engineering"]
@@ -25,7 +25,7 @@ EXPLAINED = (BuildFailedError, DamageError, PublicationError, ResourcesError, Se
 
 
 class Pipeline(dg.ConfigurableResource):
-    """Where things are and how to work. While a run has it, the run has the warehouse to itself."""
+    """The settings of a run. While a run holds this resource, it has the warehouse to itself."""
 
     rules: dict[str, Any] = Field(
         default={}, description="Settings that differ from dbt_project.yml, for a warehouse of its own."
@@ -49,7 +49,7 @@ class Pipeline(dg.ConfigurableResource):
 
 @contextmanager
 def plain_failures(warehouse: Warehouse) -> Iterator[None]:
-    """What a message explains fails the run with this message, at once and without a trace."""
+    """Fails the run at once, without a trace, on errors whose message is explanation enough."""
     try:
         with translate_errors(warehouse):
             yield
@@ -58,14 +58,14 @@ def plain_failures(warehouse: Warehouse) -> Iterator[None]:
 
 
 def recorded_by_partition(key: dg.AssetKey) -> dg.Output:
-    """The output of an asset whose partitions were recorded one by one: it only lets the steps behind it run."""
+    """The output of an asset whose partitions were recorded one by one: it only lets downstream steps run."""
     return dg.Output(
         None, output_name=key.to_python_identifier(), metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
     )
 
 
 def free_pools(instance: dg.DagsterInstance) -> None:
-    """Gives back what killed runs have claimed of the pool. Needs the lock: who has it is the only one to work."""
+    """Frees the pool's slots of killed runs. Needs the lock, whose holder is the only live run."""
     storage = instance.event_log_storage
     if storage.supports_global_concurrency_limits and POOL in storage.get_concurrency_keys():
         for slot in storage.get_concurrency_info(POOL).claimed_slots:
@@ -73,7 +73,7 @@ def free_pools(instance: dg.DagsterInstance) -> None:
 
 
 def step_problem(event: dg.DagsterEvent) -> str:
-    """Why a step failed, without the trace: for people."""
+    """Why a step failed, for people: without the trace."""
     failure = event.step_failure_data
     if failure.user_failure_data and failure.user_failure_data.description:
         return str(failure.user_failure_data.description)

@@ -1,4 +1,4 @@
-"""Publishing the marts that were built: tables are written into a new generation, audited, and shown by one move of a link."""
+"""Publishes the built marts: writes a new generation, audits it, and switches readers by moving a link."""
 
 from pipeline.publishing.errors import PublicationError
 from pipeline.publishing.generations import Generation, Publications

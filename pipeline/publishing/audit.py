@@ -1,4 +1,4 @@
-"""The audit of a written file, before readers get it."""
+"""Audits a written file before readers get it."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ QUERY = Path(__file__).with_name("sql") / "audit.sql"
 
 
 def audit(file: Path, rules: Rules, row_counts: dict[str, int], resources: Resources) -> None:
-    """Reads the written file as a reader would. Raises PublicationError."""
+    """Checks the written file as a reader sees it. Raises PublicationError."""
     with duckdb.connect(str(file), read_only=True, config=resources) as connection:
         connection.execute("set TimeZone = 'UTC'")
         query = sql.statement(
@@ -39,6 +39,6 @@ def audit(file: Path, rules: Rules, row_counts: dict[str, int], resources: Resou
 
 
 def _models(connection: duckdb.DuckDBPyConnection) -> list[sql.Fragment]:
-    """The attribution models: those columns of the credits that have a credit's type."""
+    """The attribution models: the columns of the credits with a credit's type."""
     columns = connection.execute("describe touch_credits").fetchall()
     return [sql.Fragment(name) for name, data_type, *_ in columns if data_type == "DECIMAL(18,12)"]

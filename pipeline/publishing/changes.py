@@ -1,4 +1,4 @@
-"""What the journal says otherwise than in the generation before, and why."""
+"""How the journal differs from the previous generation's, and why."""
 
 from pathlib import Path
 
@@ -56,7 +56,7 @@ def write_changes(connection: duckdb.DuckDBPyConnection, previous: Path | None) 
 
 
 def _is_any_full(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Whether everything was built again since the generation before, by the last build or one that wasn't published."""
+    """Whether any build since the previous generation was full, published or not."""
     return bool(
         sql.value(
             connection,

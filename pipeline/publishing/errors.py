@@ -1,5 +1,5 @@
-"""Why nothing was published."""
+"""Errors of publication."""
 
 
 class PublicationError(Exception):
-    """Nothing was published; the message says why and what to do."""
+    """Nothing was published. The message says why and what to do."""

@@ -1,4 +1,4 @@
-"""Generations: numbered read-only files of the marts, and the link that gives readers one of them."""
+"""Generations: numbered read-only files of the marts, and the link that points readers to one."""
 
 import json
 import logging
@@ -40,7 +40,7 @@ class Generation:
 
 
 class Publications:
-    """WAREHOUSE_DIR/marts.duckdb, a link to one of WAREHOUSE_DIR/generations/NUMBER/marts.duckdb."""
+    """WAREHOUSE_DIR/marts.duckdb, a link to a WAREHOUSE_DIR/generations/NUMBER/marts.duckdb."""
 
     def __init__(self, warehouse: Warehouse) -> None:
         self.warehouse = warehouse
@@ -49,7 +49,7 @@ class Publications:
         self.pin = warehouse.folder / "pinned"
 
     def numbers(self) -> list[int]:
-        """All whole generations, oldest first."""
+        """All complete generations, oldest first."""
         if not self.folder.is_dir():
             return []
         return sorted(
@@ -59,7 +59,7 @@ class Publications:
         )
 
     def current(self) -> int | None:
-        """The generation that the link leads to; null if there is no link. Raises DamageError if something else is there."""
+        """The generation that the link points to; None without a link. Raises DamageError if it isn't such a link."""
         try:
             target = os.readlink(self.link)
         except FileNotFoundError:
@@ -80,7 +80,7 @@ class Publications:
         return int(number)
 
     def readable(self) -> int | None:
-        """The generation that readers get, if there is one. Raises DamageError if it isn't there, or can't be opened."""
+        """The readers' generation, if any. Raises DamageError if its file is missing or can't be opened."""
         current = self.current()
         if current is not None:
             self.meta(current)
@@ -88,7 +88,7 @@ class Publications:
 
     @contextmanager
     def opened(self, number: int) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A generation's file, to be read. Raises DamageError, also for what is found to be damaged while it is read."""
+        """Opens a generation's file for reading. Raises DamageError, also for damage found while reading."""
         file = self.file(number)
         try:
             with duckdb.connect(str(file), read_only=True) as connection:
@@ -106,7 +106,7 @@ class Publications:
             raise
 
     def pinned(self) -> int | None:
-        """The generation that a rollback holds readers at, until `resume`."""
+        """The generation where a rollback holds readers until `resume`."""
         try:
             number = int(self.pin.read_text())
         except (FileNotFoundError, ValueError):
@@ -125,13 +125,13 @@ class Publications:
             return dict(zip(names, row or (), strict=False))
 
     def check(self) -> None:
-        """Raises DamageError if readers can't get a generation, or builds can't go on from the newest one."""
+        """Raises DamageError if readers can't open their generation, or builds can't continue from the newest."""
         self.current()
         if numbers := self.numbers():
             self.meta(numbers[-1])
 
     def is_whole(self, number: int) -> bool:
-        """Whether all can be read that later publications and rollbacks need of a generation; the log says if not."""
+        """Whether everything that later publications and rollbacks need of a generation is readable; logs if not."""
         try:
             with self.opened(number) as connection:
                 for table in ("_meta", "_loads", "journal"):
@@ -142,7 +142,7 @@ class Publications:
         return True
 
     def is_up_to_date(self, build_fingerprint: str) -> bool:
-        """Whether the newest generation holds all live loads, built as they would be built now. Needs the lock."""
+        """Whether the newest generation has all live loads and the current fingerprint. Needs the lock."""
         numbers = self.numbers()
         if not numbers:
             return False
@@ -159,9 +159,9 @@ class Publications:
         )
 
     def publish(self, rules: Rules) -> Generation:
-        """Publishes the last build, if it passed and knows all loads. Needs the lock.
+        """Publishes the last build if it passed and includes all loads. Needs the lock.
 
-        Raises PublicationError, or ResourcesError when there is no room for it.
+        Raises PublicationError, or ResourcesError if there is no room.
         """
         record_update(self.warehouse.folder, "started", "publication")
         with recorded_failure(self.warehouse, "publication"):
@@ -178,7 +178,7 @@ class Publications:
         with self.warehouse.connected() as connection:
             check_publication(self.warehouse, connection, self.file(kept[-1]) if kept else None)
             build = ledger.last_build(connection)
-        # A build that is published again is compared with what readers had before it all the same.
+        # Even if the build is published again, compare it with what readers had before it.
         whole = (each for each in reversed(kept) if self.is_whole(each))
         newest = next(whole, None)
         if newest is not None:
@@ -214,7 +214,7 @@ class Publications:
         return Generation(number, self.file(number), meta["data_through"], row_counts, changes, pinned is None)
 
     def _check_nothing_is_lost(self, newest: int) -> None:
-        """A private file that was restored or begun anew may know less than what readers have. Raises PublicationError."""
+        """Detects a restored or recreated private file with less data than readers have. Raises PublicationError."""
         days = "select table_name || '/' || load_day from {} where outcome = 'loaded' and superseded_by is null"
         with self.opened(newest) as connection:
             published = {day for (day,) in connection.execute(days.format("_loads")).fetchall()}
@@ -229,21 +229,21 @@ class Publications:
             )
 
     def acknowledge(self) -> None:
-        """Takes note of a publication that was cut short once readers could have it. Needs the lock."""
+        """Acknowledges a publication that was interrupted after readers could see it. Needs the lock."""
         numbers = self.numbers()
         if not numbers:
             return
         try:
             newest = self.meta(numbers[-1])
         except DamageError as error:
-            # Then what it knew is worked out once more.
+            # Its work isn't acknowledged then, and is done again.
             log.warning("%s", error)
             return
         with self.warehouse.connected() as connection:
             ledger.acknowledge(connection, newest)
 
     def finish(self) -> None:
-        """Does what a crash may have kept the last publication from doing. Needs the lock, and is_up_to_date."""
+        """Completes the last publication if a crash interrupted it. Needs the lock, and is_up_to_date."""
         newest = self.numbers()[-1]
         self._show(newest)
         self._clear_away()
@@ -252,7 +252,7 @@ class Publications:
             record_update(self.warehouse.folder, "published", generation=newest)
 
     def rollback(self, to: int | None = None) -> int:
-        """Moves readers back and holds them there. Needs the lock. Raises PublicationError."""
+        """Moves readers back to a generation and holds them there. Needs the lock. Raises PublicationError."""
         current = self.current() if to is None else None
         numbers = self.numbers()
         if to is None:
@@ -268,14 +268,14 @@ class Publications:
         self.meta(to)
         unfinished_pin = self.pin.with_suffix(".new")
         unfinished_pin.write_text(str(to))
-        os.chmod(unfinished_pin, 0o644)  # readers are told
+        os.chmod(unfinished_pin, 0o644)  # readers may see it
         sync(unfinished_pin)
         os.replace(unfinished_pin, self.pin)
         self._show(numbers[-1])
         return to
 
     def resume(self) -> int:
-        """Lets readers have the newest generation again. Needs the lock. Raises PublicationError."""
+        """Gives readers the newest generation again. Needs the lock. Raises PublicationError."""
         numbers = self.numbers()
         if not numbers:
             raise PublicationError("Nothing was published yet.")
@@ -286,14 +286,14 @@ class Publications:
         return numbers[-1]
 
     def _show(self, newest: int) -> None:
-        """Gives readers the newest generation, unless a rollback holds them at another."""
+        """Points readers to the newest generation, unless a rollback holds them at another."""
         pinned = self.pinned()
         due = newest if pinned is None else pinned
         if self._shown() != due:
             self._point_at(due)
 
     def _shown(self) -> int | None:
-        """The generation that readers get, if it is one."""
+        """The readers' generation; None if the link is damaged."""
         try:
             return self.current()
         except DamageError:
@@ -309,7 +309,7 @@ class Publications:
         sync(self.link.parent)
 
     def _clear_away(self) -> None:
-        """Acknowledges what the newest generation knows; then drops old generations, and rows that its loads have replaced."""
+        """Drops old generations, acknowledges the newest one, and drops the rows that its loads replaced."""
         newest = self.meta(self.numbers()[-1])
         for number in self.numbers()[:-KEPT_GENERATIONS]:
             if number not in (self.current(), self.pinned()):
@@ -322,11 +322,11 @@ class Publications:
 
 
 def read_ledger(warehouse: Warehouse) -> dict[tuple[str, date], tuple[str, Signature]]:
-    """What was loaded: from the private file if nobody uses it, else as of the last publication. Writes nothing."""
+    """The ledger of loads: current if the private file is free, else as of the last publication. Writes nothing."""
     try:
         with warehouse.looked_into() as connection:
             return ledger.known_signatures(connection) if connection else {}
-    except duckdb.CatalogException:  # killed as it was begun
+    except duckdb.CatalogException:  # the first load was killed at its start
         return {}
     except WarehouseBusyError:
         publications = Publications(warehouse)

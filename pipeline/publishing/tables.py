@@ -1,4 +1,4 @@
-"""Writes the tables of a generation: the marts, and beside them what they were made of."""
+"""Writes a generation's tables: the marts, and the tables that explain their origin."""
 
 import re
 from pathlib import Path
@@ -14,21 +14,21 @@ from pipeline.publishing.changes import write_changes
 from pipeline.publishing.errors import PublicationError
 from pipeline.settings import PROJECT_DIR
 
-# Tools with an older DuckDB inside open files of this version too.
+# A storage version that tools with an older DuckDB can open.
 STORAGE_VERSION = "v1.2.0"
-# Tables beside the marts, each by a query in the folder `sql`.
+# Tables beside the marts, each from a query in the folder `sql`.
 LEDGERS = ("_meta", "_builds", "_loads", "_rejected", "_large_clients", "_same_events")
 QUERIES = Path(__file__).with_name("sql")
-# Models whose rows are published under another name.
+# Models that are published under another name.
 PUBLISHED_AS = {"int_oversized_clients": "_large_clients", "int_left_out_events": "_same_events"}
 
 
 def write_tables(
     connection: duckdb.DuckDBPyConnection, file: Path, number: int, previous: Path | None
 ) -> dict[str, int]:
-    """Writes a new file from the last build; `previous` is the file that its changes are counted against.
+    """Writes a new file from the last build, and counts changes against the file `previous`.
 
-    Returns the number of rows of each mart. Raises PublicationError if the last build isn't one to publish.
+    Returns each mart's row count. Raises PublicationError if the last build can't be published.
     """
     build = _build_to_publish(connection)
     sql.attach(connection, file, "published", f"storage_version '{STORAGE_VERSION}'")
@@ -37,7 +37,7 @@ def write_tables(
             order = f" order by {ORDERS[mart]}" if mart in ORDERS else ""
             connection.execute(f"create table published.{mart} as {_query(connection, mart, 'published.')}{order}")
         for view in VIEWS:
-            # Without names of schemas: found wherever the file is attached, whatever it is called there.
+            # No schema names, so that the view works under any name of the attached database.
             connection.execute(f"create view published.{view} as {_query(connection, view, '')}")
         row_counts = {mart: sql.count(connection, f"published.{mart}") for mart in MARTS}
         values = {
@@ -75,7 +75,7 @@ def _build_to_publish(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
 
 
 def _query(connection: duckdb.DuckDBPyConnection, mart: str, schema: str) -> str:
-    """What gives a mart: of a view its query, which reads those marts of the schema that were written before it."""
+    """The query of a mart: for a view its own, reading the marts already written to the schema."""
     view = sql.value(connection, "select sql from duckdb_views() where schema_name = 'marts' and view_name = ?", [mart])
     if view is None:
         return f"from marts.{mart}"
@@ -88,7 +88,7 @@ def _create(connection: duckdb.DuckDBPyConnection, table: str, values: dict[str,
 
 
 def _write_comments(connection: duckdb.DuckDBPyConnection) -> None:
-    """What the property files say of tables and columns, so that SQL tools show it."""
+    """Writes the property files' descriptions as comments, so that SQL tools show them."""
     described = _descriptions()
     existing = connection.execute(
         "select table_name, column_name from duckdb_columns() where database_name = 'published' and not internal"
@@ -99,14 +99,14 @@ def _write_comments(connection: duckdb.DuckDBPyConnection) -> None:
         if text := described.get((table, None)):
             statements.append(f"comment on {kind} published.{table} is {sql.literal(text)}")
     for table, column in existing:
-        # Columns of a view can't have comments.
+        # DuckDB has no comments on a view's columns.
         if (text := described.get((table, column))) and table not in VIEWS:
             statements.append(f"comment on column published.{table}.{sql.identifier(column)} is {sql.literal(text)}")
     connection.execute(";\n".join(statements))
 
 
 def _descriptions() -> dict[tuple[str, str | None], str]:
-    """By table and column; of the table itself without a column."""
+    """Descriptions by table and column; the table's own without a column."""
     described: dict[tuple[str, str | None], str] = {}
     for folder in ("marts", "intermediate/multichannel"):
         for file in sorted((PROJECT_DIR / "models" / folder).glob("*.yml")):

@@ -1,9 +1,9 @@
 """Reads one delivered file of any format into a temporary table, in bulk, by DuckDB.
 
-The table has a row per record of the file: `row_number` (from 1), `line` (the record's text where the format has
-lines and it didn't parse), a cleaned text per column of the table's contract, `nested_columns` (those that held a
-structure where a value belongs, null if none did), `attributes` (JSON of the columns that the contract doesn't know)
-and `reason`, by which the row is rejected.
+The table has a row per record of the file: `row_number` (from 1), `line` (the record's text if the format has lines and
+it didn't parse), a cleaned text per column of the table's contract, `nested_columns` (the columns that held a structure
+instead of a value, null if none), `attributes` (JSON of the columns outside the contract) and `reason`, why the row is
+rejected.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ __all__ = ["Limits", "Reading", "UnreadableFileError", "hash_file", "read_file",
 
 
 def hash_file(file: Path, landing_dir: Path) -> str:
-    """SHA-256 of a regular file that really lies in the landing folder. Raises UnreadableFileError."""
+    """SHA-256 of a regular file in the landing folder, not behind a link. Raises UnreadableFileError."""
     try:
         target = file.resolve(strict=True)
         if not target.is_relative_to(landing_dir.resolve()):
@@ -44,7 +44,7 @@ def hash_file(file: Path, landing_dir: Path) -> str:
 
 
 def read_file(connection: duckdb.DuckDBPyConnection, reading: Reading, file: Path, scratch: Path) -> None:
-    """Creates the temporary table `reading.into` from a file. `scratch` is an empty folder, emptied again afterwards.
+    """Creates the temporary table `reading.into` from a file. `scratch` is an empty folder, and is left empty.
 
     Raises UnreadableFileError.
     """

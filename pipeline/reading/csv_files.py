@@ -1,4 +1,4 @@
-"""CSV, by DuckDB's own reader where a file is clean throughout, else record by record."""
+"""CSV: read by DuckDB if the whole file is clean, else record by record."""
 
 import csv
 import re
@@ -27,9 +27,9 @@ QUERIES = Path(__file__).with_name("sql")
 
 @dataclass(frozen=True)
 class Dialect:
-    """What stands between fields, and what they are quoted by, inside doubled; no quotes if that is empty.
+    """The delimiter and the quote, which is doubled inside fields; an empty quote means none.
 
-    A field is quoted, with spaces around it, or not, and then it doesn't begin with a quote.
+    A quoted field may have spaces around it; an unquoted field doesn't begin with a quote.
     """
 
     delimiter: str = ","
@@ -46,7 +46,7 @@ class Dialect:
             "d": d,
             "quoted": f"{quoted}{space}",
             "plain": plain,
-            # Forgiving what follows a closing quote: for telling where records end, not whether they are right.
+            # Tolerates text after a closing quote: this finds where records end, not whether they are valid.
             "any": f"(?:{quoted}(?:[^{q}{d}][^{d}]*)?|{plain})",
             "open": f"{space}{q}(?:[^{q}]|{q}{q})*",
         }
@@ -65,17 +65,17 @@ class Dialect:
 
     @property
     def opens(self) -> str:
-        """A line that begins outside of quotes and ends inside."""
+        """Matches a line that begins outside of quotes and ends inside."""
         return "(?:{any}{d})*{open}".format(**self._parts)
 
     @property
     def stays_open(self) -> str:
-        """A line that begins inside of quotes and ends inside."""
+        """Matches a line that begins inside of quotes and ends inside."""
         return "(?:[^{q}]|{q}{q})*(?:{q}(?:[^{q}{d}][^{d}]*)?{d}(?:{any}{d})*{open})?".format(**self._parts)
 
     @property
     def options(self) -> str:
-        """As DuckDB's own reader takes it, which reads nothing into a file by itself."""
+        """The options for DuckDB's CSV reader, with its detection switched off."""
         return (
             f"delim = {sql.literal(self.delimiter)}, quote = {sql.literal(self.quote)}, escape = {sql.literal(self.quote)}, comment = '', "
             f"header = false, auto_detect = false, max_line_size = {LONGEST_LINE_BYTES}, buffer_size = {2 * LONGEST_LINE_BYTES}"
@@ -94,12 +94,12 @@ def read_csv(connection: duckdb.DuckDBPyConnection, reading: Reading, file: Path
     except duckdb.InvalidInputException:
         is_clean = False
     if not is_clean:
-        # Something in it isn't CSV. DuckDB can't say which records, so they are told apart one by one.
+        # Part of the file isn't CSV. DuckDB can't say which records, so they are split one by one.
         _read_faulty_csv(connection, reading, plain, header, header_lines, scratch)
 
 
 def csv_header(plain: Path, dialect: Dialect = COMMAS) -> tuple[list[str], int]:
-    """The names of the columns, and how many lines they and blank lines before them take. Raises UnreadableFileError."""
+    """The column names, and how many lines they take with blank lines before them. Raises UnreadableFileError."""
     quoting: dict[str, Any] = {"quotechar": dialect.quote} if dialect.quote else {"quoting": csv.QUOTE_NONE}
     with open(plain, encoding="utf-8-sig", newline="\n") as content:
         reader = csv.reader(_first_lines(content), strict=True, delimiter=dialect.delimiter, **quoting)
@@ -117,7 +117,7 @@ def csv_header(plain: Path, dialect: Dialect = COMMAS) -> tuple[list[str], int]:
 
 
 def _first_lines(content: IO[str]) -> Iterator[str]:
-    """The lines among which the header is, and no more of a file than a row may have: it may be one line of a gigabyte."""
+    """The lines that contain the header, within a row's size limit: a file may be a single line of a gigabyte."""
     left = LONGEST_LINE_BYTES
     for _ in range(1000):
         line = content.readline(left)
@@ -130,7 +130,7 @@ def _first_lines(content: IO[str]) -> Iterator[str]:
 
 
 def _csv_records(reading: Reading, values: dict[str, str], unknown: str, rest: str, source: str) -> str:
-    """From expressions for the columns, by name, and one for a list of (name, text) of those that the contract doesn't know."""
+    """A query from expressions for the columns, by name, and one for a list of (name, text) of unknown columns."""
     known = ", ".join(f"{values.get(name, 'cast(null as varchar)')} as {name}" for name in reading.table.column_names)
     attributes = attributes_json(unknown, cleaned_json(reading.macros))
     return f"""
@@ -145,7 +145,7 @@ def _read_clean_csv(
     plain: Path,
     header: Sequence[str],
 ) -> bool:
-    """Reads a file that is CSV throughout; whether it is one. Raises duckdb.InvalidInputException if it plainly isn't."""
+    """Reads a clean file; returns whether it is clean. Raises duckdb.InvalidInputException if it obviously isn't."""
     source = clean_csv_records(connection, plain, header)
     if source is None:
         return False
@@ -160,13 +160,13 @@ def _read_clean_csv(
 def clean_csv_records(
     connection: duckdb.DuckDBPyConnection, plain: Path, header: Sequence[str], dialect: Dialect = COMMAS
 ) -> str | None:
-    """The records of a file that is CSV throughout, as SQL: row_number, field_0, …, delimiter_count. None if it isn't.
+    """The records of a clean file, as SQL: row_number, field_0, …, delimiter_count. None if it isn't clean.
 
-    What it reads must be held against `are_all_delimiters`. It raises duckdb.InvalidInputException if it plainly isn't CSV.
+    Check the rows by `are_all_delimiters`. Reading raises duckdb.InvalidInputException if the file obviously isn't CSV.
     """
     fields = [f"field_{number}" for number in range(len(header))]
     columns = ", ".join(f"'{field}': 'varchar'" for field in fields)
-    # Its header is read as a record, because `skip` takes a name with line breaks for several lines or for one.
+    # The header is read as a record, as `skip` is inconsistent on names with line breaks.
     source = f"read_csv({sql.literal(str(plain))}, {dialect.options}, columns = {{{columns}}})"
     first = connection.execute(f"from {source} limit 1").fetchone()
     if first is None or [name or "" for name in first] != list(header) or _is_tolerated(plain, dialect):
@@ -182,9 +182,9 @@ def clean_csv_records(
 def are_all_delimiters(
     connection: duckdb.DuckDBPyConnection, rows: str, plain: Path, header: Sequence[str], dialect: Dialect = COMMAS
 ) -> bool:
-    """Whether rows that were read from a file, each with its `delimiter_count`, hold or are parted by all that it has.
+    """Whether the rows read, each with its `delimiter_count`, account for all delimiters of the file.
 
-    DuckDB leaves out empty fields beyond the header's: then delimiters are left over.
+    DuckDB drops empty fields beyond the header's, which leaves delimiters over.
     """
     record_count, in_fields = connection.execute(
         f"select count(*), coalesce(sum(delimiter_count), 0) from {rows}"
@@ -198,16 +198,16 @@ def _width(dialect: Dialect) -> int:
 
 
 def _is_tolerated(plain: Path, dialect: Dialect) -> bool:
-    """Whether a file is one that DuckDB is too forgiving for.
+    """Whether DuckDB would accept a file that isn't clean.
 
-    Next to line feeds it may take lone carriage returns for line ends or for text, and it makes one text of two quoted
-    ones with spaces between.
+    Beside line feeds, DuckDB may treat lone carriage returns as line ends or as text, and it joins two quoted texts with
+    spaces between.
     """
     quote = dialect.quote.encode()
     with open(plain, "rb") as content:
         while chunk := content.read(CHUNK_BYTES):
             chunk += content.readline(LONGEST_LINE_BYTES)
-            # Expressions are slow, so only chunks that may hold such a thing are searched.
+            # Regular expressions are slow, so search only chunks that may match.
             if b"\r" in chunk and re.search(rb"\r(?!\n)", chunk):
                 return True
             if quote and quote + b" " in chunk and re.search(b"%b +%b" % (re.escape(quote), re.escape(quote)), chunk):
@@ -218,7 +218,7 @@ def _is_tolerated(plain: Path, dialect: Dialect) -> bool:
 def _count_delimiters(plain: Path, dialect: Dialect) -> int:
     delimiter = dialect.delimiter.encode()
     with open(plain, "rb") as content:
-        # Whole lines, so that no delimiter of several bytes is cut.
+        # Whole lines, so that multi-byte delimiters aren't cut.
         return sum(
             (chunk + content.readline(LONGEST_LINE_BYTES)).count(delimiter)
             for chunk in iter(lambda: content.read(CHUNK_BYTES), b"")
@@ -262,9 +262,9 @@ def faulty_csv_records(
     scratch: Path,
     dialect: Dialect = COMMAS,
 ) -> str:
-    """The records of a file that isn't CSV throughout, as SQL: row_number, line, and fields, null if they can't be told.
+    """The records of a faulty file, as SQL: row_number, line, and fields, null if they can't be split.
 
-    One by one: each line maps "inside quotes?" before it to the same after it; composed, they tell records. Raises
+    Each line maps "inside quotes?" before it to the same after it; composing these maps finds where records end. Raises
     UnreadableFileError.
     """
     create_lines(connection, plain, scratch)

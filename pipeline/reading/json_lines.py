@@ -18,7 +18,7 @@ def read_json_lines(connection: duckdb.DuckDBPyConnection, reading: Reading, fil
         column.name: "('OBJECT')" if column.type == "text_list" else "('OBJECT', 'ARRAY')" for column in table.columns
     }
     members = ", ".join(f"members['{name}'] as {name}" for name in table.column_names)
-    # NaN is what Python writes where a number is missing.
+    # Python writes NaN for a missing number.
     values = ", ".join(
         f"""case
             when json_type({column.name}) = 'DOUBLE' then nullif({column.name} ->> '$', 'NaN')
@@ -72,18 +72,18 @@ def read_json_lines(connection: duckdb.DuckDBPyConnection, reading: Reading, fil
     connection.execute("drop table lines")
 
 
-# DuckDB reads a JSON number that has a point or an exponent into a double, which holds 17 digits. Until the line is taken
-# apart such numbers are texts that begin with this character, which Unicode keeps from ever being one.
+# DuckDB reads a JSON number with a point or an exponent into a double, which holds 17 digits. While a line is parsed, such
+# numbers become texts that begin with this character, which Unicode reserves as a noncharacter.
 _MARK = "\ufdd0"
 _MARKED_NUMBER = r"-?(?:0|[1-9]\d*)(?:\.\d+(?:[eE][+-]?\d+)?|[eE][+-]?\d+)"
 
 
 def _with_marked_numbers(line: str) -> str:
-    # Behind a key: `": 1.5` is in no string, as a quote there would have a backslash before it. Only at a string's beginning it
-    # may be (`{"a": ": 1.5"}`): the quote looks as if it stood where a value does.
+    # After a key: `": 1.5` can't be inside a string, where the quote would be escaped. Only a string's beginning can look so
+    # (`{"a": ": 1.5"}`): its opening quote comes where a value does.
     member = rf'([^\\]"\s*:\s*)({_MARKED_NUMBER})'
-    # In a list: strings are stepped over. The last match is of what follows the last number, so that none begins inside
-    # of a string there. It takes long, so only lines that may have such a list or string pay for it.
+    # In a list: strings are skipped. The last match covers what follows the last number, so that none begins inside a
+    # string there. This is slow, so only lines that may have such a list or string pay for it.
     element = rf'(?s)((?:[^"]|"(?:[^"\\]|\\.)*")*?)({_MARKED_NUMBER}|$)'
     marked = rf"""'\1"{_MARK}\2"', 'g')"""
     return rf"""case
@@ -101,7 +101,7 @@ def _with_bare_numbers(text: str) -> str:
 
 
 def _number_as_read(column: Column) -> str:
-    """A value as it is written; of a column of numbers, one with an exponent as it is written without."""
+    """A value as written; in number columns, without an exponent."""
     text = f"({column.name} ->> '$')"
     if column.type == "text_list":
         return _with_bare_numbers(text)
@@ -116,7 +116,7 @@ def _number_as_read(column: Column) -> str:
 
 
 def _check_keys(connection: duckdb.DuckDBPyConnection, reading: Reading) -> None:
-    # A key takes at least five bytes, as in `"a":1`, so that short lines needn't be looked into.
+    # A key takes at least five bytes, as in `"a":1`, so short lines needn't be checked.
     widest = connection.execute(
         f"""
         with counted as (

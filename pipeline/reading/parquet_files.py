@@ -29,17 +29,17 @@ def read_parquet(connection: duckdb.DuckDBPyConnection, reading: Reading, file: 
         schema = pyarrow.parquet.read_schema(plain)
         names = schema.names
         check_columns(reading, names)
-        # DuckDB renames columns whose names differ in their letters' case only, so they are taken by position.
+        # DuckDB renames columns whose names differ only in case, so they are read by position.
         fields = [f"field_{number}" for number in range(len(names))]
         plain_source = f"read_parquet({sql.literal(str(plain))}"
         if any(name.lower() == "file_row_number" for name in names):
             source = f"{plain_source}) as delivered ({', '.join(fields)})"
             row_number = "row_number() over ()"
         else:
-            # Numbers out of the file leave DuckDB free to read it with all processors.
+            # Row numbers from the file let DuckDB read it on all processors.
             source = f"{plain_source}, file_row_number = true) as delivered ({', '.join(fields)}, position)"
             row_number = "position + 1"
-        # A length of time arrives as a bare number of its unit.
+        # A duration arrives as a bare number in its unit.
         seconds = ", ".join(
             f"{field} / {UNITS_PER_SECOND[arrow.unit]} as {field}"
             for field, arrow in zip(fields, schema.types, strict=True)
@@ -64,7 +64,7 @@ def read_parquet(connection: duckdb.DuckDBPyConnection, reading: Reading, file: 
             else f"{_parquet_text(field_of[name], types[name])} as {name}"
             for name in table.column_names
         )
-        # Bytes that are no text can't be read either.
+        # Bytes that aren't text can't be read either.
         unreadable = {name: f"{field_of[name]} is not null" for name in nested} | {
             name: f"{field_of[name]} is not null and {_parquet_text(field_of[name], 'BLOB')} is null"
             for name in table.column_names
@@ -101,7 +101,7 @@ def read_parquet(connection: duckdb.DuckDBPyConnection, reading: Reading, file: 
     except (pyarrow.ArrowException, duckdb.Error, OSError, UnicodeDecodeError) as error:
         if is_full_disk(error) or is_out_of_memory(error):
             raise
-        # Damage shows in many ways, and DuckDB has no one exception for it.
+        # DuckDB has no single exception for damage.
         cause = str(error).split("\n")[0].replace(str(plain), "it")[:200]
         raise UnreadableFileError(
             f"is not a whole Parquet file: truncated or damaged ({cause}); deliver it again"
@@ -109,7 +109,7 @@ def read_parquet(connection: duckdb.DuckDBPyConnection, reading: Reading, file: 
 
 
 def _check_unpacked(connection: duckdb.DuckDBPyConnection, reading: Reading, plain: Path) -> None:
-    """Parquet writes a text that many rows have once, so that a small file may hold far more than memory and disk."""
+    """Checks the unpacked size: Parquet stores a repeated text once, so a small file may exceed memory and disk."""
     packed = sql.literal(str(plain))
     encoded, at_most = connection.execute(
         f"""
@@ -143,13 +143,13 @@ def _is_nested(data_type: str) -> bool:
 
 
 def _parquet_text(column: str, data_type: str) -> str:
-    """A typed value as a CSV would have it."""
+    """A typed value as text, as a CSV would have it."""
     if _is_nested(data_type):
         return f"cast(to_json({column}) as varchar)"
     if data_type == "BLOB":
         return f"try(decode({column}))"
     if data_type in ("TIMESTAMP_NS", "TIMESTAMPTZ_NS"):
-        # By its nanoseconds, as a cast would round them to microseconds.
+        # Written from nanoseconds, as a cast would round to microseconds.
         zone = "Z" if data_type == "TIMESTAMPTZ_NS" else ""
         return f"(strftime(make_timestamp_ns(epoch_ns({column})), '%Y-%m-%dT%H:%M:%S.%n') || '{zone}')"
     if data_type == "TIMESTAMP WITH TIME ZONE":

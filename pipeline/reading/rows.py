@@ -1,4 +1,4 @@
-"""What all formats have in common: the limits of a file, and the temporary table of its rows."""
+"""What all formats share: the limits of a file, and the temporary table of its rows."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from pipeline.contracts import Column, ReadingMacros, Table
 
 
 class UnreadableFileError(Exception):
-    """A file that can't be read at all (R26); the message says what is wrong and what to do."""
+    """A file can't be read at all (R26). The message says what is wrong and what to do."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a file may have; more fails it (R26)."""
+    """The limits of a file; beyond them it fails (R26)."""
 
     columns: int
     unpacked_bytes: int
@@ -23,7 +23,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Reading:
-    """How rows of a table are read and judged, in one pass: passes over all the text are what loading costs.
+    """How a table's rows are read and judged in a single pass, as passes over the text dominate the cost of loading.
 
     `reason` is an expression over a cleaned row, `is_parsable`, `nested_columns` and what `value_of` names.
     """
@@ -50,7 +50,7 @@ def too_large(reading: Reading) -> UnreadableFileError:
 def create_rows(
     connection: duckdb.DuckDBPyConnection, reading: Reading, records: str, more_columns: Sequence[str] = ()
 ) -> None:
-    """From a query of row_number, line, is_parsable, nested_columns, attributes and the contract's columns, not cleaned."""
+    """Creates the table from a query of row_number, line, is_parsable, nested_columns, attributes and uncleaned columns."""
     table, macros = reading.table, reading.macros
     cleaned = ", ".join(f"{macros.clean_text(name)} as {name}" for name in table.column_names)
     values = ", ".join(f"{macros.read(column)} as {value_of(column)}" for column in table.required_columns)
@@ -101,9 +101,9 @@ def check_columns(reading: Reading, names: Sequence[str]) -> None:
 
 
 def attributes_json(named_values: str, value: str) -> str:
-    """JSON of the columns that the contract doesn't know; those without a value are left out.
+    """JSON of the columns outside the contract that have a value.
 
-    From a list of (name, what was delivered), and an expression for the JSON of one `member[2]`. All columns go through one
+    Built from a list of (name, delivered value), and an expression for the JSON of one `member[2]`. All columns share one
     expression: one for each would cost the square of their number.
     """
     return f"""cast('{{' || array_to_string(

@@ -1,4 +1,4 @@
-"""Text files: whether all of one is text, and its lines."""
+"""Text files: checks that a file is text, and splits it into lines."""
 
 import codecs
 import gzip
@@ -22,7 +22,7 @@ def _open_bytes(file: Path) -> IO[bytes]:
     return open(file, "rb")
 
 
-# What files that aren't text begin with, and what to tell who delivered one.
+# First bytes of files that aren't text, and what to do about them.
 _NO_TEXT = {
     b"\x1f\x8b": "is packed by gzip; end its name in .gz",
     b"PK\x03\x04": "is an Excel or ZIP file, not text; save it as CSV in UTF-8",
@@ -33,7 +33,7 @@ _NO_TEXT = {
 
 
 def _check_text(reading: Reading, file: Path, copy: Path | None = None) -> None:
-    """Streams a text file: is all of it there, UTF-8 and without NUL bytes? Optionally copies it, unpacked."""
+    """Checks that a text file is complete, UTF-8 and without NUL bytes. Optionally copies it, unpacked."""
     decoder = codecs.getincrementaldecoder("utf-8")("strict")
     line_number = 1
     beginning = b""
@@ -90,7 +90,7 @@ def _no_text(beginning: bytes, otherwise: str) -> UnreadableFileError:
 
 
 def plain_file(reading: Reading, file: Path, scratch: Path) -> Path:
-    """A checked, unpacked file under a name without meaning to DuckDB: delivered names may hold any character."""
+    """A checked, unpacked copy under a plain name: delivered names may hold characters special to DuckDB."""
     plain = scratch / "delivered.txt"
     if file.name.lower().endswith(".gz"):
         _check_text(reading, file, copy=plain)
@@ -101,7 +101,7 @@ def plain_file(reading: Reading, file: Path, scratch: Path) -> Path:
 
 
 def _ends_lines_in_carriage_returns(plain: Path) -> bool:
-    """Whether a file has carriage returns and no line feed at all, as old Macs and some spreadsheets write it."""
+    """Whether a file has carriage returns and no line feeds, as old Macs and some spreadsheets write."""
     has_carriage_return = False
     with open(plain, "rb") as content:
         while chunk := content.read(CHUNK_BYTES):
@@ -120,10 +120,10 @@ def _with_line_feeds(plain: Path, scratch: Path) -> Path:
 
 
 def create_lines(connection: duckdb.DuckDBPyConnection, plain: Path, scratch: Path) -> None:
-    """Creates the temporary table `lines` (line_number, line) of a text file, split at line feeds and nowhere else.
+    """Creates the temporary table `lines` (line_number, line) of a text file, split only at line feeds.
 
-    DuckDB's CSV reader can't do that: it loses text where line ends are mixed. So the file is cut, at line feeds,
-    into chunks that fit into memory, and DuckDB splits these, one after the other.
+    DuckDB's CSV reader can't do that: it loses text if line ends are mixed. So the file is cut at line feeds into chunks
+    that fit into memory, and DuckDB splits them one by one.
     """
     connection.execute("create or replace temporary table lines (line_number bigint, line varchar)")
     copy = scratch / "chunk.txt"
