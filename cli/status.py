@@ -96,7 +96,7 @@ def _print_warehouse(warehouse: Warehouse, rules: Rules, verbose: bool) -> None:
 
 
 def _print_sources(settings: Settings, rules: Rules) -> str | None:
-    """Prints what is wrong with sources.yml, if anything."""
+    """Prints the days of each source; returns what is wrong with sources.yml, if anything."""
     from sources.configuration import read_sources
     from sources.fetching import delivered_days, missing_days
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import dagster as dg
 
-# An asset whose partitions were recorded one by one still has to give an output, or the steps behind it don't run. Dagster
-# records this output as one more materialization, of no partition, unless it carries this mark; there is no public name for it.
+# An asset whose partitions were recorded one by one must still return an output, or downstream steps don't run. Dagster
+# records this output as another materialization, without a partition, unless it carries this mark, which has no public name.
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from pydantic import Field
 

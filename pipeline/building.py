@@ -19,11 +19,11 @@ from pipeline.wording import counted
 
 log = logging.getLogger("multichannel")
 
-# Saved queries are asked of what is published, and exposures are others': dbt would count them among what it built.
+# dbt would report these as built, although saved queries run on published marts and exposures aren't ours.
 NOT_BUILT = ("unit_test", "saved_query", "exposure")
 BUILD = ("build", *(word for kind in NOT_BUILT for word in ("--exclude-resource-type", kind)))
-# Seeds that have changed are a reason to build everything; those that haven't are there, and tested. So are views that say the
-# same in every build. Tests are chosen by themselves, or those of what is left out would be left out too.
+# Changed seeds cause a full build; unchanged ones are loaded and tested already, as are static views. Indirect selection is
+# off, or the tests of what is excluded would be excluded too.
 WITHOUT_STATIC_VIEWS = ("--indirect-selection", "empty", "--exclude", "path:seeds", "tag:static_view")
 # The reason for a full build after an incremental one with failed tests only.
 MENDED = "what changed did not pass its tests"

@@ -19,10 +19,10 @@ class Column:
     is_required: bool
     words: tuple[str, ...]
     setting: str | None
-    """The setting that names the only word, where that isn't fixed."""
+    """The setting with the only accepted word, unless that is fixed."""
 
     def known_words(self, rules: Rules) -> tuple[str, ...]:
-        """The column's accepted values; empty if any value is."""
+        """The column's accepted values; empty if all values are accepted."""
         return (getattr(rules, self.setting),) if self.setting else self.words
 
 
@@ -31,9 +31,9 @@ class Table:
     name: str
     columns: tuple[Column, ...]
     is_optional: bool
-    """Whether it is no matter if none of it are delivered."""
+    """Whether the table may be left out entirely."""
     has_no_key: bool
-    """Whether rows add up even if they are the same, as no id tells a row that is delivered twice."""
+    """Whether identical rows add up, as there is no id to detect duplicates."""
 
     @cached_property
     def column_names(self) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ from pipeline.wording import counted
 
 log = logging.getLogger("multichannel")
 
-# What dbt leaves of a project that it has parsed, for others and for itself, and for how many states of it that is kept.
+# dbt's files of a parsed project, for other tools and for itself, and how many versions of the project to keep.
 MANIFEST = "manifest.json"
 PARSED = "partial_parse.msgpack"
 PARSED_KEPT = 20

@@ -2,13 +2,13 @@
 
 There are two kinds, and one place for each:
 
-- What happens once, while an update works, such as two files of a day that hold the same rows: call `warn(message)` where
-  it is found, from any module. The command line prints it at once on standard error, each distinct message once; `load -v`
-  repeats it in its summary. In Dagster it is in the step's log and in the metadata `warnings` of what the step reports.
-- What holds of a published generation for as long as it is read, such as sites that `widgets.csv` doesn't know: return it
-  from `generation_warnings`. The summary of every `load` and `status` print it, and `published/marts` has it in its metadata.
+- Events of one update, such as two files of a day with the same rows: call `warn(message)` from any module. The command line
+  prints each distinct message once, at once, on standard error; `load -v` repeats it in its summary. In Dagster it is in the
+  step's log and in the metadata `warnings` of the step's result.
+- Lasting properties of a published generation, such as sites missing from `widgets.csv`: return them from
+  `generation_warnings`. Every `load` and `status` prints them, and `published/marts` has them in its metadata.
 
-A message is one line. It names the file, row, column, setting or site, says what is wrong with it and what to do.
+A message is one line. It names the file, row, column, setting or site, the problem, and what to do.
 """
 
 import logging

@@ -58,7 +58,7 @@ class Contract:
     types: dict[str, str]
     """The columns, by name."""
     conditions: tuple[tuple[str, str], ...]
-    """What a bad row fulfils, in SQL, and what is wrong with it then."""
+    """SQL conditions that bad rows fulfil, each with a message."""
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,7 @@ class Calltouch(HttpSource):
         return relation, reading
 
     def _pages(self, client: HttpClient, day: date, context: FetchContext) -> tuple[str, Reading]:
-        """Reads all pages; asks for smaller ones if they are too large."""
+        """Reads all pages, with fewer calls per page if one is too large."""
         size = self.page_size
         while True:
             relation = context.new_name("records")
