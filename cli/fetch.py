@@ -82,7 +82,7 @@ def fetch_days(names: list[str], first_day: date | None, last_day: date | None) 
                 shown.add_row(
                     *(escape(text) for text in (fetched.source, fetched.dataset, str(fetched.day), fetched.outcome)),
                     f"{fetched.row_count:,}",
-                    "" if fetched.former_row_count is None else f"{fetched.former_row_count:,}",
+                    "" if fetched.previous_row_count is None else f"{fetched.previous_row_count:,}",
                     escape(fetched.totals),
                 )
                 if fetched.counts and fetched.counts != printed_counts.get(fetched.dataset):

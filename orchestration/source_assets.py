@@ -101,7 +101,7 @@ def _facts(fetched: Fetched) -> tuple[str, str, date, str, str]:
 def _became_less(fetched: Fetched) -> str:
     return (
         f"{fetched.source}, {fetched.dataset} of {fetched.day}: {fetched.row_count:,} rows, "
-        f"where {fetched.former_row_count or 0:,} came before"
+        f"where {fetched.previous_row_count or 0:,} came before"
     )
 
 
@@ -113,7 +113,7 @@ def _metadata(of_day: list[Fetched]) -> dict[str, Any]:
         metadata |= {
             f"{name}_outcome": fetched.outcome,
             f"{name}_rows": fetched.row_count,
-            f"{name}_rows_before": fetched.former_row_count,
+            f"{name}_rows_before": fetched.previous_row_count,
             f"{name}_totals": fetched.totals,
             f"{name}_not_delivered": fetched.counts,
             f"{name}_notes": fetched.notes,

@@ -190,8 +190,8 @@ def reason_for_full_build(connection: duckdb.DuckDBPyConnection, rules: Rules, c
     ).fetchone()
     if published is None:
         return "nothing is published yet"
-    started_at, former, settings = published
-    if former != current:
+    started_at, previous, settings = published
+    if previous != current:
         before, now = json.loads(settings), rules.as_vars()
         changed = [
             f"{name} was {before.get(name)!r} and is {now[name]!r}" for name in now if before.get(name) != now[name]

@@ -110,15 +110,15 @@ def _environment(warehouse: Warehouse, facts: Mapping[str, str]) -> Iterator[Non
         "TEMPORARY_DIR": str(resources["temp_directory"]),
         **facts,
     }
-    former = {name: os.environ.get(name) for name in variables}
-    former_tempdir = tempfile.tempdir
+    previous = {name: os.environ.get(name) for name in variables}
+    previous_tempdir = tempfile.tempdir
     os.environ.update(variables)
     tempfile.tempdir = variables["TEMPORARY_DIR"]
     try:
         yield
     finally:
-        tempfile.tempdir = former_tempdir
-        for name, value in former.items():
+        tempfile.tempdir = previous_tempdir
+        for name, value in previous.items():
             if value is None:
                 del os.environ[name]
             else:

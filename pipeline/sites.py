@@ -82,8 +82,8 @@ def _lost_touches(connection: duckdb.DuckDBPyConnection) -> str | None:
         return None
     (_, before, now), *sites = fallen
     shown = [
-        f"{site} ({'new' if former is None else f'{former:.0%} before'}, {share:.0%} now)"
-        for site, former, share in sites[:SHOWN_SITES]
+        f"{site} ({'new' if previous is None else f'{previous:.0%} before'}, {share:.0%} now)"
+        for site, previous, share in sites[:SHOWN_SITES]
     ]
     return (
         f"Only {now:.0%} of contacts have touches, {before:.0%} in the generation before: {listed(shown) or 'on no site by itself'}. "

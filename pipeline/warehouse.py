@@ -67,7 +67,7 @@ class _Hold:
 
     handle: IO[str]
     temporary_dir: Path
-    former_umask: int
+    previous_umask: int
     depth: int = 1
 
 
@@ -167,7 +167,7 @@ class Warehouse:
             if hold.depth == 0:
                 shutil.rmtree(hold.temporary_dir, ignore_errors=True)
                 del self._held[key]
-                os.umask(hold.former_umask)
+                os.umask(hold.previous_umask)
                 # So that the next waiting process doesn't name a holder that is gone.
                 with suppress(OSError):
                     hold.handle.truncate(0)

@@ -36,7 +36,7 @@ class Fetched:
     outcome: str
     message: str | None = None
     row_count: int = 0
-    former_row_count: int | None = None
+    previous_row_count: int | None = None
     file: Path | None = None
     totals: str = "none told"
     totals_agree: bool = True
@@ -52,7 +52,9 @@ class Fetched:
     @property
     def has_become_less(self) -> bool:
         return (
-            self.outcome == "delivered" and self.former_row_count is not None and self.row_count < self.former_row_count
+            self.outcome == "delivered"
+            and self.previous_row_count is not None
+            and self.row_count < self.previous_row_count
         )
 
     @property
@@ -137,14 +139,14 @@ def deliver(source: Source, extract: Extract, context: FetchContext, landing_dir
             )
             continue
         file = delivery_file(landing_dir, source.name, extract.dataset, mapping.table, day)
-        former_row_count = _row_count(connection, file)
-        if former_row_count and unreadable and day not in readable_days:
+        previous_row_count = _row_count(connection, file)
+        if previous_row_count and unreadable and day not in readable_days:
             # The unreadable rows may be the whole day: never replace a delivery by nothing.
             yield replace(
                 fetched,
                 outcome="failed",
                 message=f"no row of it can be read, and {unreadable}: what was delivered before stays. Mend the mapping or the file, or export it again",
-                former_row_count=former_row_count,
+                previous_row_count=previous_row_count,
             )
             continue
         yield _write(connection, source.end_of(day, rules), rows, columns, replace(fetched, file=file))
@@ -457,18 +459,18 @@ def _write(
         """
     ).fetchone()
     row_count = int(row[0]) if row else 0
-    former_row_count = _row_count(connection, file)
-    if former_row_count == row_count and _are_same(file, unfinished):
+    previous_row_count = _row_count(connection, file)
+    if previous_row_count == row_count and _are_same(file, unfinished):
         fetched = replace(fetched, outcome="unchanged")
         # Unchanged, but by the old file's age the day would be requested again.
         is_older = not is_of_a_whole_day(file, end_of_day) and is_of_a_whole_day(unfinished, end_of_day)
         if not is_older:
             unfinished.unlink()
-            return replace(fetched, row_count=row_count, former_row_count=former_row_count)
+            return replace(fetched, row_count=row_count, previous_row_count=previous_row_count)
     sync(unfinished)
     os.replace(unfinished, file)
     sync(file.parent)
-    return replace(fetched, row_count=row_count, former_row_count=former_row_count)
+    return replace(fetched, row_count=row_count, previous_row_count=previous_row_count)
 
 
 def _row_count(connection: duckdb.DuckDBPyConnection, file: Path) -> int | None:

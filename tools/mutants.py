@@ -330,7 +330,7 @@ MUTANTS = (
     # New spellings of phones aren't judged.
     Mutant("R27", model("stg_phones"), 'changed_loads, "load_id", how="semi"', 'changed_loads, "load_id", how="anti"', HISTORIES),
     # Other settings are taken for the same.
-    Mutant("R27", "pipeline/building.py", "    if former != current:\n", "    if False:\n", TESTS_OF_CHANGES),
+    Mutant("R27", "pipeline/building.py", "    if previous != current:\n", "    if False:\n", TESTS_OF_CHANGES),
     # Of the files of a delivery, the first is the newest.
     Mutant("R3", "pipeline/loading.py", "records_before += file.counts.delivered_count", "records_before -= file.counts.delivered_count", HISTORIES),
     Mutant("R28", SAME_EVENTS, "having min(delivered_by) <> max(delivered_by)", "having count(*) > 100"),
@@ -548,8 +548,8 @@ MUTANTS = (
     Mutant("Exports", "sources/mapping.py", "longest, words = max(", "longest, words = min(", exports("words_for_no_value")),
     Mutant("Exports", "sources/mapping.py", "map(re.escape, sorted(no_value))", "sorted(no_value)", exports("words_for_no_value")),
     Mutant("Exports", "sources/delivering.py", "case when told_day in ({listed}) then told_day end as asked_day", "told_day as asked_day", exports("cant_be_read")),
-    Mutant("Exports", "sources/delivering.py", "if former_row_count and unreadable and day not in readable_days:", "if False:", exports("keeps_what_it_held")),
-    Mutant("Exports", "sources/delivering.py", "if former_row_count and unreadable and day not in readable_days:", "if former_row_count and unreadable:", exports("keeps_what_it_held")),
+    Mutant("Exports", "sources/delivering.py", "if previous_row_count and unreadable and day not in readable_days:", "if False:", exports("keeps_what_it_held")),
+    Mutant("Exports", "sources/delivering.py", "if previous_row_count and unreadable and day not in readable_days:", "if previous_row_count and unreadable:", exports("keeps_what_it_held")),
     Mutant("Exports", "sources/delivering.py", "        log.warning(\"%s, %s: %s: delivered, to be rejected\", source.name, extract.dataset, unreadable)\n", "        pass\n", exports("micros_are")),
     Mutant("Exports", "sources/delivering.py", "group by file_number having not bool_or(is_readable)", "having not bool_or(is_readable)", exports("readable_value")),
     Mutant("Exports", "sources/delivering.py", "    if extract.mapping_name:\n", "    if False:\n", exports("short_years")),

@@ -185,13 +185,13 @@ class Publications:
             self._check_nothing_is_lost(newest)
             if build and self.meta(newest)["build_id"] == build["build_id"]:
                 newest = next((each for each in whole if self.meta(each)["build_id"] != build["build_id"]), None)
-        former = None if newest is None else self.file(newest)
+        previous = None if newest is None else self.file(newest)
         number = max([*kept, self._shown() or 0]) + 1
         unfinished = self.folder / f"{number:06}.tmp"
         unfinished.mkdir()
         try:
             with self.warehouse.connected() as connection:
-                row_counts = write_tables(connection, unfinished / "marts.duckdb", number, former)
+                row_counts = write_tables(connection, unfinished / "marts.duckdb", number, previous)
             audit(unfinished / "marts.duckdb", rules, row_counts, self.warehouse.resources())
         except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)

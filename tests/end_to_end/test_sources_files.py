@@ -632,7 +632,7 @@ def test_only_what_changed_is_written_again(desk: Desk) -> None:
 
     assert [fetched.outcome for fetched in results] == ["unchanged", "delivered"]
     assert desk.version(source) == before
-    assert (results[1].former_row_count, results[1].row_count) == (25, 26)
+    assert (results[1].previous_row_count, results[1].row_count) == (25, 26)
     assert not list(desk.landing.rglob("*.part"))
 
 
