@@ -25,18 +25,20 @@ every id is recognized by less: it begins with a digit from 1 to 9, or begins wi
     {%- set quotes = "[\\s\"'`´«»“”„‟‘’‚‹›]*" -%}
     {#- Without quotes around it, without the prefix of a Google cookie, and without decimals that are zeros. -#}
     {%- set bare = "regexp_replace(lower(" ~ identifier ~ "), '(?s)^" ~ quotes | replace("'", "''") ~ "(?:ga\\d+\\.[\\d-]+\\.)?(.*?)(?:[.,]0+)?" ~ quotes | replace("'", "''") ~ "$', '\\1')" -%}
+    {#- Its letters and digits as ASCII: classes of all letters there are make a pattern ten times as slow to prepare. -#}
+    {%- set shape = "regexp_replace(regexp_replace(" ~ bare ~ ", '[^\\P{L}a-z]', 'a', 'g'), '[^\\P{N}0-9]', '1', 'g')" -%}
     {#- The name of a variable: a letter, and no digits but up to three in a row. -#}
-    {%- set name = "\\P{N}*\\p{L}\\P{N}*\\p{N}{0,3}\\P{N}*" -%}
+    {%- set name = "[^0-9]*[a-z][^0-9]*[0-9]{0,3}[^0-9]*" -%}
     {%- set no_value = [
-        "(?:[^\\p{L}\\p{N}]|0)*",
-        "#\\p{L}+/\\p{L}+",
+        "[^a-z1-9]*",
+        "#[a-z]+/[a-z]+",
         "[$#@%]?[{<(\\[]+" ~ name ~ "[)\\]}>]+s?",
-        "\\{+\\d\\}+",
+        "\\{+[0-9]\\}+",
         "&lt;" ~ name ~ "&gt;",
         "(?:%[57]b)+" ~ name ~ "(?:%[57]d)+",
         "[%@#$~|*!?^:+]+" ~ name ~ "[%@#$~|*!?^:+]+",
         "__+" ~ name ~ "__+",
-        "[$%:]{1,2}[\\p{L}_.]+",
+        "[$%:]{1,2}[a-z_.]+",
     ] -%}
     case
         when {{ identifier }} >= '1' and {{ identifier }} < ':' then lower({{ identifier }})
@@ -46,7 +48,7 @@ every id is recognized by less: it begins with a digit from 1 to 9, or begins wi
             or {{ identifier }} >= 'Ѐ' and {{ identifier }} < '԰'
         ) and not contains({{ identifier }}, '.') then lower({{ identifier }})
         when regexp_matches({{ identifier }}, '(?:[1-9][^1-9]*){5}') then lower({{ identifier }})
-        when regexp_full_match({{ bare }}, '(?s){{ no_value | join('|') }}') then null
+        when regexp_full_match({{ shape }}, '(?s){{ no_value | join('|') }}') then null
         when list_has_all({{ placeholders }}, string_split({{ bare }}, '.')) then null
         else {{ bare }}
     end
