@@ -38,6 +38,8 @@ FAST_TESTS = (
     ("tests/end_to_end/test_bad_input.py",),
     ("tests/end_to_end/test_golden.py", "-k", "csv"),
 )
+# Of the broken model alone.
+UNIT_TESTS = ("tests/end_to_end/test_models.py", "-k", "unit_tests_of_the_models")
 
 
 @dataclass(frozen=True)
@@ -763,12 +765,17 @@ def try_mutant(mutant: Mutant | None) -> str:
             if text.count(mutant.line) != 1:
                 return "does not apply"
             file.write_text(text.replace(mutant.line, mutant.broken), "utf-8")
-        for tests in mutant.tests if mutant else (*FAST_TESTS, *HISTORIES):
+        stages = mutant.tests if mutant else (*FAST_TESTS, *HISTORIES)
+        broken_model = {}
+        if stages is FAST_TESTS and mutant and mutant.file.startswith("models/") and mutant.file.endswith(".sql"):
+            stages, broken_model = (UNIT_TESTS, *FAST_TESTS), {"UNIT_TESTS_OF": Path(mutant.file).stem}
+        for tests in stages:
             run = subprocess.run(
                 [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *tests],
                 cwd=copy,
                 env={name: value for name, value in os.environ.items() if name not in ("LANDING_DIR", "WAREHOUSE_DIR")}
-                | {"TORTURE_SHRINK_BUILDS": "0"},
+                | {"TORTURE_SHRINK_BUILDS": "0"}
+                | (broken_model if tests is UNIT_TESTS else {}),
                 capture_output=True,
                 text=True,
             )

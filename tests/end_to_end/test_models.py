@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import random
 from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
@@ -26,6 +27,8 @@ from pipeline.dbt_runner import prepared_manifest, run_dbt
 from pipeline.settings import PROJECT_DIR, Rules
 from pipeline.warehouse import Warehouse
 
+# Only the unit tests of this model, if set.
+MODEL = os.environ.get("UNIT_TESTS_OF")
 PROPERTY_FILES = sorted((PROJECT_DIR / "models").rglob("*.yml"))
 
 
@@ -51,16 +54,18 @@ def nodes() -> dict[str, dict[str, Any]]:
 
 
 def defined_unit_tests() -> list[str]:
-    """All unit tests of the property files, as MODEL.NAME."""
+    """The unit tests of the property files, as MODEL.NAME."""
     return [
         f"{unit_test['model']}.{unit_test['name']}"
         for file in PROPERTY_FILES
         for unit_test in yaml.safe_load(file.read_text("utf-8")).get("unit_tests", [])
+        if MODEL in (None, unit_test["model"])
     ]
 
 
 def test_unit_tests_of_the_models_all_run_and_pass(warehouse: Warehouse) -> None:
-    outcome = run_dbt(warehouse.folder, ["test", "--select", "test_type:unit"], Rules.read())
+    chosen = f"{MODEL},test_type:unit" if MODEL else "test_type:unit"
+    outcome = run_dbt(warehouse.folder, ["test", "--select", chosen], Rules.read())
     assert outcome.exception is None, outcome.exception
     results = {
         result.node.unique_id.removeprefix("unit_test.multichannel."): result
