@@ -38,7 +38,7 @@ FAST_TESTS = (
     ("tests/end_to_end/test_bad_input.py",),
     ("tests/end_to_end/test_golden.py", "-k", "csv"),
 )
-# Of the broken model alone.
+# Of the broken model alone, in a warehouse that is built already.
 UNIT_TESTS = ("tests/end_to_end/test_models.py", "-k", "unit_tests_of_the_models")
 
 
@@ -749,7 +749,19 @@ MUTANTS = (
 )  # fmt: skip
 
 
-def try_mutant(mutant: Mutant | None) -> str:
+BUILD = """
+import sys
+from pathlib import Path
+from pipeline.building import build
+from pipeline.settings import Rules
+from pipeline.warehouse import Warehouse
+warehouse = Warehouse(Path(sys.argv[1]))
+with warehouse.locked("mutants"):
+    sys.exit(not build(warehouse, Rules.read()).is_passed)
+"""
+
+
+def try_mutant(mutant: Mutant | None, built: Path) -> str:
     """Which test catches the breakage: its name; `survived`, or `does not apply`."""
     with tempfile.TemporaryDirectory(prefix="mutant-", ignore_cleanup_errors=True) as folder:
         copy = Path(folder)
@@ -765,17 +777,21 @@ def try_mutant(mutant: Mutant | None) -> str:
             if text.count(mutant.line) != 1:
                 return "does not apply"
             file.write_text(text.replace(mutant.line, mutant.broken), "utf-8")
-        stages = mutant.tests if mutant else (*FAST_TESTS, *HISTORIES)
-        broken_model = {}
-        if stages is FAST_TESTS and mutant and mutant.file.startswith("models/") and mutant.file.endswith(".sql"):
-            stages, broken_model = (UNIT_TESTS, *FAST_TESTS), {"UNIT_TESTS_OF": Path(mutant.file).stem}
+        of_the_model = {"UNIT_TESTS_IN": str(built)}
+        if mutant is None:
+            stages = (UNIT_TESTS, *FAST_TESTS, *HISTORIES)
+        elif mutant.tests is FAST_TESTS and file.suffix == ".sql" and file.is_relative_to(copy / "models"):
+            stages = (UNIT_TESTS, *FAST_TESTS)
+            of_the_model["UNIT_TESTS_OF"] = file.stem
+        else:
+            stages = mutant.tests
         for tests in stages:
             run = subprocess.run(
                 [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *tests],
                 cwd=copy,
                 env={name: value for name, value in os.environ.items() if name not in ("LANDING_DIR", "WAREHOUSE_DIR")}
                 | {"TORTURE_SHRINK_BUILDS": "0"}
-                | (broken_model if tests is UNIT_TESTS else {}),
+                | (of_the_model if tests is UNIT_TESTS else {}),
                 capture_output=True,
                 text=True,
             )
@@ -789,12 +805,15 @@ def try_mutant(mutant: Mutant | None) -> str:
 
 def main() -> int:
     chosen = [mutant for mutant in MUTANTS if not sys.argv[1:] or mutant.rule in sys.argv[1:]]
-    if (untouched := try_mutant(None)) != "survived":
-        print(f"The tests fail without any breakage: {untouched}")
-        return 1
     bad = 0
-    with ThreadPoolExecutor(int(os.environ.get("MUTANT_WORKERS", "2"))) as workers:
-        for mutant, answer in zip(chosen, workers.map(try_mutant, chosen), strict=True):
+    workers = ThreadPoolExecutor(int(os.environ.get("MUTANT_WORKERS", "2")))
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder, workers:
+        built = Path(folder) / "warehouse"
+        subprocess.run([sys.executable, "-c", BUILD, str(built)], cwd=PROJECT_DIR, check=True)
+        if (untouched := try_mutant(None, built)) != "survived":
+            print(f"The tests fail without any breakage: {untouched}")
+            return 1
+        for mutant, answer in zip(chosen, workers.map(try_mutant, chosen, [built] * len(chosen)), strict=True):
             is_bad = answer in ("survived", "does not apply") or answer.startswith("tests did not run")
             bad += is_bad
             change = f"{mutant.line.strip()[:60]!r} → {mutant.broken.strip()[:60]!r}"

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import random
+import shutil
 from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -27,19 +28,22 @@ from pipeline.dbt_runner import prepared_manifest, run_dbt
 from pipeline.settings import PROJECT_DIR, Rules
 from pipeline.warehouse import Warehouse
 
-# Only the unit tests of this model, if set.
-MODEL = os.environ.get("UNIT_TESTS_OF")
+# Only the unit tests of this model, if set, in a copy of a warehouse that is built already.
+MODEL, BUILT = os.environ.get("UNIT_TESTS_OF"), os.environ.get("UNIT_TESTS_IN")
 PROPERTY_FILES = sorted((PROJECT_DIR / "models").rglob("*.yml"))
 
 
 @pytest.fixture(scope="session")
 def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
     """A warehouse with all models, built from nothing."""
-    empty = Warehouse(tmp_path_factory.mktemp("warehouse"))
-    with empty.locked("tests"):
-        outcome = build(empty, Rules.read())
-        assert outcome.is_passed, outcome.explain()
-        yield empty
+    folder = tmp_path_factory.mktemp("tests") / "warehouse"
+    if BUILT:
+        shutil.copytree(BUILT, folder)
+    with Warehouse(folder).locked("tests"):
+        if not BUILT:
+            outcome = build(Warehouse(folder), Rules.read())
+            assert outcome.is_passed, outcome.explain()
+        yield Warehouse(folder)
 
 
 @pytest.fixture(scope="session")
