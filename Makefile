@@ -13,7 +13,7 @@ VERBOSELY = $(if $(VERBOSE),--verbose)
 # File by file, those that take longest first; one more than processors, as some wait for browsers and servers.
 PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install run update dev report metrics test torture lint mutants screenshots bench-growth bench-volume bench-crowds bench-report bench-columns bench-postgres lock clean
+.PHONY: help install run update dev report metrics test campaigns torture lint mutants screenshots bench-growth bench-volume bench-crowds bench-report bench-columns bench-postgres lock clean
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -61,8 +61,11 @@ metrics: install  ## Ask for metrics (QUERY="--metrics contacts --group-by metri
 	@$(WITH_SETTINGS) -c 'from dbt.cli.main import cli; cli()' --quiet parse
 	@$(WITH_SETTINGS) -m dbt_metricflow.cli.main $(if $(QUERY),query $(QUERY),list metrics)
 
-test: install  ## All tests
+test: install  ## All tests but campaigns
 	$(RUN) pytest $(PYTEST_ARGS)
+
+campaigns: install  ## The campaigns at their smallest: a few kills, full disks, readers, browsers under load
+	$(RUN) pytest $(PYTEST_ARGS) $(filter-out %histories.py,$(wildcard tests/campaigns/test_*.py))
 
 torture: install  ## A long campaign: random histories, kills, full disks, readers; sizes are variables of the environment
 	TORTURE_FIRST_SEED=$${TORTURE_FIRST_SEED:-0} TORTURE_HISTORIES=$${TORTURE_HISTORIES:-300} TORTURE_ORDERS=$${TORTURE_ORDERS:-3} TORTURE_HOST_ZONES=$${TORTURE_HOST_ZONES:-5} \

@@ -158,10 +158,11 @@ def test_a_card_shows_all_that_the_rules_ask_for(visitor: Visitor, golden: Site,
     cards = {row["first_contact_id"]: row for row in golden_marts.read_expected("expected")["client_card"]}
     clients = rows_of(
         golden,
-        "select any_value(contact_id) as contact_id, client_id from journal where is_multichannel group by client_id",
+        "select any_value(contact_id) as contact_id, client_id from journal where is_multichannel group by client_id order by client_id",
     )
     assert len(clients) > 3
-    for client in clients:
+    # What a card shows does not depend on the language, and a page costs a second.
+    for client in clients if language == "ru" else clients[:2]:
         visitor.open("card", contact=client["contact_id"], lang=language)
         card = cards[client["client_id"].removeprefix("client-")]
         header = visitor.facts(visitor.page.locator(".card .facts.client"))
@@ -471,7 +472,7 @@ def test_hostile_data_is_shown_as_text_and_hostile_addresses_break_nothing(brows
         assert all(any(_visible(text)[:40] in _visible(option) for option in options) for text in HOSTILE)
         visitor.page.keyboard.press("Escape")
         is_unharmed()
-        for number, text in enumerate(HOSTILE):
+        for number, text in list(enumerate(HOSTILE))[::2]:
             visitor.open("card", contact=f"c{number} {text}".strip())
             assert _visible(f"n {text}") in _visible(visitor.page.locator(".card").first.inner_text())
             visitor.page.locator(".hinted").first.hover()
@@ -494,7 +495,7 @@ def test_hostile_data_is_shown_as_text_and_hostile_addresses_break_nothing(brows
             "channels": ("widget", "period", "multichannel", "model", "lang"),
         }
         for page, names in parameters.items():
-            for text in HOSTILE if page == "" else HOSTILE[::3]:
+            for text in HOSTILE[1::2] if page == "" else HOSTILE[::3]:
                 visitor.open(page, **{name: text for name in names})
                 is_unharmed()
             visitor.open(page, **{name: ["", "2026-02-30", "9999-99-99", "💥"] for name in names})
