@@ -5,6 +5,7 @@ Ends with 0 only if every breakage still applies and is caught.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -38,7 +39,7 @@ FAST_TESTS = (
     ("tests/end_to_end/test_bad_input.py",),
     ("tests/end_to_end/test_golden.py", "-k", "csv"),
 )
-# Of the broken model alone, in a warehouse that is built already.
+# Of the models alone that are broken, in a warehouse that is built already.
 UNIT_TESTS = ("tests/end_to_end/test_models.py", "-k", "unit_tests_of_the_models")
 
 
@@ -749,6 +750,27 @@ MUTANTS = (
 )  # fmt: skip
 
 
+def models_with(file: str) -> list[str]:
+    """The models that a file of a model or of macros has a part in, by the names of macros."""
+    if not file.endswith(".sql") or not file.startswith(("models/", "macros/")):
+        return []
+    if file.startswith("models/"):
+        return [Path(file).stem]
+    macros = {
+        name: body
+        for path in (PROJECT_DIR / "macros").glob("*.sql")
+        for name, body in re.findall(r"(?s){% macro (\w+)(.*?)endmacro", path.read_text("utf-8"))
+    }
+    broken = set(re.findall(r"{% macro (\w+)", (PROJECT_DIR / file).read_text("utf-8")))
+    while more := {name for name, body in macros.items() if words(body) & broken} - broken:
+        broken |= more
+    return [path.stem for path in (PROJECT_DIR / "models").rglob("*.sql") if words(path.read_text("utf-8")) & broken]
+
+
+def words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text))
+
+
 BUILD = """
 import sys
 from pathlib import Path
@@ -777,12 +799,12 @@ def try_mutant(mutant: Mutant | None, built: Path) -> str:
             if text.count(mutant.line) != 1:
                 return "does not apply"
             file.write_text(text.replace(mutant.line, mutant.broken), "utf-8")
-        of_the_model = {"UNIT_TESTS_IN": str(built)}
+        of_the_models = {"UNIT_TESTS_IN": str(built)}
         if mutant is None:
             stages = (UNIT_TESTS, *FAST_TESTS, *HISTORIES)
-        elif mutant.tests is FAST_TESTS and file.suffix == ".sql" and file.is_relative_to(copy / "models"):
+        elif mutant.tests is FAST_TESTS and (models := models_with(mutant.file)):
             stages = (UNIT_TESTS, *FAST_TESTS)
-            of_the_model["UNIT_TESTS_OF"] = file.stem
+            of_the_models["UNIT_TESTS_OF"] = " ".join(models)
         else:
             stages = mutant.tests
         for tests in stages:
@@ -791,7 +813,7 @@ def try_mutant(mutant: Mutant | None, built: Path) -> str:
                 cwd=copy,
                 env={name: value for name, value in os.environ.items() if name not in ("LANDING_DIR", "WAREHOUSE_DIR")}
                 | {"TORTURE_SHRINK_BUILDS": "0"}
-                | (of_the_model if tests is UNIT_TESTS else {}),
+                | (of_the_models if tests is UNIT_TESTS else {}),
                 capture_output=True,
                 text=True,
             )

@@ -28,8 +28,8 @@ from pipeline.dbt_runner import prepared_manifest, run_dbt
 from pipeline.settings import PROJECT_DIR, Rules
 from pipeline.warehouse import Warehouse
 
-# Only the unit tests of this model, if set, in a copy of a warehouse that is built already.
-MODEL, BUILT = os.environ.get("UNIT_TESTS_OF"), os.environ.get("UNIT_TESTS_IN")
+# Only the unit tests of these models, if set, in a copy of a warehouse that is built already.
+CHOSEN, BUILT = os.environ.get("UNIT_TESTS_OF", "").split(), os.environ.get("UNIT_TESTS_IN")
 PROPERTY_FILES = sorted((PROJECT_DIR / "models").rglob("*.yml"))
 
 
@@ -63,13 +63,13 @@ def defined_unit_tests() -> list[str]:
         f"{unit_test['model']}.{unit_test['name']}"
         for file in PROPERTY_FILES
         for unit_test in yaml.safe_load(file.read_text("utf-8")).get("unit_tests", [])
-        if MODEL in (None, unit_test["model"])
+        if not CHOSEN or unit_test["model"] in CHOSEN
     ]
 
 
 def test_unit_tests_of_the_models_all_run_and_pass(warehouse: Warehouse) -> None:
-    chosen = f"{MODEL},test_type:unit" if MODEL else "test_type:unit"
-    outcome = run_dbt(warehouse.folder, ["test", "--select", chosen], Rules.read())
+    chosen = [f"{model},test_type:unit" for model in CHOSEN] or ["test_type:unit"]
+    outcome = run_dbt(warehouse.folder, ["test", "--select", *chosen], Rules.read())
     assert outcome.exception is None, outcome.exception
     results = {
         result.node.unique_id.removeprefix("unit_test.multichannel."): result
