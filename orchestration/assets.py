@@ -12,12 +12,20 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtP
 from dagster_dbt.asset_utils import DAGSTER_DBT_UNIQUE_ID_METADATA_KEY
 from pydantic import Field
 
-from orchestration.metadata import check_metadata, generation_metadata, load_metadata, node_metadata, previews
+from orchestration.metadata import (
+    check_metadata,
+    generation_metadata,
+    lineage_metadata,
+    load_metadata,
+    node_metadata,
+    previews,
+)
 from orchestration.steps import OWNERS, POOL, RETRIES, Pipeline, plain_failures, recorded_by_partition
 from pipeline.contracts import delivered_tables
 from pipeline.dbt_runner import prepared_manifest
 from pipeline.last_update import recorded_failure
 from pipeline.ledger import failed_loads
+from pipeline.lineage import column_lineage
 from pipeline.loading import Load
 from pipeline.marts import MARTS, VIEWS
 from pipeline.notices import collected_warnings, details, generation_warnings
@@ -187,16 +195,17 @@ def dbt_models(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterato
         )
         with recorded_failure(pipeline.warehouse, "build"):
             shown = previews(pipeline.warehouse) if outcome.is_passed else {}
+    lineage = column_lineage(outcome)
     nodes = {node.unique_id: node for node in outcome.nodes}
     unique_ids = {spec.key: unique_id for unique_id, spec in specs.items()}
     dependencies = {spec.key: {dependency.asset_key for dependency in spec.deps} for spec in specs.values()}
     for key in TopologicalSorter(dependencies).static_order():
         node = nodes.get(unique_ids.get(key, ""))
         if node and node.is_passed:
-            yield dg.MaterializeResult(asset_key=key, metadata=node_metadata(node, shown))
+            yield dg.MaterializeResult(asset_key=key, metadata=node_metadata(node, shown, lineage))
         elif nodes and not node and key in context.selected_asset_keys and unique_ids[key].startswith("model."):
             # Incremental builds skip static views.
-            yield dg.MaterializeResult(asset_key=key)
+            yield dg.MaterializeResult(asset_key=key, metadata=lineage_metadata(lineage.get(unique_ids[key])))
     for node in outcome.nodes:
         check = checks.get(node.unique_id)
         if check is not None and check.key in context.selected_asset_check_keys:

@@ -8,6 +8,7 @@ import duckdb
 
 from pipeline import sql
 from pipeline.dbt_runner import NodeResult
+from pipeline.lineage import Origins
 from pipeline.loading import Load
 from pipeline.publishing import Generation
 from pipeline.settings import Rules
@@ -27,9 +28,26 @@ def load_metadata(load: Load) -> dict[str, Any]:
     }
 
 
-def node_metadata(node: NodeResult, previews: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def node_metadata(
+    node: NodeResult, previews: Mapping[str, Mapping[str, Any]], lineage: Mapping[str, Origins]
+) -> dict[str, Any]:
     """Metadata of a built model or seed."""
-    return {"execution_seconds": node.execution_seconds} | dict(previews.get(node.name, {}))
+    return {
+        "execution_seconds": node.execution_seconds,
+        **previews.get(node.name, {}),
+        **lineage_metadata(lineage.get(node.unique_id)),
+    }
+
+
+def lineage_metadata(origins: Origins | None) -> dict[str, Any]:
+    """The columns that each column of a model comes from; nothing if that isn't known."""
+    if not origins:
+        return {}
+    columns = {
+        column: [dg.TableColumnDep(dg.AssetKey([schema, table]), name) for schema, table, name in found]
+        for column, found in origins.items()
+    }
+    return {"dagster/column_lineage": dg.TableColumnLineage(columns)}
 
 
 def check_metadata(node: NodeResult) -> dict[str, Any]:

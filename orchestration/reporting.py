@@ -17,6 +17,7 @@ from orchestration.metadata import (
     previews,
 )
 from pipeline.dbt_runner import Build
+from pipeline.lineage import column_lineage
 from pipeline.loading import Load
 from pipeline.notices import warn
 from pipeline.publishing import Generation
@@ -51,9 +52,10 @@ class Report:
             (spec.metadata or {}).get(DAGSTER_DBT_UNIQUE_ID_METADATA_KEY): spec for spec in dbt_models.check_specs
         }
         shown = previews(warehouse) if build.is_passed else {}
+        lineage = column_lineage(build)
         for node in build.nodes:
             if node.unique_id in keys and node.is_passed:
-                self._materialized(list(keys[node.unique_id].path), node_metadata(node, shown))
+                self._materialized(list(keys[node.unique_id].path), node_metadata(node, shown, lineage))
             elif node.unique_id in checks:
                 check = checks[node.unique_id]
                 self._checked(list(check.asset_key.path), check.name, node.is_passed, check_metadata(node))

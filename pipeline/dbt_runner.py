@@ -21,6 +21,7 @@ from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.artifacts.schemas.run import RunResult
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt.contracts.graph.manifest import Manifest
+from dbt.contracts.graph.nodes import ModelNode
 from dbt.parser import manifest as parser
 from dbt_common.events.base_types import EventMsg
 
@@ -52,6 +53,8 @@ class NodeResult:
     message: str
     failures: int
     execution_seconds: float
+    # What a model in SQL was compiled to.
+    sql: str | None = None
 
 
 @dataclass(frozen=True)
@@ -209,4 +212,5 @@ def _node_result(result: RunResult) -> NodeResult:
         message=str(result.message or result.status),
         failures=int(result.failures or 0),
         execution_seconds=result.execution_time,
+        sql=node.compiled_code if isinstance(node, ModelNode) and node.language == "sql" else None,
     )
