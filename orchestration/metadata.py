@@ -40,14 +40,24 @@ def node_metadata(
 
 
 def lineage_metadata(origins: Origins | None) -> dict[str, Any]:
-    """The columns that each column of a model comes from; nothing if that isn't known."""
+    """The columns that each column of a model comes from; nothing if that isn't known.
+
+    In two forms: Dagster's own is for its interface and Dagster+, and its open-source page never shows that one.
+    """
     if not origins:
         return {}
     columns = {
         column: [dg.TableColumnDep(dg.AssetKey([schema, table]), name) for schema, table, name in found]
         for column, found in origins.items()
     }
-    return {"dagster/column_lineage": dg.TableColumnLineage(columns)}
+    lines = [
+        f"| {column} | {', '.join(f'{schema}/{table}.{name}' for schema, table, name in found)} |"
+        for column, found in origins.items()
+    ]
+    return {
+        "dagster/column_lineage": dg.TableColumnLineage(columns),
+        "column_origins": dg.MetadataValue.md("\n".join(["| column | comes from |", "| --- | --- |", *lines])),
+    }
 
 
 def check_metadata(node: NodeResult) -> dict[str, Any]:

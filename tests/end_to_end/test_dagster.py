@@ -122,12 +122,13 @@ def column_origins(result: dg.ExecuteInProcessResult, asset: str, column: str) -
     (event,) = [
         event for event in result.get_asset_materialization_events() if event.asset_key.to_user_string() == asset
     ]
-    lineage = event.materialization.metadata.get("dagster/column_lineage")
-    if lineage is None:
+    metadata = event.materialization.metadata
+    if "dagster/column_lineage" not in metadata:
         return None
-    return [
-        f"{origin.asset_key.to_user_string()}.{origin.column_name}" for origin in lineage.value.deps_by_column[column]
-    ]
+    origins = metadata["dagster/column_lineage"].value.deps_by_column[column]
+    named = [f"{origin.asset_key.to_user_string()}.{origin.column_name}" for origin in origins]
+    assert f"| {column} | {', '.join(named)} |" in str(metadata["column_origins"].value).splitlines()
+    return named
 
 
 def checks_of(result: dg.ExecuteInProcessResult, name: str) -> list[dg.AssetCheckEvaluation]:
