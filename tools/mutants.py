@@ -37,7 +37,7 @@ COPIED = (
 FAST_TESTS = (
     ("tests/end_to_end/test_models.py",),
     ("tests/end_to_end/test_bad_input.py",),
-    ("tests/end_to_end/test_golden.py", "-k", "csv"),
+    ("tests/end_to_end/test_golden.py",),
 )
 # Of the models alone that are broken, in a warehouse that is built already.
 UNIT_TESTS = ("tests/end_to_end/test_models.py", "-k", "unit_tests_of_the_models")
