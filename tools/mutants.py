@@ -148,7 +148,7 @@ MUTANTS = (
     Mutant("R7", model("int_contact_touch_ranges"), "bounds.touches_before_start + 1 as bigint", "bounds.touches_before_start as bigint"),
     Mutant("R8", COUNTING, "* 86400000000", "* 86399999999"),
     Mutant("R8", COUNTING, "{%- if var('lookback_days') is not none -%}", "{%- if false -%}"),
-    Mutant("R7", model("int_contact_channels"), "latest_touch_number >= first_touch_number", "latest_touch_number > first_touch_number"),
+    Mutant("R7", model("int_contact_channels"), "contact_id is not null and latest_touch_number > first_touch_number", "contact_id is not null"),
     Mutant("R9", model("int_records"), "newest_versions.record_date <= data_through.data_through",
            "newest_versions.record_date < data_through.data_through"),
     Mutant("R9", model("int_records"), "inner join data_through on newest_versions.record_date <= data_through.data_through",

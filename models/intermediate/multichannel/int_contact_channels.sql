@@ -27,8 +27,7 @@ client_channels as (
 
 ),
 
--- Take each channel's latest touch before the contact's last one. If it isn't before the range's start, the channel counts; if
--- it isn't the range's first touch either, the channel assisted.
+-- Take each channel's latest touch before the contact's last one. If it comes after the range's first touch, the channel assisted.
 timeline as (
 
     select
@@ -75,10 +74,10 @@ parts as (
         contact_id,
         channel,
         0 as is_opening,
-        case when latest_touch_number > first_touch_number then 1 else 0 end as is_assisting,
+        1 as is_assisting,
         0 as is_closing
     from latest_touches
-    where contact_id is not null and latest_touch_number >= first_touch_number
+    where contact_id is not null and latest_touch_number > first_touch_number
     union all
     select
         ranges.contact_id,
