@@ -41,7 +41,7 @@ def serve(
     if report.host not in THIS_MACHINE:
         print(
             f"It listens on {report.host}: whoever reaches this port sees names and phones. "
-            "Put a login before it, see README.md.",
+            "Put a login in front of it, see docs/report.md.",
             file=sys.stderr, flush=True,
         )  # fmt: skip
     environment = os.environ | {"PYTHONPATH": str(PROJECT_DIR)}
