@@ -222,7 +222,9 @@ def _leave_out_unusable_sources() -> None:
     try:
         read_sources()
     except SettingsError as error:
-        log.warning("%s\nWhat lies in the landing folder is loaded all the same.", error)
+        # A line each, as the log writes a message in one line.
+        for line in (*str(error).splitlines(), "Deliveries in the landing folder are loaded all the same."):
+            log.warning("%s", line.strip())
         os.environ["SOURCES_FILE"] = os.devnull
 
 

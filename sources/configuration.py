@@ -31,6 +31,10 @@ PLAIN_NAME = "[a-z][a-z0-9_]{0,30}"
 PLAIN_SETTING = "[a-z][a-z_]{0,40}"
 
 
+class UnusableSourceError(Exception):
+    """A source's settings can't be used. Its arguments are the faults, without values: one may be a misplaced credential."""
+
+
 def sources_file() -> Path:
     """The project's sources.yml, unless SOURCES_FILE names another."""
     load_environment()
@@ -58,38 +62,43 @@ def read_sources() -> dict[str, Source]:
     for number, (name, settings) in enumerate(content.items(), start=1):
         try:
             sources[str(name)] = _source(str(name), settings)
-        except ValueError as problem:
+        except UnusableSourceError as error:
             shown = name if re.fullmatch(PLAIN_NAME, str(name)) else f"source number {number}"
-            problems.append(f"  {shown}: {problem}")
+            problems += [f"  {shown}: {fault}" for fault in error.args]
     if problems:
         raise SettingsError(f"{file} can't be used:\n" + "\n".join(problems))
     return sources
 
 
 def _source(name: str, settings: Any) -> Source:
-    """Raises ValueError. Its message shows no value: one may be a misplaced credential."""
+    """Raises UnusableSourceError."""
     if not isinstance(settings, dict):
-        raise ValueError("its settings go below it, each on a line of its own")
+        raise UnusableSourceError("its settings go below it, each on a line of its own")
     kind = settings.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
-        raise ValueError(f"`kind` is one of {', '.join(KINDS)}")
+        raise UnusableSourceError(f"`kind` is one of {', '.join(KINDS)}")
     if "name" in settings:
-        raise ValueError(
+        raise UnusableSourceError(
             "name: there is no such setting, the source is called as it is called in the line above its settings"
         )
     if not re.fullmatch(NAME, name):
-        raise ValueError("a source's name has small Latin letters, digits and _, and begins with a letter")
+        raise UnusableSourceError("a source's name has small Latin letters, digits and _, and begins with a letter")
     try:
         source = KINDS[kind].model_validate({**settings, "name": name})
         if isinstance(source, Files):
             _ = source.field_mapping
     except ValidationError as error:
-        message = faults(error)
-        for fault in error.errors(include_input=False, include_url=False):
-            for part in map(str, fault["loc"]):
-                if not re.fullmatch(PLAIN_SETTING, part) and not part.isdecimal():
-                    message = message.replace(part, "…")
-        raise ValueError(message) from None
+        raise UnusableSourceError(*_shown_faults(error)) from None
     except SettingsError as error:
-        raise ValueError(str(error)) from None
+        raise UnusableSourceError(str(error)) from None
     return source
+
+
+def _shown_faults(error: ValidationError) -> list[str]:
+    """The faults, without names that may be misplaced values."""
+    parts = {str(part) for fault in error.errors(include_input=False, include_url=False) for part in fault["loc"]}
+    hidden = [part for part in parts if not re.fullmatch(PLAIN_SETTING, part) and not part.isdecimal()]
+    messages = faults(error)
+    for part in sorted(hidden, key=len, reverse=True):
+        messages = [message.replace(part, "…") for message in messages]
+    return messages

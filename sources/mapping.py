@@ -262,7 +262,7 @@ class Mapping(BaseModel):
         except YamlTextError as error:
             raise SettingsError(f"The mapping {file} is not YAML: {error}.") from None
         except ValidationError as error:
-            raise SettingsError(f"The mapping {file} can't be used: {faults(error)}.") from None
+            raise SettingsError(f"The mapping {file} can't be used: {'; '.join(faults(error))}.") from None
 
     @classmethod
     def shipped(cls, name: str) -> Self:
@@ -324,14 +324,14 @@ FAULTS = {
 }
 
 
-def faults(error: ValidationError) -> str:
+def faults(error: ValidationError) -> list[str]:
     """Pydantic's errors by place, without the values."""
     found: dict[str, str] = {}
     for fault in error.errors(include_input=False, include_url=False):
         # For a union, pydantic reports each member, with its name at the end of the place.
         place = ".".join(str(part) for part in fault["loc"] if str(part) not in ALTERNATIVES) or "it"
         found.setdefault(place, FAULTS.get(fault["type"], fault["msg"].removeprefix("Value error, ")))
-    return "; ".join(f"{place}: {message}" for place, message in found.items())
+    return [f"{place}: {message}" for place, message in found.items()]
 
 
 @cache

@@ -531,7 +531,7 @@ MUTANTS = (
     Mutant("Sources", "sources/delivering.py", "return file.stat().st_mtime >= end_of_day.timestamp()", "return True", JOURNAL),
     Mutant("Sources", "sources/delivering.py", 'file.with_name(f".{file.name}.part")', 'file.with_name(f"{file.name}.parquet")', JOURNAL),
     Mutant("Sources", "sources/configuration.py", "else f\"source number {number}\"", "else name", JOURNAL),
-    Mutant("Sources", "sources/configuration.py", 'message = message.replace(part, "…")', "pass", JOURNAL),
+    Mutant("Sources", "sources/configuration.py", 'messages = [message.replace(part, "…") for message in messages]', "pass", JOURNAL),
     Mutant("Sources", "cli/load.py", "    except (Problem, *EXPLAINED, ValueError) as error:\n", "    except Problem as error:\n", JOURNAL),
     Mutant("Sources", "orchestration/source_assets.py", "days &= set(due_days_of_run(source, rules, settings.landing_dir, pipeline.warehouse))", "pass", JOURNAL),
     Mutant("Sources", "orchestration/assets.py", "describe_failures(failed, _failed_fetches(context))", "describe_failures(failed, [])", JOURNAL),

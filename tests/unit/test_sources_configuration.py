@@ -1,5 +1,6 @@
 """sources.yml: what it may say, and what is said where it can't be used."""
 
+import os
 import re
 from datetime import date
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 from exports_desk import DAY, DIRECT, VK, Desk
 from pydantic import BaseModel
 
+from cli.load import _leave_out_unusable_sources
 from orchestration.assets import source_key
 from pipeline.settings import PROJECT_DIR, SettingsError
 from sources.configuration import KINDS, read_sources
@@ -147,16 +149,34 @@ def test_all_mistakes_are_told_together(read: Any) -> None:
         f"a: {{kind: amocrm}}\ngood:\n{MANGO}b: {{kind: mango, widgetid: 1, reload_days: x}}\nc: {{kind: files, path: p, mapping: m}}\n",
     )
 
-    lines = message.splitlines()
-    assert [line.split(":")[0].strip() for line in lines[1:]] == ["a", "b", "c"]
-    for part in (
-        "token_variable: is missing",
-        "widget_id: is missing",
-        "reload_days: must be",
-        "widgetid: there is no such",
-    ):
-        assert part in lines[2]
-    assert "mango_calls_export.yml" in lines[3]
+    first, *lines = message.splitlines()
+    assert first.endswith("my sources.yml can't be used:")
+    assert [line.split(":")[0] for line in lines] == ["  a", *["  b"] * 4, "  c"]
+    assert lines[1:5] == [
+        "  b: reload_days: must be a whole number",
+        "  b: token_variable: is missing",
+        "  b: widget_id: is missing",
+        "  b: widgetid: there is no such setting",
+    ]
+    assert "mango_calls_export.yml" in lines[5]
+
+
+def test_a_load_without_usable_sources_warns_of_each_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "sources.yml"
+    file.write_text("a: {kind: amocrm}\nb: {kind: mango, widget_id: 1}\n", "utf-8")
+    monkeypatch.setenv("SOURCES_FILE", str(file))
+    monkeypatch.setattr("cli.load.log.propagate", True)
+    _leave_out_unusable_sources()
+
+    assert os.environ["SOURCES_FILE"] == os.devnull
+    assert caplog.messages == [
+        f"{file} can't be used:",
+        "a: `kind` is one of mango, calltouch, metrica, files, postgres",
+        "b: token_variable: is missing",
+        "Deliveries in the landing folder are loaded all the same.",
+    ]
 
 
 @pytest.mark.parametrize(
