@@ -73,7 +73,7 @@ def read_sources() -> dict[str, Source]:
 def _source(name: str, settings: Any) -> Source:
     """Raises UnusableSourceError."""
     if not isinstance(settings, dict):
-        raise UnusableSourceError("its settings go below it, each on a line of its own")
+        raise UnusableSourceError("its settings go below it, indented, each on a line of its own")
     kind = settings.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
         raise UnusableSourceError(f"`kind` is one of {', '.join(KINDS)}")

@@ -755,7 +755,7 @@ def test_a_file_that_is_wrong_is_read_once(desk: Desk, monkeypatch: pytest.Monke
         ("table: touches\ncolums: {}", "columns: is missing; colums: there is no such setting"),
         ("- a", "it: must be settings"),
         ("", "it: must be settings"),
-        ("table: [touches\n", "line 2, column 1"),
+        ("table: [touches\n", "line 1, column 8: the bracket opened here"),
         ("table: touches\ncolumns:\n  touch_id: a\n  touch_id: b\n", "line 4, column 3: a name is there twice"),
         ("table: touches\n\tcolumns: {}", "is not YAML: line 2"),
         (b"table: \xff", "line 1 is not UTF-8"),

@@ -143,6 +143,30 @@ def test_every_mistake_is_told(read: Any, content: str | bytes, said: str) -> No
     assert said in failure(read, content)
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("  kind: mango\n    widget_id: 1\n", "line 3, column 14: the indentation or a colon is probably wrong here or in the line above"),
+        ("  kind: mango\n widget_id: 1\n", "line 3, column 2: the indentation or a colon is probably wrong"),
+        ("  kind mango\n  widget_id: 1\n", "line 3, column 12: the indentation or a colon is probably wrong"),
+        ("  kind: mango\n  widget_id:1\n", "line 3, column 3: a colon with a space after it is missing"),
+        ("  kind: mango\n\twidget_id: 1\n", "line 3, column 1: the line is indented with a tab: use spaces"),
+        ("  kind: mango\n  widget_id: '1\n\n  site: x\n", "line 3, column 14: the quote opened here is never closed"),
+        ("  kind: mango\n  widget_id: [1\n\nb: x\n", "line 3, column 14: the bracket opened here is never closed"),
+        ("  kind: files\n  widget_id: *.csv\n", "line 3, column 15: a value that begins with *, &, !, %, @ or ` needs quotes"),
+        ("  kind: files\n  widget_id: {day}.csv\n", "line 3, column 19: text follows a closing quote or bracket"),
+        ("  kind: files\n  widget_id: \"C:\\data\"\n", "line 3, column 14: a backslash in double quotes begins an escape"),
+    ],
+)  # fmt: skip
+def test_a_line_that_is_no_yaml_is_shown_without_its_value(read: Any, content: str, said: str) -> None:
+    message = failure(read, f"a:\n{content}")
+
+    assert f"my sources.yml is not YAML: {said}" in message
+    shown = message.partition(" (`")[2].removesuffix("`).")
+    indentation = content.splitlines()[1].partition("widget_id:")[0]
+    assert shown in (f"{indentation}widget_id: …", f"{indentation}widget_id:…")
+
+
 def test_all_mistakes_are_told_together(read: Any) -> None:
     message = failure(
         read,
