@@ -3,9 +3,11 @@
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -26,6 +28,7 @@ from pipeline.reading.csv_files import (
     faulty_csv_records,
 )
 from pipeline.settings import PROJECT_DIR, Rules, SettingsError
+from pipeline.wording import listed
 from sources.delivering import held_days
 from sources.excel import Workbook, cell_text, create_rows, first_rows, is_excel, settle_numbers
 from sources.export_text import DELIMITERS, Escapes, HeaderFinder, escaped, squeezed, write_plain
@@ -36,7 +39,8 @@ from sources.source import ROWS_PER_FILE, Days, Extract, FetchContext, Part, Ref
 
 log = logging.getLogger("multichannel")
 
-DAY = "{day}"
+DAY, ANY_DAY = "{day}", "????-??-??"
+SHOWN_FILES = 3
 # Beside its fields, a row has its place and, if it doesn't parse, its whole text.
 OWN_FIELDS = ("export_file", "export_row", UNPARSABLE)
 A_DAY = re.compile(r"\d{4}-\d\d-\d\d")
@@ -100,7 +104,7 @@ class Files(Source):
         """The days for which a file exists."""
         named = {
             found
-            for file in self._files(self.path.replace(DAY, "????-??-??"))
+            for file in self._files(self.path.replace(DAY, ANY_DAY))
             for found in A_DAY.findall(str(file))
             if _is_day(found)
         }
@@ -144,10 +148,34 @@ class Files(Source):
             waiting = [file.name for file in found if not is_complete(file.name)]
             raise SourceError(
                 f"there is no file {PROJECT_DIR / self.path}"
-                + (f" but {', '.join(waiting[:3])}, which isn't complete while it is called so" if waiting else "")
-                + ": put the export there, or mend `path`"
+                + (
+                    f" but {', '.join(waiting[:SHOWN_FILES])}, which isn't complete while it is called so"
+                    if waiting
+                    else self._instead()
+                )
+                + ": put the export there, or correct `path`"
             )
         return files
+
+    def _instead(self) -> str:
+        """What there is in place of the files at `path`: no folder, no files, or files with similar names."""
+        pattern = PROJECT_DIR / self.path.replace(DAY, ANY_DAY)
+        if self._files(str(pattern)):
+            return ""  # Only some days are missing.
+        for folder in reversed(pattern.parents):
+            if not self._folders(folder):
+                return f", as there is no folder {str(folder).replace(ANY_DAY, DAY)}"
+        folders = self._folders(pattern.parent)
+        names = {file.name for folder in folders for file in folder.iterdir() if file.is_file()}
+        if not names:
+            return f", as there are no files in {str(pattern.parent).replace(ANY_DAY, DAY)}"
+        similar = similar_names(pattern.name, filter(is_complete, names))[:SHOWN_FILES]
+        if not similar:
+            return ""
+        return f", but there {'is' if len(similar) == 1 else 'are'} {listed(map(readable, similar))}"
+
+    def _folders(self, pattern: Path) -> list[Path]:
+        return [pattern] if pattern.is_dir() else [found for found in self._files(str(pattern)) if found.is_dir()]
 
     @staticmethod
     def _files(pattern: str) -> list[Path]:
@@ -369,6 +397,15 @@ class Files(Source):
                 f'write `delimiter: "{escaped(likely)}"` in {self.mapping}'
             )
         return f"Mend {self.mapping} (names, `delimiter`, `encoding`, `skip_lines`), or export it as before"
+
+
+def similar_names(wanted: str, names: Iterable[str]) -> list[str]:
+    """Names that differ from the wanted one, which may have wildcards, in case or ending only; then those that are close."""
+    stems = {name: Path(name.casefold()).stem for name in sorted(names)}
+    wanted_stem = Path(wanted.casefold()).stem
+    same = [name for name, stem in stems.items() if fnmatchcase(stem, wanted_stem)]
+    close = get_close_matches(wanted_stem, set(stems.values()))
+    return [*same, *(name for name, stem in stems.items() if stem in close and name not in same)]
 
 
 def _is_day(written: str) -> bool:

@@ -721,6 +721,33 @@ def test_files_that_cant_be_read_are_told(desk: Desk) -> None:
     assert "has no column «at»; its columns" in desk.failure(desk.source(desk.mapping(totals), "e.csv"))
 
 
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("costs.csv", "/costs.csv, but there are Costs.CSV, costs.xlsx and cost.csv: put the export there, or correct `path`"),
+        ("cost.CSV", "/cost.CSV, but there are cost.csv, Costs.CSV and costs.xlsx: put"),
+        ("*.xls", "/*.xls, but there are Costs.CSV, cost.csv and costs.xlsx: put"),
+        ("calls.csv", "/calls.csv: put the export there"),
+        ("old/*.csv", "/old/*.csv, as there is no folder {exports}/old: put"),
+        ("old/{day}/*.csv", "/old/{day}/*.csv, as there is no folder {exports}/old: put"),
+        ("{day}/*.csv", "/{day}/*.csv, as there is no folder {exports}/{day}: put"),
+        ("none/*.csv", "/none/*.csv, as there are no files in {exports}/none: put"),
+        ("cost-{day}.csv", "/cost-{day}.csv: put"),
+        ("days/{day}.csv", "/days/{day}.csv: put"),
+        ("days/{day}.xlsx", "/days/{day}.xlsx, but there is 2025-11-01.csv: put"),
+        ("n*/**/*.csv", "/n*/**/*.csv, as there are no files in {exports}/n*/**: put"),
+    ],
+)  # fmt: skip
+def test_a_path_without_a_file_names_what_is_there_instead(desk: Desk, path: str, said: str) -> None:
+    for name in ("Costs.CSV", "costs.xlsx", "cost.csv", "unlike.txt", ".costs.csv", "days/2025-11-01.csv"):
+        desk.write(name, "")
+    (desk.exports / "none" / "deep").mkdir(parents=True)
+
+    message = desk.failure(desk.source(desk.mapping(TOUCHES), path))
+
+    assert message.startswith(f"there is no file {desk.exports}{said.replace('{exports}', str(desk.exports))}"), message
+
+
 def test_too_little_memory_is_told_with_what_to_do(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     def lacks_memory(*_: object) -> None:
         raise duckdb.OutOfMemoryException("Out of Memory Error: could not allocate block")
