@@ -30,6 +30,8 @@ SAVED_PAGES = {
     rb"\s*<\?xml[^>]*>\s*(?:<\?mso-application[^>]*>\s*)?<(?:\w+:)?Workbook\b": "an XML spreadsheet",
     rb"\s*mime-version:": "a saved web page",
 }
+# A pair of letters in another encoding, such as «С№», may be valid UTF-8 by chance; several of them and nothing else are not.
+LEAST_BYTES_OF_LETTERS = 4
 # Characters that no text holds: they replace escaped ones while lines are split into fields.
 STAND_INS = [chr(0xFDD0 + number) for number in range(16)]
 
@@ -84,7 +86,7 @@ class HeaderFinder:
     """Finds the header by the names in the mapping, however long a report's title is."""
 
     def __init__(self, mapping: Mapping) -> None:
-        self.how, self.required = mapping.file, mapping.required_fields
+        self.mapping, self.how, self.required = mapping, mapping.file, mapping.required_fields
         self._mapped = {squeezed(name): name for name in mapping.used_fields}
         self.hint: str | None = None
         """What to do about a header with other delimiters or quotes."""
@@ -130,7 +132,7 @@ class HeaderFinder:
                 settings += [f"`quote: '{quote}'`"] if quote != self.how.quote else []
                 parted = f"Its columns are separated by {shown}, not by {DELIMITERS.get(self.how.delimiter, repr(self.how.delimiter))}"
                 found = parted if delimiter != self.how.delimiter else "Its names stand in quotes"
-                return f"{found}: write {' and '.join(settings)} in"
+                return f"{found}: {self.mapping.how_to_set(' and '.join(settings))}"
         return None
 
 
@@ -190,14 +192,14 @@ def _copy(file: Path, plain: Path, finder: HeaderFinder, line_end: str) -> bool:
     with open(file, "rb") as content, open(plain, "w", encoding="utf-8", newline="") as copy:
         for chunk in itertools.chain(iter(lambda: content.read(CHUNK_BYTES), b""), [b""]):
             if is_first:
-                _check_beginning(chunk, how)
+                _check_beginning(chunk, finder.mapping)
             try:
                 decoded = decoder.decode(chunk, final=not chunk)
             except UnicodeDecodeError as error:
                 line_count += error.object[: error.start].decode(how.encoding, "replace").count(line_end)
+                other = "windows-1251" if _is_utf8(how.encoding) else "utf-8"
                 raise UnreadableFileError(
-                    f"is not {how.encoding} in line {line_count + 1:,}: write in the mapping's `file` which `encoding` it is in"
-                    + (", like windows-1251" if _is_utf8(how.encoding) else ", like utf-8")
+                    f"is not {how.encoding} in line {line_count + 1:,}: if it is in {other}, {finder.mapping.how_to_set(f'`encoding: {other}`')}"
                 ) from None
             if "\0" in decoded:
                 line_count += decoded[: decoded.index("\0")].count(line_end)
@@ -220,7 +222,7 @@ def _copy(file: Path, plain: Path, finder: HeaderFinder, line_end: str) -> bool:
     return line_count > 0 or not has_other_ends
 
 
-def _check_beginning(chunk: bytes, how: FileFormat) -> None:
+def _check_beginning(chunk: bytes, mapping: Mapping) -> None:
     if not chunk:
         raise UnreadableFileError("is empty (0 bytes): an export without rows has a header at least")
     for magic, hint in NO_TEXT.items():
@@ -233,13 +235,25 @@ def _check_beginning(chunk: bytes, how: FileFormat) -> None:
             raise UnreadableFileError(
                 f"is {kind}, not CSV, whatever its name ends in: open it in a spreadsheet, and save it as CSV or .xlsx"
             )
-    name = codecs.lookup(how.encoding).name.replace("-sig", "")
+    expected = mapping.file.encoding
+    name = codecs.lookup(expected).name.replace("-sig", "")
     for mark, encoding in MARKS.items():
         if chunk.startswith(mark) and not name.startswith(encoding):
             raise UnreadableFileError(
-                f"says by its first bytes that it is {encoding}, not {how.encoding}: mend `encoding`"
+                f"says by its first bytes that it is {encoding}, not {expected}: {mapping.how_to_set(f'`encoding: {encoding}`')}"
             )
+    if not _is_utf8(expected) and _has_letters_of_utf8(chunk):
+        raise UnreadableFileError(f"is in utf-8, not {expected}: {mapping.how_to_set('`encoding: utf-8`')}")
 
 
 def _is_utf8(encoding: str) -> bool:
     return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
+
+
+def _has_letters_of_utf8(chunk: bytes) -> bool:
+    """Whether everything beyond ASCII is valid UTF-8. Other encodings read it too, as other letters; their texts are hardly ever valid."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(chunk)
+    except UnicodeDecodeError:
+        return False
+    return len(chunk) - len(text) >= LEAST_BYTES_OF_LETTERS

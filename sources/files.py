@@ -248,9 +248,7 @@ class Files(Source):
                 written, header_lines = csv_header(plain, dialect)
             except UnreadableFileError as error:
                 raise UnreadableFileError(
-                    f"has no header that {self.mapping} can read. {finder.hint} {self.mapping}"
-                    if finder.hint
-                    else str(error)
+                    f"has no header that {self.mapping} can read. {finder.hint}" if finder.hint else str(error)
                 ) from None
             header = self._header([Escapes(how).shown(name) for name in written] if how.escape else written, finder)
             self._read_rows(plain, header_lines, written, dialect, relation, sql.literal(readable(file.name)), context)
@@ -383,7 +381,7 @@ class Files(Source):
 
     def _hint(self, written: list[str], finder: HeaderFinder) -> str:
         if finder.hint:
-            return f"{finder.hint} {self.mapping}"
+            return finder.hint
         how = self.field_mapping.file
         others = {
             delimiter: sum(name.count(delimiter) for name in written)
@@ -392,9 +390,8 @@ class Files(Source):
         }
         likely = max(others, key=lambda delimiter: others[delimiter])
         if others[likely] >= max(1, len(written) - 1):
-            return (
-                f"Its columns seem to be separated by {DELIMITERS[likely]}: "
-                f'write `delimiter: "{escaped(likely)}"` in {self.mapping}'
+            return f"Its columns seem to be separated by {DELIMITERS[likely]}: " + self.field_mapping.how_to_set(
+                f'`delimiter: "{escaped(likely)}"`'
             )
         return f"Mend {self.mapping} (names, `delimiter`, `encoding`, `skip_lines`), or export it as before"
 

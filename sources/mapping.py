@@ -16,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     ValidationError,
     field_validator,
     model_validator,
@@ -208,6 +209,7 @@ class Mapping(BaseModel):
     only_with: tuple[str, ...] = ()
     day: Annotated[ColumnMapping, BeforeValidator(_column)] | None = None
     file: FileFormat = FileFormat()
+    _read_from: Path | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def knows_the_table(self) -> Self:
@@ -256,17 +258,27 @@ class Mapping(BaseModel):
     def read(cls, file: Path) -> Self:
         """Reads a mapping file. Raises SettingsError."""
         try:
-            return cls.model_validate(read_yaml_text(file))
+            mapping = cls.model_validate(read_yaml_text(file))
         except OSError as error:
             raise SettingsError(f"The mapping {file} can't be read ({error.strerror}).") from None
         except YamlTextError as error:
             raise SettingsError(f"The mapping {file} is not YAML: {error}.") from None
         except ValidationError as error:
             raise SettingsError(f"The mapping {file} can't be used: {'; '.join(faults(error))}.") from None
+        mapping._read_from = file
+        return mapping
 
     @classmethod
     def shipped(cls, name: str) -> Self:
         return cls.read(SHIPPED / f"{name}.yml")
+
+    def how_to_set(self, settings: str) -> str:
+        """What the user does to change settings of `file`. Mappings of the project are copied first: an upgrade would replace them."""
+        file = self._read_from
+        if file is None or file.parent != SHIPPED:
+            return f"write {settings} under `file` in {file or 'the mapping'}"
+        copy = f"mappings/{file.name}"
+        return f"copy sources/{copy} to {copy}, write {settings} under `file` in the copy, and set `mapping: {copy}` in sources.yml"
 
     @property
     def id_column(self) -> str | None:

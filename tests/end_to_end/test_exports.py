@@ -154,7 +154,10 @@ def test_the_header_is_found_below_any_title(desk: Desk, skip_lines: int | None)
 
 def test_what_a_file_is_instead_is_said(desk: Desk) -> None:
     vk = desk.failure(desk.source("vk_ads_costs.yml", put(desk, "messages/vk.csv")))
-    assert 'separated by semicolons, not by commas: write `delimiter: ";"` in vk_ads_costs.yml' in vk
+    assert (
+        "separated by semicolons, not by commas: copy sources/mappings/vk_ads_costs.yml to mappings/vk_ads_costs.yml, "
+        'write `delimiter: ";"` under `file` in the copy, and set `mapping: mappings/vk_ads_costs.yml` in sources.yml'
+    ) in vk
     bitrix = desk.failure(desk.source("vk_ads_costs.yml", put(desk, "messages/bitrix.xls")))
     assert "bitrix.xls is an HTML table, not CSV" in bitrix and "save it as CSV or .xlsx" in bitrix
     assert "\n" not in vk + bitrix
@@ -463,14 +466,14 @@ def test_a_header_is_found_or_its_delimiter_is_said(delimiter: str, quoting: Any
                     assert text[offset:] == table and found.hint is None
                 else:
                     shown = "\\t" if delimiter == "\t" else delimiter
-                    assert found.hint and f'write `delimiter: "{shown}"` in' in found.hint
+                    assert found.hint and f'write `delimiter: "{shown}"` under `file` in' in found.hint
                     assert f"by {DELIMITERS[delimiter]}, not by {DELIMITERS[expected]}" in found.hint
 
 
 def test_a_header_in_quotes_where_none_are_expected_is_said() -> None:
     found = finder(";", quote="")
     found.offset(written([list(NAMES)], ";", csv.QUOTE_ALL), "\n")
-    assert found.hint == "Its names stand in quotes: write `quote: '\"'` in"
+    assert found.hint == "Its names stand in quotes: write `quote: '\"'` under `file` in the mapping"
 
 
 def test_a_header_over_several_lines_is_found() -> None:

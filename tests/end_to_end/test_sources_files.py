@@ -661,9 +661,15 @@ GOOD = "id;at;Имя\n1;2025-11-20 10:00;Ёлкина\n"
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (GOOD.encode("windows-1251"), ("is not utf-8 in line 1", "windows-1251")),
+        (
+            GOOD.encode("windows-1251"),
+            ("is not utf-8 in line 1: if it is in windows-1251, write `encoding: windows-1251` under `file` in ",),
+        ),
         (b"id;at;x\n1;2025-11-20 10:00;a\n2;;\xff\n", ("is not utf-8 in line 3",)),
-        (GOOD.encode("utf-16"), ("by its first bytes that it is utf-16, not utf-8", "`encoding`")),
+        (
+            GOOD.encode("utf-16"),
+            ("by its first bytes that it is utf-16, not utf-8", "write `encoding: utf-16` under `file` in "),
+        ),
         (GOOD.encode("utf-16-le"), ("has a NUL byte in line 1", "utf-16")),
         (b"id;at;x\n1;2025-11-20 10:00;a\0\n", ("has a NUL byte in line 2", "damaged")),
         (b"PK\x03\x04....", ("is an Excel or ZIP file", "save it as CSV")),
@@ -694,6 +700,41 @@ def test_a_mark_of_utf_8_is_no_letter_of_windows_1251(desk: Desk) -> None:
     mapping = desk.mapping(TOUCHES | {"file": {"delimiter": ";", "encoding": "windows-1251"}})
 
     assert "by its first bytes that it is utf-8, not windows-1251" in desk.failure(desk.source(mapping))
+
+
+@pytest.mark.parametrize("content", [GOOD.replace("Ёлкина", "Иванова"), GOOD.replace("Имя", "name")])
+def test_utf_8_is_not_taken_for_windows_1251(desk: Desk, content: str) -> None:
+    """With or without a letter that Windows-1251 doesn't have, and with or without a header that tells."""
+    desk.write("a.csv", content)
+    mapping = desk.mapping(TOUCHES | {"file": {"delimiter": ";", "encoding": "windows-1251"}})
+
+    message = desk.failure(desk.source(mapping))
+
+    assert f"a.csv is in utf-8, not windows-1251: write `encoding: utf-8` under `file` in {mapping}" in message
+
+
+def test_windows_1251_is_not_taken_for_utf_8(desk: Desk) -> None:
+    """A pair of its letters may be valid UTF-8 by chance."""
+    desk.write("a.csv", "id;at;name\n1;2025-11-20 10:00;С№\n2;2025-11-20 10:00;Т№\n", "windows-1251")
+    mapping = desk.mapping(TOUCHES | {"file": {"delimiter": ";", "encoding": "windows-1251"}})
+
+    assert [row["name"] for row in desk.delivered(desk.source(mapping))] == ["С№", "Т№"]
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "said"),
+    [
+        ("yandex_direct_costs.yml", "windows-1251", "is not utf-8 in line 1: if it is in windows-1251, "),
+        ("mango_calls_export.yml", "utf-8", "is in utf-8, not windows-1251: "),
+    ],
+)
+def test_a_ready_made_mapping_is_copied_for_another_encoding(desk: Desk, name: str, encoding: str, said: str) -> None:
+    desk.write("a.csv", "Дата;Кампания;Расход\n20.11.2025;a;1\n", encoding)
+
+    assert desk.failure(desk.source(name)).endswith(
+        f"a.csv {said}copy sources/mappings/{name} to mappings/{name}, write `encoding: {encoding}` under `file` in the copy, "
+        f"and set `mapping: mappings/{name}` in sources.yml"
+    )
 
 
 def test_files_that_cant_be_read_are_told(desk: Desk) -> None:
