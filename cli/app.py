@@ -2,10 +2,10 @@
 
 import io
 import sys
+from contextlib import suppress
 
 import duckdb
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from cli.demo import demo
@@ -13,10 +13,11 @@ from cli.fetch import fetch
 from cli.generations import export, resume, rollback, verify
 from cli.load import load, update
 from cli.look import look
-from cli.output import Problem
+from cli.output import Problem, errors
 from cli.status import rejected, status
 from pipeline.alerts import alert
 from pipeline.capacity import ResourcesError
+from pipeline.notices import environment_warnings
 from pipeline.publishing import PublicationError
 from pipeline.settings import SettingsError
 from pipeline.updating import BuildFailedError
@@ -31,6 +32,16 @@ app = typer.Typer(
 )
 for command in (load, fetch, update, status, rejected, look, verify, rollback, resume, export, demo):
     app.command()(command)
+
+
+@app.callback()
+def warn_of_misspelled_settings() -> None:
+    """Before any command, so that a failure by a misspelled setting doesn't hide it."""
+    # What can't be read, the command itself reports.
+    with suppress(SettingsError):
+        for warning in environment_warnings():
+            errors.print(f"[yellow]Warning:[/] {escape(warning)}")
+
 
 # Errors whose message is enough. Any other is a bug of this project, and needs the traceback.
 EXPECTED = (
@@ -53,5 +64,5 @@ def main() -> None:
             alert(f"{sys.argv[1]} failed: {problem}")
         if not isinstance(problem, EXPECTED):
             raise
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]Failed:[/] {escape(str(problem))}")
+        errors.print(f"[bold red]Failed:[/] {escape(str(problem))}")
         sys.exit(1)

@@ -11,7 +11,7 @@ from rich.table import Table
 from cli.output import Problem, console, show_progress
 from cli.summary import describe_period
 from pipeline.capacity import translate_errors
-from pipeline.settings import Rules, Settings, SettingsError
+from pipeline.settings import Rules, Settings, SettingsError, sources_file
 from pipeline.warehouse import Warehouse
 from pipeline.wording import counted
 
@@ -41,7 +41,7 @@ def fetch(
 
 def fetch_days(names: list[str], first_day: date | None, last_day: date | None) -> str | None:
     """Fetches from each source, even after another failed; returns what didn't come, if anything."""
-    from sources.configuration import read_sources, sources_file
+    from sources.configuration import read_sources
     from sources.delivering import Fetched, explained_problems
     from sources.fetching import days_between, due_days, held_days
     from sources.fetching import fetch as fetch_source

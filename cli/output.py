@@ -23,6 +23,7 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show everything,
 
 # Without a terminal, there is no width to fit.
 console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 160)
+errors = Console(stderr=True, soft_wrap=True, highlight=False)
 log = logging.getLogger("multichannel")
 LONGEST_CELL = 48
 

@@ -28,7 +28,7 @@ from pipeline.ledger import failed_loads
 from pipeline.lineage import column_lineage
 from pipeline.loading import Load
 from pipeline.marts import MARTS, VIEWS
-from pipeline.notices import collected_warnings, details, generation_warnings
+from pipeline.notices import collected_warnings, details, environment_warnings, generation_warnings, warn
 from pipeline.publishing import Publications
 from pipeline.settings import PROJECT_DIR, Rules
 from pipeline.updating import absent_days, build_loaded, check_build, describe_failures, load_days
@@ -92,6 +92,8 @@ def raw_asset(table: str) -> dg.AssetsDefinition:
         days = sorted(date.fromisoformat(day) for day in context.partition_keys)
         loads: list[Load] = []
         with collected_warnings() as warnings, plain_failures(pipeline.warehouse):
+            for warning in environment_warnings():
+                warn(warning)
             for each in load_days(
                 pipeline.warehouse, table, days, pipeline.resolved_rules, config.reload, _launch_id(context)
             ):

@@ -1,12 +1,14 @@
 """Warnings of an update: what people must see, however short the output.
 
-There are two kinds, and one place for each:
+There are three kinds, and one place for each:
 
 - Events of one update, such as two files of a day with the same rows: call `warn(message)` from any module. The command line
   prints each distinct message once, at once, on standard error; `load -v` repeats it in its summary. In Dagster it is in the
   step's log and in the metadata `warnings` of the step's result.
 - Lasting properties of a published generation, such as sites missing from `widgets.csv`: return them from
   `generation_warnings`. Every `load` and `status` prints them, and `published/marts` has them in its metadata.
+- Misspelled settings: `environment_warnings`. The command line and the report print them before anything else; in Dagster they are
+  warnings of each step that loads.
 
 A message is one line. It names the file, row, column, setting or site, the problem, and what to do.
 """
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from pipeline.settings import misspelled_names
 from pipeline.sites import site_warnings
 from pipeline.wording import one_line
 
@@ -43,6 +46,11 @@ def generation_warnings(publications: "Publications", number: int) -> list[str]:
         except duckdb.Error:
             continue  # Damaged, or just cleared away; for the generation itself, the last line raises.
     return site_warnings(file, None)
+
+
+def environment_warnings() -> list[str]:
+    """Warnings of misspelled settings in `.env`, a line each. Raises SettingsError."""
+    return [f"`.env`: {name} is not a setting; did you mean {setting}?" for name, setting in misspelled_names().items()]
 
 
 class _Collector(logging.Handler):

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -32,12 +33,27 @@ class SettingsError(Exception):
     """A setting can't be used. The message says which, why and what would work."""
 
 
+# Names that `.env` may set, beside those of credentials in sources.yml.
+KNOWN_NAMES = (
+    *("LANDING_DIR", "SOURCES_FILE", "WAREHOUSE_DIR", "MEMORY_LIMIT", "THREADS", "TEMPORARY_DIR", "UNPACKED_LIMIT"),
+    *("ALERT_COMMAND", "FIRST_LOAD_DAY", "DAGSTER_HOME", "LIVE_WAREHOUSE_DIR"),
+    *("REPORT_HOST", "REPORT_PORT", "REPORT_NAMES", "REPORT_LANGUAGE", "REPORT_MEMORY_LIMIT", "MASK_PHONES"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+)
+LEAST_LIKENESS = 0.8  # of a misspelled name to a known one, from 0 to 1
+
+
 def load_environment(file: Path = PROJECT_DIR / ".env") -> None:
     """Loads `.env` into the environment, without overriding what is set. Raises SettingsError."""
+    load_dotenv(stream=io.StringIO(_environment_text(file)))
+
+
+def _environment_text(file: Path) -> str:
+    """The content of `.env`, which consists of settings; empty without the file. Raises SettingsError."""
     try:
         content = file.read_bytes()
     except FileNotFoundError:
-        return
+        return ""
     except OSError as error:
         raise SettingsError(f"{file} can't be read: {error.strerror}.") from None
     try:
@@ -51,7 +67,28 @@ def load_environment(file: Path = PROJECT_DIR / ".env") -> None:
     for binding in parse_stream(io.StringIO(text)):
         if binding.error:
             raise SettingsError(f"{file}, line {binding.original.line}: it is no setting; write it as NAME=value.")
-    load_dotenv(stream=io.StringIO(text))
+    return text
+
+
+def misspelled_names(file: Path = PROJECT_DIR / ".env") -> dict[str, str]:
+    """Names in `.env` that resemble a setting without being one, each with the setting. Raises SettingsError.
+
+    Names that sources.yml mentions are of credentials.
+    """
+    names = [binding.key for binding in parse_stream(io.StringIO(_environment_text(file))) if binding.key]
+    similar = {name: get_close_matches(name.upper(), KNOWN_NAMES, 1, LEAST_LIKENESS) for name in names}
+    misspelled = {name: found[0] for name, found in similar.items() if found and name not in KNOWN_NAMES}
+    mentioned = ""
+    if misspelled:
+        with suppress(OSError):
+            mentioned = sources_file().read_text("utf-8", "replace")
+    return {name: setting for name, setting in misspelled.items() if name not in re.findall(r"\w+", mentioned)}
+
+
+def sources_file() -> Path:
+    """The project's sources.yml, unless SOURCES_FILE names another."""
+    load_environment()
+    return PROJECT_DIR / (os.environ.get("SOURCES_FILE") or "sources.yml")
 
 
 def _is_number(value: object) -> object:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.notices import environment_warnings
 from pipeline.publishing import Publications
 from pipeline.settings import PROJECT_DIR, THIS_MACHINE, ReportSettings, Settings, SettingsError
 from pipeline.warehouse import DamageError, Warehouse
@@ -28,9 +29,12 @@ def serve(
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
+        warnings = environment_warnings()
         settings, report = Settings.read(), ReportSettings.read()
     except SettingsError as error:
         raise SystemExit(str(error)) from None
+    for warning in warnings:
+        print(f"Warning: {warning}", file=sys.stderr, flush=True)
     try:
         Publications(Warehouse(settings.warehouse_dir)).readable()
     except DamageError as error:

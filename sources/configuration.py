@@ -2,12 +2,11 @@
 
 import os
 import re
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.settings import PROJECT_DIR, SettingsError, load_environment
+from pipeline.settings import SettingsError, sources_file
 from sources.calltouch import Calltouch
 from sources.files import Files
 from sources.mango import Mango
@@ -33,12 +32,6 @@ PLAIN_SETTING = "[a-z][a-z_]{0,40}"
 
 class UnusableSourceError(Exception):
     """A source's settings can't be used. Its arguments are the faults, without values: one may be a misplaced credential."""
-
-
-def sources_file() -> Path:
-    """The project's sources.yml, unless SOURCES_FILE names another."""
-    load_environment()
-    return PROJECT_DIR / (os.environ.get("SOURCES_FILE") or "sources.yml")
 
 
 def read_sources() -> dict[str, Source]:

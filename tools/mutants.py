@@ -665,6 +665,8 @@ MUTANTS = (
 
 
     # Boundaries of settings.
+    Mutant("Settings", SETTINGS, "if found and name not in KNOWN_NAMES}", "if found}", OF_SETTINGS),
+    Mutant("Settings", SETTINGS, "if name not in re.findall(r\"\\w+\", mentioned)}", "}", OF_SETTINGS),
     Mutant("Settings", SETTINGS, "Seconds = Annotated[Number, Field(ge=0, le=1_000_000_000)]", "Seconds = Annotated[Number, Field(gt=0, le=1_000_000_000)]", OF_SETTINGS),
     Mutant("Settings", SETTINGS, "Seconds = Annotated[Number, Field(ge=0, le=1_000_000_000)]", "Seconds = Annotated[Number, Field(ge=0, lt=1_000_000_000)]", OF_SETTINGS),
     Mutant("Settings", SETTINGS, "Seconds = Annotated[Number, Field(ge=0, le=1_000_000_000)]", "Seconds = Annotated[Number, Field(ge=0)]", OF_SETTINGS),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,16 @@ from pipeline import dbt_runner
 from pipeline.fingerprints import BUILT_FROM, PARSED_SETTINGS, parsing_fingerprint
 from pipeline.marts import MARTS
 from pipeline.publishing.audit import audit
-from pipeline.settings import DEFAULT_MEMORY_LIMIT, ReportSettings, Rules, Settings, SettingsError, load_environment
+from pipeline.settings import (
+    DEFAULT_MEMORY_LIMIT,
+    KNOWN_NAMES,
+    ReportSettings,
+    Rules,
+    Settings,
+    SettingsError,
+    load_environment,
+    misspelled_names,
+)
 from pipeline.warehouse import Warehouse
 
 CHOSEN = {"memory_limit": "1.0 GiB", "threads": 3}
@@ -466,6 +476,59 @@ def test_an_env_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes
     with pytest.raises(SettingsError) as refused:
         load_environment(file)
     assert str(refused.value).startswith(f"{file}{said}")
+
+
+def test_a_misspelled_name_in_an_env_file_is_told(
+    tmp_path: Path, environment: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text(
+        "WAREHOSE_DIR=a\nexport Threads=2\nREPORT_LANG=ru\nMEMORY_LIMITS=4GB\n"
+        "LANDING_DIR=b\nMANGO_TOKEN=x\nCRM_ADDRESS=y\nREPORT_PORTS=z\nREPORT_TOKEN=t\n",
+        "utf-8-sig",
+    )
+    (tmp_path / "sources.yml").write_text("# not yet YAML: [\n  token_variable: REPORT_PORTS\n", "utf-8")
+    monkeypatch.setenv("SOURCES_FILE", str(tmp_path / "sources.yml"))
+
+    assert misspelled_names(file) == {
+        "WAREHOSE_DIR": "WAREHOUSE_DIR",
+        "Threads": "THREADS",
+        "REPORT_LANG": "REPORT_LANGUAGE",
+        "MEMORY_LIMITS": "MEMORY_LIMIT",
+    }
+    monkeypatch.setenv("SOURCES_FILE", str(tmp_path / "gone.yml"))
+    assert misspelled_names(file)["REPORT_PORTS"] == "REPORT_PORT"
+    assert misspelled_names(tmp_path / "none") == {}
+
+
+def test_every_name_that_is_read_is_known() -> None:
+    read = re.compile(r"""environ(?:\.get)?[\[(]"([A-Z_]+)"|_yes_or_no\("([A-Z_]+)"\)""")
+    names = {
+        name
+        for folder in ("cli", "orchestration", "pipeline", "report", "sources")
+        for file in (REPOSITORY / folder).rglob("*.py")
+        for name in map("".join, read.findall(file.read_text("utf-8")))
+    }
+    assert {"WAREHOUSE_DIR", "MASK_PHONES", "SOURCES_FILE"} <= names <= set(KNOWN_NAMES)
+    documented = (REPOSITORY / "docs/operations.md").read_text("utf-8") + (REPOSITORY / "docs/report.md").read_text(
+        "utf-8"
+    )
+    assert set(re.findall(r"^\| `([A-Z_]+)`", documented, re.MULTILINE)) <= set(KNOWN_NAMES)
+
+
+def test_commands_warn_of_a_misspelled_name_before_they_fail(tmp_path: Path) -> None:
+    project = copied_project(tmp_path / "project")
+    (project / ".env").write_text("LANDNG_DIR=exports\n", "utf-8")
+    environment = {name: value for name, value in ENVIRONMENT.items() if name != "LANDING_DIR"}
+
+    outcome = subprocess.run(
+        [sys.executable, "-m", "cli", "load"], cwd=project, env=environment, capture_output=True, text=True
+    )
+
+    assert outcome.returncode == 1
+    warning, failure = outcome.stderr.splitlines()
+    assert warning == "Warning: `.env`: LANDNG_DIR is not a setting; did you mean LANDING_DIR?"
+    assert failure.startswith("Failed: There is no folder ")
 
 
 def test_commands_name_an_env_file_that_cannot_be_read(tmp_path: Path) -> None:

@@ -259,7 +259,7 @@ def test_a_file_that_is_named_must_be_there(monkeypatch: pytest.MonkeyPatch, tmp
 
 def test_without_the_file_there_are_no_sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SOURCES_FILE", "")
-    monkeypatch.setattr("sources.configuration.PROJECT_DIR", tmp_path)
+    monkeypatch.setattr("pipeline.settings.PROJECT_DIR", tmp_path)
 
     assert read_sources() == {}
 
