@@ -56,7 +56,7 @@ def fetch_days(names: list[str], first_day: date | None, last_day: date | None) 
     warehouse = Warehouse(settings.warehouse_dir)
     problems: list[str] = []
     results: list[Fetched] = []
-    shown = Table("source", "data", "day", "outcome", "rows", "before", "what it said there is", title="Fetched")
+    shown = Table("source", "data", "day", "outcome", "rows", "before", "the source's total", title="Fetched")
     with translate_errors(warehouse), warehouse.locked("fetch"):
         for source in (sources[name] for name in (names or sources)):
             latest = source.latest_day(rules)

@@ -107,7 +107,7 @@ def _print_sources(settings: Settings, rules: Rules) -> str | None:
     for name, source in sources.items():
         days = set().union(*delivered_days(source, settings.landing_dir).values())
         if not days:
-            console.print(f"source {escape(name)}: nothing of it lies in the landing folder")
+            console.print(f"source {escape(name)}: the landing folder has no delivery of it")
             continue
         missing = missing_days(source, rules, settings.landing_dir)
         missing_note = f"; missing, and due: {shortened([str(day) for day in missing])}" if missing else ""

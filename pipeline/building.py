@@ -64,10 +64,10 @@ def _build_due(warehouse: Warehouse, rules: Rules, select: Sequence[str], full_r
         return Build(False, (), error=f"Build everything first, not a selection: {reason}.")
     outcome = _build(warehouse, rules, current, select, reason, memory)
     if memory and is_out_of_memory(outcome.explain()):
-        log.info("what changed takes more memory than usual: once more, with all that there is")
+        log.info("the changes need more memory than usual: building again with all of MEMORY_LIMIT")
         outcome = _build(warehouse, rules, current, select, reason)
     if not select and not reason and _is_only_tests(outcome):
-        log.error("%s\nSo everything is built anew.", outcome.explain())
+        log.error("%s\nRebuilding everything.", outcome.explain())
         failed = ", ".join(node.name for node in outcome.failed_nodes())
         outcome = _build(warehouse, rules, current, select, f"{MENDED}: {failed}")
     return outcome
@@ -123,7 +123,7 @@ def _build(
     memory: int | None = None,
 ) -> Build:
     if reason:
-        log.info("everything is built anew: %s", reason)
+        log.info("rebuilding everything: %s", reason)
     arguments = [*BUILD, *(["--full-refresh"] if reason else ["--select", *select] if select else WITHOUT_STATIC_VIEWS)]
     # The hooks that keep raw.builds read these.
     facts = {
@@ -173,10 +173,10 @@ def _note_affected(connection: duckdb.DuckDBPyConnection, outcome: Build) -> int
     assert row is not None
     is_full, touches, contacts, clients = row
     models, tests = (sum(node.resource_type == kind for node in outcome.nodes) for kind in ("model", "test"))
-    worked_out = f"{counted(clients, 'client')} worked out"
+    computed = f"{counted(clients, 'client')} computed"
     if not is_full:
-        worked_out += f" anew for {counted(touches, 'changed touch')} and {counted(contacts, 'changed contact')}"
-    log.info("%s built, %s passed, %s", counted(models, "model"), counted(tests, "test"), worked_out)
+        computed += f" again for {counted(touches, 'changed touch')} and {counted(contacts, 'changed contact')}"
+    log.info("%s built, %s passed, %s", counted(models, "model"), counted(tests, "test"), computed)
     return int(clients)
 
 

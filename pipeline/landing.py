@@ -85,7 +85,7 @@ def scan(
             day = _day_of(name)
             if day is None or not os.path.isdir(folder / name):
                 warnings.append(
-                    f"{readable(folder / name)} is not read: deliveries lie in folders named by day, as 2026-01-31"
+                    f"{readable(folder / name)} is not read: deliveries belong in folders named by day, like 2026-01-31"
                 )
             elif day < first_load_day:
                 warnings.append(f"{folder / name} is not read: it is before first_load_day {first_load_day}")
@@ -108,7 +108,7 @@ def _strangers(landing_dir: Path) -> list[str]:
     shown = f"{', '.join(readable(landing_dir / name) for name in names[:SHOWN_STRANGERS])}{more}"
     tables = ", ".join(delivered_tables())
     are_not = "is not" if len(names) == 1 else "are not"
-    return [f"{shown} {are_not} read: deliveries lie in TABLE/DAY, where TABLE is one of {tables}"] if names else []
+    return [f"{shown} {are_not} read: deliveries belong in TABLE/DAY, where TABLE is one of {tables}"] if names else []
 
 
 def _is_outside(link: Path, landing_dir: Path) -> bool:

@@ -44,7 +44,7 @@ def serve(
     print(f"The report on {settings.warehouse_dir / 'marts.duckdb'}: {address} (Ctrl+C stops it)", flush=True)
     if report.host not in THIS_MACHINE:
         print(
-            f"It listens on {report.host}: whoever reaches this port sees names and phones. "
+            f"It listens on {report.host}: anyone who reaches this port sees names and phones. "
             "Put a login in front of it, see docs/report.md.",
             file=sys.stderr, flush=True,
         )  # fmt: skip

@@ -38,7 +38,7 @@ class Fetched:
     row_count: int = 0
     previous_row_count: int | None = None
     file: Path | None = None
-    totals: str = "none told"
+    totals: str = "not given"
     totals_agree: bool = True
     doubt: str | None = None
     """Why records may be missing although no total says so."""
@@ -105,7 +105,7 @@ def deliver(source: Source, extract: Extract, context: FetchContext, landing_dir
     disagree = extract.total is not None and extract.total != extract.received
     doubt = extract.doubt if extract.total is None else None
     totals = (
-        "none told"
+        "not given"
         if extract.total is None
         else f"{extract.received:,} of {extract.total:,} {extract.unit}"
         if disagree

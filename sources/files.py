@@ -82,9 +82,7 @@ class Files(Source):
         file = next((file for file in candidates if file.is_file()), None)
         if file is None:
             shipped = ", ".join(sorted(file.name for file in SHIPPED.glob("*.yml")))
-            raise SettingsError(
-                f"`mapping`: there is no file {candidates[0]}, and among those that come along only {shipped}"
-            )
+            raise SettingsError(f"`mapping`: there is no file {candidates[0]}; ready-made mappings are {shipped}")
         return FieldMapping.read(file)
 
     @property

@@ -101,7 +101,7 @@ class HttpClient:
         except (ImportError, ValueError, httpx.InvalidURL):
             # Their messages may show the proxy's password.
             raise RefusedError(
-                "the proxy that HTTP_PROXY, HTTPS_PROXY, ALL_PROXY or NO_PROXY of the environment tells of can't be used: write "
+                "the proxy in HTTP_PROXY, HTTPS_PROXY, ALL_PROXY or NO_PROXY can't be used: write "
                 "one like http://host:3128 (SOCKS isn't understood), or unset it"
             ) from None
         except OSError as error:

@@ -1053,7 +1053,7 @@ def test_folders_that_are_no_deliveries_are_told(desk: Desk) -> None:
     landing = desk.scan()
     assert landing.deliveries == ()
     assert sorted(landing.warnings) == sorted(
-        f"{contacts / name} is not read: deliveries lie in folders named by day, as 2026-01-31"
+        f"{contacts / name} is not read: deliveries belong in folders named by day, like 2026-01-31"
         for name in (*strange, "2025-11-19", "loose.csv")
     )
 
@@ -1066,7 +1066,7 @@ def test_what_lies_beside_the_tables_is_told_once(desk: Desk) -> None:
     (warning,) = desk.scan().warnings
     shown = ", ".join(str(desk.landing / name) for name in ("b.csv", "c.csv", "contact"))
     assert warning == (
-        f"{shown} and 1 more are not read: deliveries lie in TABLE/DAY, where TABLE is one of touches, contacts, costs"
+        f"{shown} and 1 more are not read: deliveries belong in TABLE/DAY, where TABLE is one of touches, contacts, costs"
     )
 
 
@@ -1305,7 +1305,7 @@ def test_file_that_may_not_be_read_fails() -> None:
             "contacts/2025-11-20/a.csv can't be opened (Permission denied); let this user read it",
             "None",
             f"{desk.landing / 'contacts/2025-11-19'} can't be listed (Permission denied): its delivery is not read",
-            f"{desk.landing / 'touches/2025-11-20'} is not read: deliveries lie in folders named by day, as 2026-01-31",
+            f"{desk.landing / 'touches/2025-11-20'} is not read: deliveries belong in folders named by day, like 2026-01-31",
         ]
 
 

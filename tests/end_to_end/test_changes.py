@@ -687,8 +687,8 @@ def test_what_a_full_build_changed_is_told_though_another_one_is_published(rebui
 
 def test_whoever_has_very_many_rows_is_expected_to_come_again(rebuilt: Rebuilt) -> None:
     """So a build that would have too little memory for what changed gets what the client may take."""
-    assert "worked out anew" in rebuilt.said_by_the_build_of_changes
-    assert "what changed takes more memory than usual" not in rebuilt.said_by_the_build_of_changes
+    assert "computed again" in rebuilt.said_by_the_build_of_changes
+    assert "the changes need more memory than usual" not in rebuilt.said_by_the_build_of_changes
     assert rebuilt.build_of_changes["is_full"] is False
 
 
@@ -783,7 +783,7 @@ def test_a_group_that_is_not_whole_is_noticed_and_everything_built_anew(troubled
 
 
 def test_what_takes_more_memory_than_usual_gets_all_that_there_is(troubled: Troubled) -> None:
-    assert "what changed takes more memory than usual" in troubled.said_of_memory
+    assert "the changes need more memory than usual" in troubled.said_of_memory
     assert troubled.build_short_of_memory["is_full"] is False
     assert troubled.differences == []
 

@@ -399,7 +399,7 @@ def test_a_proxy_that_cannot_be_used_is_told_without_its_password(
     monkeypatch.setenv("ALL_PROXY", proxy)
     (told,) = messages(fetches.fetch(source_for(mango), DAY).values())
     assert (
-        told is not None and told.startswith("the proxy that HTTP_PROXY, HTTPS_PROXY, ALL_PROXY") and "word" not in told
+        told is not None and told.startswith("the proxy in HTTP_PROXY, HTTPS_PROXY, ALL_PROXY") and "word" not in told
     )
 
 

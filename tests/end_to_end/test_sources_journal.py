@@ -284,7 +284,7 @@ def test_from_mangos_server_to_the_journal(told: Told) -> None:
     for said in ("answered 429", "broke off", "answered HTML, where JSON is expected"):
         assert said in told.fetched.progress
     assert "mango, calls: not delivered: 1 delivered twice" in told.fetched.progress
-    assert told.fetched.table_row("mango") == ["mango", "calls", str(DAY), "delivered", "3", "", "none told"]
+    assert told.fetched.table_row("mango") == ["mango", "calls", str(DAY), "delivered", "3", "", "not given"]
 
 
 def test_from_calltouchs_server_to_the_journal(told: Told) -> None:

@@ -617,7 +617,7 @@ def test_a_part_that_says_nothing_of_its_size_is_read(metrica: MetricaStandIn, f
 
     metrica.misbehave(Fault(changed=changed), FOREVER, re.compile(r"logrequest/\d+$"))
     result = fetches.fetch(source_for(metrica), DAY)["visits", DAY]
-    assert (result.outcome, result.totals) == ("delivered", "none told")
+    assert (result.outcome, result.totals) == ("delivered", "not given")
 
 
 def test_a_short_answer_is_read_to_its_end(metrica: MetricaStandIn, tmp_path: Path) -> None:

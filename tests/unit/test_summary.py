@@ -3,6 +3,7 @@
 import logging
 from datetime import date
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,11 @@ from cli.summary import (
     describe_period,
     describe_reasons,
 )
+from pipeline.building import _build
+from pipeline.dbt_runner import Build
 from pipeline.notices import collected_warnings, details, log, warn
+from pipeline.settings import Rules
+from pipeline.warehouse import Warehouse
 from pipeline.wording import counted, listed, one_line
 
 COUNTS = [0, 1, 2, 5, 11, 21, 101, 1_001]
@@ -159,6 +164,19 @@ def test_nothing_that_is_said_is_none_or_python() -> None:
         for line in describe_loads(loads, deliveries + failed + 1):
             assert "None" not in line and not set("[]{}'=") & set(line), line
             assert " 1 rows" not in line and "1 deliveries" not in line.replace("21 deliveries", ""), line
+
+
+def test_a_full_build_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pipeline.building.run_dbt", lambda *_: None)
+    monkeypatch.setattr("pipeline.building.build_of", lambda _: Build(False, ()))
+    monkeypatch.setattr(log, "propagate", True)
+    with caplog.at_level("INFO", "multichannel"):
+        _build(Warehouse(tmp_path), Rules.read(), "fingerprint", (), "nothing is published yet")
+        _build(Warehouse(tmp_path), Rules.read(), "fingerprint", (), None)
+
+    assert caplog.messages == ["rebuilding everything: nothing is published yet"]
 
 
 def test_each_distinct_warning_is_collected_once_in_one_line() -> None:
