@@ -347,6 +347,8 @@ ONE_EVENT = scenario(
             contact("c-order", 20, delivered_by="mango:1", contact_type="callback", phone="+79161230002"),
             contact("c-named", 20, delivered_by="mango:1", phone="+79161230003"),
             contact("c-better", 20, delivered_by="calltouch:1", phone="+79161230003"),
+            contact("c-kept", 20, delivered_by="calltouch:1", phone="+79161230004"),
+            contact("c-mistyped", 20, delivered_by="mango:1", phone="+79161230004"),
         ]
     },
     second={
@@ -356,6 +358,8 @@ ONE_EVENT = scenario(
             contact("c-unnamed", 20, delivered_by="calltouch:1", phone="+79161230002"),
             contact("c-order", 20, delivered_by="mango:1", contact_type="callback", phone="+79161230002"),
             contact("c-named", 20, delivered_by="mango:1", phone="+79161230003"),
+            contact("c-kept", 20, delivered_by="calltouch:1", phone="+79161230004"),
+            contact("c-mistyped", 20, delivered_by="mango:1", phone="+79161230005"),
         ]
     },
 )
@@ -363,7 +367,7 @@ ONE_EVENT = scenario(
 
 def test_a_contact_gives_way_to_another_sources_and_comes_back(story: Story) -> None:
     assert story["first"].changes(ONE_EVENT) == dict.fromkeys(
-        ("c-mango", "c-unnamed", "c-order", "c-better"), ("new", "the contact was delivered")
+        ("c-mango", "c-unnamed", "c-order", "c-better", "c-kept"), ("new", "the contact was delivered")
     )
     assert story["second"].changes(ONE_EVENT) == {
         "c-mango": ("removed", OTHER_CONTACT),
@@ -371,6 +375,7 @@ def test_a_contact_gives_way_to_another_sources_and_comes_back(story: Story) -> 
         "c-unnamed": ("removed", "the contact was corrected"),
         "c-named": ("new", OTHER_CONTACT),
         "c-better": ("removed", "the contact was removed"),
+        "c-mistyped": ("new", "the contact was corrected"),
     }
     told = story.place.private(
         f"from intermediate.int_left_out_events where starts_with(id, '{ONE_EVENT}: ') order by id"
