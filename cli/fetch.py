@@ -11,6 +11,7 @@ from rich.table import Table
 from cli.output import Problem, console, show_progress
 from cli.summary import describe_period
 from pipeline.capacity import translate_errors
+from pipeline.notices import warn
 from pipeline.settings import Rules, Settings, SettingsError, sources_file
 from pipeline.warehouse import Warehouse
 from pipeline.wording import counted
@@ -45,6 +46,7 @@ def fetch_days(names: list[str], first_day: date | None, last_day: date | None) 
     from sources.delivering import Fetched, explained_problems
     from sources.fetching import days_between, due_days, held_days
     from sources.fetching import fetch as fetch_source
+    from sources.files import shared_file_warnings
     from sources.source import SourceError
 
     settings, rules, sources = Settings.read(), Rules.read(), read_sources()
@@ -53,6 +55,8 @@ def fetch_days(names: list[str], first_day: date | None, last_day: date | None) 
     unknown = [name for name in names if name not in sources]
     if unknown:
         raise SettingsError(f"{sources_file()} has no source {', '.join(unknown)}; it has {', '.join(sources)}.")
+    for warning in shared_file_warnings(sources.values(), names or sources):
+        warn(warning)
     warehouse = Warehouse(settings.warehouse_dir)
     problems: list[str] = []
     results: list[Fetched] = []

@@ -3,12 +3,13 @@
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -154,6 +155,32 @@ class Files(Source):
                 + ": put the export there, or correct `path`"
             )
         return files
+
+    def all_files(self) -> set[Path]:
+        """The complete files at `path`, of whatever day, as the file system knows them."""
+        try:
+            found = self._files(self.path.replace(DAY, ANY_DAY))
+            return {file.resolve() for file in found if is_complete(file.name) and file.is_file()}
+        except (SourceError, OSError):
+            return set()  # The fetch itself will report the problem.
+
+    def takes_rows_of(self, other: "Files") -> bool:
+        """Whether both take the same rows of a file for the same table."""
+        own, others = (
+            (mapping.table, mapping.only, mapping.leave_out, mapping.only_with)
+            for mapping in (self.field_mapping, other.field_mapping)
+        )
+        return own == others
+
+    def gives_ids_of(self, other: "Files") -> bool:
+        """Whether both give a row the same id, so that it counts once (R3)."""
+        column = self.field_mapping.id_column
+        own, others = ("" if source.keeps_ids else source.delivered_by for source in (self, other))
+        return (
+            column is not None
+            and own == others
+            and self.field_mapping.columns[column] == other.field_mapping.columns[column]
+        )
 
     def _instead(self) -> str:
         """What there is in place of the files at `path`: no folder, no files, or files with similar names."""
@@ -392,6 +419,32 @@ class Files(Source):
                 f'`delimiter: "{escaped(likely)}"`'
             )
         return f"Mend {self.mapping} (names, `delimiter`, `encoding`, `skip_lines`), or export it as before"
+
+
+def shared_file_warnings(sources: Iterable[Source], names: Collection[str]) -> list[str]:
+    """Warnings of files whose rows two sources deliver, one of them with one of these names: a line per pair."""
+    pairs = [
+        (first, second)
+        for first, second in combinations([source for source in sources if isinstance(source, Files)], 2)
+        if not {first.name, second.name}.isdisjoint(names) and first.takes_rows_of(second)
+    ]
+    readers = {source.name: source for pair in pairs for source in pair}
+    files = {name: source.all_files() for name, source in readers.items()}
+    warnings = []
+    for first, second in pairs:
+        shared = list(dict.fromkeys(readable(file.name) for file in sorted(files[first.name] & files[second.name])))
+        if not shared:
+            continue
+        more = [f"{len(shared) - SHOWN_FILES:,} more"] if len(shared) > SHOWN_FILES else []
+        are, their = ("is", "its") if len(shared) == 1 else ("are", "their")
+        effect = (
+            "have the same ids in both, so they count for one only" if first.gives_ids_of(second) else "count for each"
+        )
+        warnings.append(
+            f"{listed([*shared[:SHOWN_FILES], *more])} {are} read by two sources, {first.name} and {second.name}, and {their} "
+            f"rows {effect}: choose paths or file names that do not overlap"
+        )
+    return warnings
 
 
 def similar_names(wanted: str, names: Iterable[str]) -> list[str]:

@@ -566,6 +566,8 @@ MUTANTS = (
     Mutant("Exports", "sources/delivering.py", "ABSURD_COST_PER_CLICK = 100_000", "ABSURD_COST_PER_CLICK = 10_000", exports("look_like_micros")),
     Mutant("Exports", "sources/fetching.py", "rules.first_load_day <= day <= last)", "rules.first_load_day <= day)", exports("files_hold")),
     Mutant("Exports", "sources/fetching.py", "if day in due or day not in delivered", "if day in due", exports("files_hold")),
+    Mutant("Exports", "sources/files.py", " and first.takes_rows_of(second)", "", (("tests/end_to_end/test_sources_files.py", "-k", "two_sources"),)),
+    Mutant("Exports", "cli/fetch.py", "shared_file_warnings(sources.values(), names or sources)", "shared_file_warnings(sources.values(), [])", (("tests/end_to_end/test_sources_files.py", "-k", "two_sources"),)),
     Mutant("Exports", "sources/files.py", "if any(is_complete(file.name) for file in self._files(self.path.replace(DAY, day)))", "if True", exports("files_hold")),
     Mutant("Exports", "sources/export_text.py", "starts = [expected, *starts]", "starts = [expected]", exports("any_title")),
     Mutant("Exports", "sources/export_text.py", "self.hint = self._otherwise_written(text, starts, line_end)", "pass", exports("delimiter_is_said or instead_is_said")),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
 from exports_desk import CLICKS, CRM, DAY, DIRECT, MANGO, NEXT_DAY, VK, Desk, Row, mapping_file
 from processes import Site
 from test_bad_input import WHITE_SPACE
@@ -640,6 +641,54 @@ def test_paths_may_hold_anything(desk: Desk) -> None:
     desk.write("a [1]'s;,.csv", "id,at\n1,2025-11-20 10:00\n")
 
     assert desk.delivered(desk.source(desk.mapping(TOUCHES), "a [1]'s;,.csv"))[0]["export_file"] == "a [1]'s;,.csv"
+
+
+def test_files_that_two_sources_read_are_said(tmp_path: Path) -> None:
+    """Whichever of the two is fetched, but only where rows count twice."""
+    desk, site = Desk(tmp_path), Site(tmp_path)
+    for name in ("vizity-okna.csv", "vizity-implant-noyabr.csv"):
+        desk.write(name, "id,at,site\n1,2025-11-20 10:00,okna\n")
+    touches, again, of_okna, contacts = (
+        mapping_file(tmp_path, name, yaml.safe_dump(content))
+        for name, content in {
+            "touches": TOUCHES,
+            "again": TOUCHES,
+            "of_okna": TOUCHES | {"only": {"site": ["okna"]}},
+            "contacts": {
+                "table": "contacts",
+                "columns": {"contact_id": "id", "contacted_at": "at", "contact_type": {"constant": "call"}},
+            },
+        }.items()
+    )
+    sources = tmp_path / "sources.yml"
+
+    def said(settings: str, *names: str) -> list[str]:
+        sources.write_text(settings, "utf-8")
+        outcome = site.run("fetch", *names, SOURCES_FILE=str(sources))
+        assert outcome.exit_code == 0, outcome.progress
+        return [line.partition("Warning: ")[2] for line in outcome.progress.splitlines() if "two sources" in line]
+
+    def sources_of(mapping: Path, path: str = "vizity-implant-*.csv", account: str = "implant") -> str:
+        return f"""
+        okna_visits: {{kind: files, path: "{desk.exports}/vizity-*.csv", mapping: {touches}, site: okna, account: okna}}
+        implant_visits: {{kind: files, path: "{desk.exports}/{path}", mapping: {mapping}, site: implant, account: {account}}}
+        """
+
+    twice = (
+        "vizity-implant-noyabr.csv is read by two sources, okna_visits and implant_visits, and its rows count for each: "
+        "choose paths or file names that do not overlap"
+    )
+    assert said(sources_of(touches)) == [twice]
+    assert said(sources_of(again), "implant_visits") == said(sources_of(again), "okna_visits") == [twice]
+    (both,) = said(sources_of(touches, "*.csv"), "okna_visits")
+    assert both.startswith("vizity-implant-noyabr.csv and vizity-okna.csv are read by two sources")
+    (once,) = said(sources_of(touches, account="okna"), "okna_visits")
+    assert "its rows have the same ids in both, so they count for one only: choose" in once
+    for mapping in (of_okna, contacts):
+        assert said(sources_of(mapping)) == []
+    other = f'other: {{kind: files, path: "{desk.exports}/vizity-okna.csv", mapping: {touches}, account: other}}'
+    (desk.exports / "vizity-implant-noyabr.csv").rename(desk.exports / "implant.csv")
+    assert said(sources_of(touches, "implant.csv") + other, "implant_visits") == []
 
 
 def test_a_long_quoted_text_arrives(desk: Desk) -> None:
