@@ -26,11 +26,11 @@ from pipeline.dbt_runner import prepared_manifest
 from pipeline.last_update import recorded_failure
 from pipeline.ledger import failed_loads
 from pipeline.lineage import column_lineage
-from pipeline.loading import Load
+from pipeline.loading import Load, doubled_files_warnings
 from pipeline.marts import MARTS, VIEWS
 from pipeline.notices import collected_warnings, details, environment_warnings, generation_warnings, warn
 from pipeline.publishing import Publications
-from pipeline.settings import PROJECT_DIR, Rules
+from pipeline.settings import PROJECT_DIR, Rules, Settings
 from pipeline.updating import absent_days, build_loaded, check_build, describe_failures, load_days
 from pipeline.wording import shortened
 from sources.configuration import read_sources
@@ -121,7 +121,7 @@ def raw_asset(table: str) -> dg.AssetsDefinition:
             metadata={"days_without_delivery": len(absent), "days": shortened(absent)},
         )
         if has_no_key:
-            doubled = [warning for each in loads for warning in each.warnings]
+            doubled = doubled_files_warnings(loads, Settings.read().landing_dir)
             yield dg.AssetCheckResult(
                 asset_key=key,
                 check_name="rows_count_once",

@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from pipeline.contracts import delivered_tables
+from pipeline.settings import PROJECT_DIR
 
 FORMATS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
 
@@ -43,6 +44,11 @@ def file_signature(file: Path) -> tuple[str, int, int]:
 def readable(name: object) -> str:
     """A name or path as printable text: bytes that aren't UTF-8 become \\xff and the like."""
     return os.fsencode(str(name)).decode("utf-8", "backslashreplace")
+
+
+def shown_path(path: Path) -> str:
+    """A path as users know it: inside the project, from there."""
+    return readable(path.relative_to(PROJECT_DIR) if path.is_relative_to(PROJECT_DIR) else path)
 
 
 @dataclass(frozen=True)

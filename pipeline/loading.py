@@ -14,12 +14,12 @@ import duckdb
 from pipeline import sql
 from pipeline.capacity import ResourcesError, check_delivery, exhaustion
 from pipeline.contracts import RECORDS_PER_LOAD, Table, delivered_tables, reading_macros
-from pipeline.landing import Delivery, Signature, file_signature, readable
+from pipeline.landing import Delivery, Signature, file_signature, readable, shown_path
 from pipeline.reading import Limits, Reading, UnreadableFileError, hash_file, read_file
 from pipeline.rejecting import count_rows, reason_to_reject, too_many_rejected
 from pipeline.settings import Rules, Settings
 from pipeline.warehouse import transaction
-from pipeline.wording import counted
+from pipeline.wording import counted, listed, shortened
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,14 @@ class FileCounts:
     delivered_count: int = 0
     loaded_count: int = 0
     rejected_count: int = 0
+
+
+@dataclass(frozen=True)
+class DoubledFiles:
+    """Files of a delivery that hold the same rows, by name."""
+
+    file_names: tuple[str, ...]
+    row_count: int
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,7 @@ class Load:
     rejected_by_reason: dict[str, int] = field(default_factory=dict)
     unreadable_values: dict[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    doubled_files: tuple[DoubledFiles, ...] = ()
 
     @property
     def delivered_count(self) -> int:
@@ -271,10 +280,8 @@ def _keep_files(
             files=tuple(file.counts for file in judged),
             rejected_by_reason=_added(file.rejected_by_reason for file in judged),
             unreadable_values=_added(file.unreadable_values for file in judged),
-            warnings=(
-                *_files_without_good_rows(delivery, judged),
-                *_doubled_files(connection, table, delivery, judged),
-            ),
+            warnings=tuple(_files_without_good_rows(delivery, judged)),
+            doubled_files=_doubled_files(connection, table, judged),
         )
         records_before = RECORDS_PER_LOAD * (load.load_id or 0)
         for file in judged:
@@ -299,8 +306,8 @@ def _files_without_good_rows(delivery: Delivery, judged: list[_JudgedFile]) -> I
 
 
 def _doubled_files(
-    connection: duckdb.DuckDBPyConnection, table: Table, delivery: Delivery, judged: list[_JudgedFile]
-) -> tuple[str, ...]:
+    connection: duckdb.DuckDBPyConnection, table: Table, judged: list[_JudgedFile]
+) -> tuple[DoubledFiles, ...]:
     """Finds files of a table without a key that hold the same good rows in any order: all of them count (R25)."""
     filled = [file for file in judged if file.counts.loaded_count]
     if not table.has_no_key or len(filled) < 2:
@@ -318,11 +325,30 @@ def _doubled_files(
         """
     ).fetchall()
     return tuple(
-        f"{delivery.table}/{delivery.day}: {' and '.join(readable(filled[number].counts.file_name) for number in numbers)} "
-        f"hold the same {counted(row_count, 'row')}, and each counts: if that isn't meant, take one "
-        "away and load the day again"
+        DoubledFiles(tuple(readable(filled[number].counts.file_name) for number in numbers), row_count)
         for numbers, row_count in same
     )
+
+
+def doubled_files_warnings(loads: Iterable[Load], landing_dir: Path) -> list[str]:
+    """Warnings of doubled files: a line for a day's, and one line where files of the same names are doubled on several days."""
+    found: dict[tuple[str, tuple[str, ...]], dict[date, int]] = {}
+    for load in loads:
+        for doubled in load.doubled_files:
+            found.setdefault((load.table, doubled.file_names), {})[load.day] = doubled.row_count
+    warnings = []
+    for (table, names), row_counts in found.items():
+        (day, row_count), *more = row_counts.items()
+        if more:
+            folder, rows = landing_dir / table, f"rows on {shortened([str(day) for day in row_counts])}"
+            advice = "take one away from each of these days and load them again"
+        else:
+            folder, rows = landing_dir / table / str(day), counted(row_count, "row")
+            advice = "take one away and load the day again"
+        warnings.append(
+            f"{shown_path(folder)}: {listed(names)} hold the same {rows}, and each counts: if that isn't meant, {advice}"
+        )
+    return warnings
 
 
 def _added(counts: Iterable[dict[str, int]]) -> dict[str, int]:

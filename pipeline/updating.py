@@ -2,7 +2,9 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.capacity import ResourcesError, check_load, explanation
@@ -10,7 +12,7 @@ from pipeline.contracts import delivered_tables
 from pipeline.landing import scan
 from pipeline.last_update import recorded_failure
 from pipeline.ledger import failures_before_any_load, known_signatures
-from pipeline.loading import Load, live_load, load_delivery, pending
+from pipeline.loading import Load, doubled_files_warnings, live_load, load_delivery, pending
 from pipeline.notices import details, warn
 from pipeline.publishing import PublicationError, Publications
 from pipeline.settings import Rules, Settings
@@ -40,7 +42,11 @@ def load_days(
     settings = Settings.read()
     landing = scan(settings.landing_dir, [table], rules.first_load_day, min(days[-1], rules.yesterday()), days[0])
     found = {delivery.day: delivery for delivery in landing.deliveries}
-    with recorded_failure(warehouse), warehouse.connected() as connection:
+    with (
+        recorded_failure(warehouse),
+        warehouse.connected() as connection,
+        _warned_of_doubled_files(settings.landing_dir) as loads,
+    ):
         for warning in landing.warnings:
             warn(warning)
         changed = {delivery.day for delivery in pending(landing.deliveries, known_signatures(connection))}
@@ -56,7 +62,19 @@ def load_days(
             details.log(logging.ERROR if load.outcome == "failed" else logging.INFO, "%s", _describe(load))
             for warning in load.warnings:
                 warn(warning)
+            loads.append(load)
             yield load
+
+
+@contextmanager
+def _warned_of_doubled_files(landing_dir: Path) -> Iterator[list[Load]]:
+    """Warns of the doubled files of all days at the end, even of an interrupted run: what it loaded isn't loaded again."""
+    loads: list[Load] = []
+    try:
+        yield loads
+    finally:
+        for warning in doubled_files_warnings(loads, landing_dir):
+            warn(warning)
 
 
 def absent_days(table: str, days: Sequence[date], loads: Sequence[Load]) -> list[str]:

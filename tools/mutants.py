@@ -594,6 +594,7 @@ MUTANTS = (
     Mutant("R3", "pipeline/reading/json_lines.py", "select row_number() over (order by line_number) as row_number, line\n            from lines", "select row_number() over (order by cast(line_number as varchar)) as row_number, line\n            from lines", PARTS),
     Mutant("R3", "pipeline/reading/csv_files.py", "select row_number() over (order by record_number) as row_number, line, is_unclosed", "select row_number() over (order by cast(record_number as varchar)) as row_number, line, is_unclosed", PARTS),
     Mutant("R25", "pipeline/reading/csv_files.py", "string_agg(line, chr(10) order by line_number)", "string_agg(line, chr(10) order by cast(line_number as varchar))", PARTS),
+    Mutant("R25", "pipeline/updating.py", "            loads.append(load)\n", ""),
     Mutant("R3", "pipeline/loading.py", "records_before += file.counts.delivered_count", "records_before += file.counts.loaded_count", PARTS),
     Mutant("R3", "pipeline/loading.py", "records_before += file.counts.delivered_count", "records_before += 1", PARTS),
     Mutant("R3", "pipeline/loading.py", "select ?, ?, row_number, ? + row_number,", "select ?, ?, row_number, ? + row_number() over (order by row_number),", PARTS),

@@ -8,6 +8,7 @@ import csv
 import functools
 import gzip
 import io
+import itertools
 import json
 import os
 import random
@@ -35,9 +36,11 @@ import pytest
 from pipeline.contracts import ReadingMacros, delivered_tables
 from pipeline.landing import Delivery, Landing, scan
 from pipeline.ledger import known_signatures
-from pipeline.loading import Load, load_delivery, pending
+from pipeline.loading import Load, doubled_files_warnings, load_delivery, pending
+from pipeline.notices import collected_warnings
 from pipeline.reading.text_files import CHUNK_BYTES, LONGEST_LINE_BYTES
 from pipeline.settings import PROJECT_DIR, Rules, SettingsError
+from pipeline.updating import load_days
 from pipeline.warehouse import Warehouse
 
 DAY = date(2025, 11, 20)
@@ -1906,10 +1909,10 @@ def test_files_of_the_same_costs_are_said(desk: Desk, second: str) -> None:
     }
     loaded = desk.take({"a.csv": as_csv(SPENT), f"b.{second}": other[second], "c.csv": as_csv([cost(4)])}, "costs")
     assert len(loaded.rows) == 9
-    assert loaded.load.warnings == (
-        f"costs/{DAY}: a.csv and b.{second} hold the same 4 rows, and each counts: if that isn't meant, take one away "
-        "and load the day again",
-    )
+    assert doubled_files_warnings([loaded.load], desk.landing) == [
+        f"{desk.landing}/costs/{DAY}: a.csv and b.{second} hold the same 4 rows, and each counts: if that isn't meant, take "
+        "one away and load the day again",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -1924,13 +1927,13 @@ def test_files_of_the_same_costs_are_said(desk: Desk, second: str) -> None:
 )
 def test_files_of_other_costs_are_not_said(desk: Desk, second: list[Row]) -> None:
     files: dict[str, Content] = {"a.csv": as_csv(SPENT), "b.jsonl": as_json_lines(*second)}
-    assert desk.take(files, "costs").load.warnings == ()
+    assert desk.take(files, "costs").load.doubled_files == ()
 
 
 def test_same_rows_with_ids_and_files_without_rows_are_not_said(desk: Desk) -> None:
-    assert desk.take({"a.csv": as_csv([contact()]), "b.csv": as_csv([contact()])}).load.warnings == ()
+    assert desk.take({"a.csv": as_csv([contact()]), "b.csv": as_csv([contact()])}).load.doubled_files == ()
     nothing = as_csv([cost()]).split("\n")[0] + "\n"
-    assert desk.take({"a.csv": nothing, "b.csv": nothing}, "costs").load.warnings == ()
+    assert desk.take({"a.csv": nothing, "b.csv": nothing}, "costs").load.doubled_files == ()
 
 
 # Hostile text
@@ -2390,3 +2393,45 @@ def test_random_csv_arrives_value_for_value_both_ways(desk: Desk, seed: int) -> 
     loaded = desk.take(faulty)
     assert [reason for _, reason, _ in loaded.set_aside] == ["unparsable_row"] * 20
     assert loaded.rows == expected
+
+
+def test_days_with_files_of_the_same_costs_are_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if a run ends early, as no other run loads these days again."""
+    monkeypatch.setattr("pipeline.landing.PROJECT_DIR", tmp_path)
+    monkeypatch.setenv("LANDING_DIR", str(tmp_path / "data" / "landing"))
+    days = [DAY + timedelta(days=number) for number in range(13)]
+    for number, day in enumerate(days):
+        folder = tmp_path / "data" / "landing" / "costs" / str(day)
+        folder.mkdir(parents=True)
+        content = as_csv([cost(line) for line in range(number + 1)])
+        for name in ("direct-rows.csv", "vk-rows.csv" if number == 12 else "yandex_direct-rows.csv"):
+            (folder / name).write_text(content, "utf-8")
+    said = []
+    for ending in (3, 13):
+        warehouse = Warehouse(tmp_path / str(ending))
+        with collected_warnings() as warnings, warehouse.locked("test"):
+            loading = load_days(warehouse, "costs", days, rules_with())
+            assert len(list(itertools.islice(loading, ending))) == ending
+            assert warnings == []
+            loading.close()
+        said.append(warnings)
+
+    both, advice = (
+        "direct-rows.csv and yandex_direct-rows.csv hold the same rows",
+        "and each counts: if that isn't meant,",
+    )
+    shown = [str(day) for day in days]
+    assert said == [
+        [
+            f"data/landing/costs: {both} on {', '.join(shown[:3])}, {advice} take one away from each of these days and load "
+            "them again"
+        ],
+        [
+            f"data/landing/costs: {both} on {', '.join(shown[:5])}, … {shown[11]} (12 days), {advice} take one away from each "
+            "of these days and load them again",
+            f"data/landing/costs/{days[12]}: direct-rows.csv and vk-rows.csv hold the same 13 rows, {advice} take one away "
+            "and load the day again",
+        ],
+    ]
