@@ -21,9 +21,9 @@ from pipeline.wording import counted, one_line
 
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show everything, not a summary.")]
 
-# Without a terminal, there is no width to fit.
-console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 160)
-errors = Console(stderr=True, soft_wrap=True, highlight=False)
+# Without a terminal, there is no width to fit. Ids like files:mango:7 name no emoji.
+console = Console(soft_wrap=True, highlight=False, emoji=False, width=None if sys.stdout.isatty() else 160)
+errors = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 log = logging.getLogger("multichannel")
 LONGEST_CELL = 48
 

@@ -15,7 +15,9 @@ import pytest
 from places import sorted_rows
 from processes import ENVIRONMENT, Finished, Site, copied_project, golden_site
 from random_deliveries import read_deliveries
+from rich.table import Table
 
+from cli.output import console, errors
 from pipeline.last_update import last_update
 from pipeline.marts import MARTS, VIEWS
 from pipeline.settings import PROJECT_DIR, Rules
@@ -450,3 +452,14 @@ def test_a_terminal_without_cyrillic_letters_is_shown_their_numbers(loaded: Site
     assert (outcome.returncode, outcome.stderr) == (0, b"")
     assert outcome.stdout.isascii()
     assert "Журнал".encode("ascii", "backslashreplace") in outcome.stdout
+
+
+def test_ids_are_printed_as_they_are() -> None:
+    text = "files:mango:1001"
+    for printing in (console, errors):
+        shown = Table("id")
+        shown.add_row(text)
+        with printing.capture() as captured:
+            printing.print(text)
+            printing.print(shown)
+        assert captured.get().count(text) == 2
