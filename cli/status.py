@@ -2,15 +2,19 @@
 
 import csv
 import io
+import json
 import os
+from collections.abc import Collection, Sequence
+from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from cli.output import Excerpt, Problem, Verbose, console, print_generation, print_warnings, show_progress
+from cli.output import Problem, Verbose, console, print_generation, print_warnings, show_progress
 from cli.summary import describe_period
 from pipeline import sql
 from pipeline.capacity import translate_errors
@@ -21,9 +25,11 @@ from pipeline.publishing import PublicationError, Publications
 from pipeline.publishing.generations import read_ledger
 from pipeline.settings import Rules, Settings, SettingsError
 from pipeline.warehouse import DamageError, Warehouse
-from pipeline.wording import counted, shortened
+from pipeline.wording import counted, one_line, shortened
 
 MOST_PENDING = 10
+# Of a rejected row's text.
+INDENT, SHOWN_LINES, LEAST_WIDTH = "  ", 2, 20
 
 
 def status(verbose: Verbose = False) -> None:
@@ -125,7 +131,7 @@ def rejected(
     limit: Annotated[int, typer.Option(min=1, help="How many rows to show, latest days first.")] = 20,
     out: Annotated[Path | None, typer.Option("--out", help="Write all of them to this CSV file instead.")] = None,
 ) -> None:
-    """Show rejected rows: file and row, the reason, the text."""
+    """Show rejected rows: file and row, the reason, the beginning of the text."""
     warehouse = Warehouse(Settings.read().warehouse_dir)
     query = """
         select
@@ -139,9 +145,50 @@ def rejected(
     show_progress()
     with translate_errors(warehouse), warehouse.locked("rejected"), warehouse.connected() as connection:
         if out is None:
-            Excerpt(connection, is_full=True).show(
-                "Rejected rows", f"{query} limit $limit", {"limit": limit}, otherwise="No row is rejected."
-            )
+            _print_rejected(connection.execute(f"{query} limit $limit", {"limit": limit}).fetchall())
         else:
             written = sql.value(connection, f"copy ({query}) to {sql.literal(out)} (format csv, header)")
             console.print(f"{escape(str(out))}: {counted(written, 'rejected row')}")
+
+
+def _print_rejected(rows: Sequence[tuple[str, date, str, int, str, str]]) -> None:
+    """Prints a block per row: where it is, the reason, and the beginning of its text."""
+    for table, day, file, row, reason, text in rows:
+        place = f"{table}/{day}/{file}, row {row}"
+        # An unparsable line is shown as it is: its JSON may name a key twice.
+        if columns := _columns_of(text) if reason != "unparsable_row" else {}:
+            if {"export_file", "export_row"} <= columns.keys():
+                place = f"{columns.pop('export_file')}, row {columns.pop('export_row')} ({place})"
+            faulty, known = reason.partition("_")[2], delivered_tables()[table].column_names
+            text = columns.get("unparsable_line") or _with_first(columns, faulty, known)
+        console.print(f"{escape(place)}: [bold]{escape(reason)}[/]")
+        _print_beginning(one_line(text))
+    if rows:
+        console.print("`rejected --out FILE` writes all of them, with their whole text.")
+    else:
+        console.print("No row is rejected.")
+
+
+def _columns_of(text: str) -> dict[str, Any]:
+    """The columns of a row that parsed; none if Python can't read what DuckDB wrote."""
+    try:
+        return dict(json.loads(text))
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _with_first(columns: dict[str, Any], faulty: str, known: Collection[str]) -> str:
+    """The columns as JSON: first the one that the reason names, then those of the contract, as the end may be cut."""
+    names = sorted(columns, key=lambda name: (name != faulty, name not in known))
+    return json.dumps({name: columns[name] for name in names}, ensure_ascii=False)
+
+
+def _print_beginning(text: str) -> None:
+    width = max(console.width - len(INDENT), LEAST_WIDTH)
+    lines = Text(text[: (SHOWN_LINES + 1) * width]).wrap(console, width)
+    if len(lines) > SHOWN_LINES:
+        lines[SHOWN_LINES - 1].truncate(width - 1)
+        lines[SHOWN_LINES - 1].append("…")
+    for line in lines[:SHOWN_LINES]:
+        line.rstrip()
+        console.print(Text(INDENT) + line)

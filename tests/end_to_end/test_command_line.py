@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 import golden_marts
 import pytest
+from exports_desk import DAY, MANGO, NEXT_DAY, Desk
 from places import sorted_rows
 from processes import ENVIRONMENT, Finished, Site, copied_project, golden_site
 from random_deliveries import read_deliveries
@@ -21,6 +22,7 @@ from cli.output import console, errors
 from pipeline.last_update import last_update
 from pipeline.marts import MARTS, VIEWS
 from pipeline.settings import PROJECT_DIR, Rules
+from pipeline.updating import load_days
 
 
 @pytest.fixture(scope="session")
@@ -108,8 +110,7 @@ def test_rows_that_are_set_aside_can_be_looked_at(loaded: Site, tmp_path: Path) 
     shown = loaded.run("rejected")
     written = loaded.run("rejected", "--out", str(everything))
 
-    rows = [tuple(cell.strip() for cell in line.split("│")[1:6]) for line in shown.said.splitlines() if "│" in line]
-    assert sorted(row for row in rows if row[0]) == sorted(where)
+    assert sorted(re.findall(r"^(\w+)/([^/]+)/(.+), row (\d+): (\w+)$", shown.said, re.MULTILINE)) == sorted(where)
     assert written.exit_code == 0
     with open(everything, encoding="utf-8", newline="") as content:
         read = list(csv.DictReader(content))
@@ -122,7 +123,45 @@ def test_rows_that_are_set_aside_can_be_looked_at(loaded: Site, tmp_path: Path) 
     for row in read:
         line = delivered[row["table"], row["day"]][int(row["row"])]
         assert set(json.loads(row["text"]).values()) <= set(next(csv.reader([line])))
+    assert shown.said.splitlines()[-1] == "`rejected --out FILE` writes all of them, with their whole text."
     assert len(loaded.run("rejected", "--limit", "1").said.splitlines()) < len(shown.said.splitlines())
+
+
+def test_a_rejected_row_is_shown_by_its_export_in_a_few_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk, site = Desk(tmp_path), Site(tmp_path)
+    monkeypatch.setenv("LANDING_DIR", str(site.landing))
+    desk.write("mango.csv", MANGO, "windows-1251")
+    desk.fetch(desk.source("mango_calls_export.yml", "mango.csv", name="mango", site="okna"), DAY, NEXT_DAY)
+    header = "contact_id,widget_id,contacted_at,contact_type,client_name,x\n"
+    (site.landing / "contacts" / str(DAY) / "plain.csv").write_text(
+        f"{header}c1,w1\nc2,w1,2025-11-20T10:00:00Z,[call],Анна,{'много слов ' * 99}\n", "utf-8"
+    )
+    twice, deep = '{"contact_id": "c1", "contact_id": "c2"}', f'{{"contact_id": "c3", "x": {"[" * 2000 + "]" * 2000}}}'
+    (site.landing / "contacts" / str(DAY) / "plain.jsonl").write_text(f"{twice}\n{deep}\n", "utf-8")
+    with site.warehouse.locked("test"):
+        list(load_days(site.warehouse, "contacts", [DAY, NEXT_DAY], desk.rules))
+
+    shown = site.run("rejected").said
+    assert all(len(line) <= 160 for line in shown.splitlines())
+    blocks = [block.splitlines() for block in re.split(r"\n(?! )", shown.strip())]
+    assert {heading: len(text) for heading, *text in blocks[:-1]} == {
+        f"mango.csv, row 6 (contacts/{NEXT_DAY}/mango-rows.parquet, row 1): unreadable_contacted_at": 2,
+        f"mango.csv, row 7 (contacts/{NEXT_DAY}/mango-rows.parquet, row 3): missing_contact_id": 1,
+        f"mango.csv, row 4 (contacts/{DAY}/mango-rows.parquet, row 4): unknown_contact_type": 2,
+        f"contacts/{DAY}/plain.csv, row 1: unparsable_row": 1,
+        f"contacts/{DAY}/plain.csv, row 2: unknown_contact_type": 2,
+        f"contacts/{DAY}/plain.jsonl, row 1: unparsable_row": 1,
+        f"contacts/{DAY}/plain.jsonl, row 2: missing_widget_id": 2,
+    }
+    text = {heading.partition(" (")[0]: lines for heading, *lines in blocks}
+    assert text["mango.csv, row 6"][0].startswith('  {"contacted_at": "99.11.2025", "contact_id": "files:mango:1006", ')
+    assert "export_" not in shown
+    assert text["mango.csv, row 7"] == ['  1007;21.11.2025;09:10:00;звонок;"8916"1234573;;;;;;;']
+    assert text[f"contacts/{DAY}/plain.csv, row 1: unparsable_row"] == ["  c1,w1"]
+    assert text[f"contacts/{DAY}/plain.jsonl, row 1: unparsable_row"] == [f"  {twice}"]
+    first, second = text[f"contacts/{DAY}/plain.csv, row 2: unknown_contact_type"]
+    assert first.startswith('  {"contact_type": "[call]", "contact_id": "c2", "widget_id": "w1", ')
+    assert second.endswith("много слов …")
 
 
 def test_large_clients_are_told_with_the_line_that_leaves_their_identifier_out(site: Site, tmp_path: Path) -> None:
