@@ -58,7 +58,8 @@ def _untied_contacts(connection: duckdb.DuckDBPyConnection) -> str | None:
         return None
     return (
         f"None of {counted(contacts, 'contact')} has touches, though {counted(touches, 'touch')} are loaded. Both need the same "
-        "identifiers, such as visitor_id; of two sources they are the same only with the same `account` in sources.yml."
+        "identifiers: visitor_id, yandex_client_id, google_client_id or crm_client_id; phones and emails tie contacts only. A "
+        "visitor_id is the same in two sources only if both have the same kind and `account` in sources.yml."
     )
 
 

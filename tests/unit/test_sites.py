@@ -75,8 +75,10 @@ def test_contacts_that_lost_their_touches_are_said(
 def test_contacts_that_no_touch_is_tied_to_are_said(tmp_path: Path) -> None:
     file = published(tmp_path / "untied.duckdb", {"a": (0, 40)}, touches={"loaded": 60, "failed": 7})
     (warning,) = site_warnings(file, None)
-    assert warning.startswith(
-        "None of 40 contacts has touches, though 60 touches are loaded. Both need the same identifiers"
+    assert warning == (
+        "None of 40 contacts has touches, though 60 touches are loaded. Both need the same identifiers: visitor_id, "
+        "yandex_client_id, google_client_id or crm_client_id; phones and emails tie contacts only. A visitor_id is the same in "
+        "two sources only if both have the same kind and `account` in sources.yml."
     )
     for number, (contacts, touches) in enumerate([((1, 39), 60), ((0, 40), 0), ((0, 0), 60)]):
         file = published(tmp_path / f"{number}.duckdb", {"a": contacts}, touches={"loaded": touches})
