@@ -1,7 +1,9 @@
 """`python -m report`: serves the report on the published file."""
 
+import errno
 import io
 import os
+import socket
 import sys
 from typing import Annotated
 
@@ -35,6 +37,9 @@ def serve(
         raise SystemExit(str(error)) from None
     for warning in warnings:
         print(f"Warning: {warning}", file=sys.stderr, flush=True)
+    if _is_taken(report.host, report.port):
+        other = report.port + (1 if report.port < 65535 else -1)
+        raise SystemExit(f"Port {report.port} is taken, perhaps by another report: choose one with REPORT_PORT={other}")
     try:
         Publications(Warehouse(settings.warehouse_dir)).readable()
     except DamageError as error:
@@ -58,6 +63,20 @@ def serve(
     command = [sys.executable, "-m", "streamlit", "run", str(PROJECT_DIR / "report" / "server.py")]
     os.chdir(PROJECT_DIR)  # where .streamlit/config.toml is
     os.execve(sys.executable, [*command, *arguments], environment)
+
+
+def _is_taken(host: str, port: int) -> bool:
+    """Whether another program listens there. The server itself reports what else is wrong with the address."""
+    is_ipv6 = ":" in host
+    try:
+        socket.create_server(
+            (host, port),
+            family=socket.AF_INET6 if is_ipv6 else socket.AF_INET,
+            dualstack_ipv6=is_ipv6 and socket.has_dualstack_ipv6(),
+        ).close()
+    except OSError as error:
+        return error.errno == errno.EADDRINUSE
+    return False
 
 
 app()

@@ -1,6 +1,8 @@
 """What the report asks of the published file: pages by key, searches, ratios, masks, a locked connection; and its words."""
 
+import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -663,3 +665,26 @@ def test_a_report_that_cannot_begin_says_so_in_a_line() -> None:
     )
     assert outcome.returncode == 1
     assert outcome.stderr == "REPORT_PORT = '99999': write a whole number from 1 to 65535, like 8501.\n"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1", "localhost", "0.0.0.0"),
+        pytest.param("::", marks=pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="there is no IPv6 here")),
+    ],
+)
+def test_a_taken_port_is_said_before_anything_else(tmp_path: Path, host: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        outcome = subprocess.run(
+            [sys.executable, "-m", "report"],
+            cwd=PROJECT_DIR,
+            env=os.environ | {"WAREHOUSE_DIR": str(tmp_path), "REPORT_HOST": host, "REPORT_PORT": str(port)},
+            capture_output=True,
+            text=True,
+        )
+    assert (outcome.returncode, outcome.stdout) == (1, "")
+    assert outcome.stderr == (
+        f"Port {port} is taken, perhaps by another report: choose one with REPORT_PORT={port + 1}\n"
+    )
