@@ -38,7 +38,7 @@ from pipeline.landing import Delivery, Landing, scan
 from pipeline.ledger import known_signatures
 from pipeline.loading import Load, doubled_files_warnings, load_delivery, pending
 from pipeline.notices import collected_warnings
-from pipeline.reading.text_files import CHUNK_BYTES, LONGEST_LINE_BYTES
+from pipeline.reading.text_files import CHUNK_BYTES, LONGEST_LINE_BYTES, create_lines
 from pipeline.settings import PROJECT_DIR, Rules, SettingsError
 from pipeline.updating import load_days
 from pipeline.warehouse import Warehouse
@@ -1854,6 +1854,15 @@ def test_rows_of_a_file_of_many_chunks_keep_their_order(desk: Desk, monkeypatch:
     assert numbers == [(first + number,) for number in range(150)]
 
 
+def test_lines_of_a_file_of_many_chunks_are_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.reading.text_files.CHUNK_BYTES", 64)
+    lines = ["Анна" * (number % 9) for number in range(150)]
+    (tmp_path / "file.txt").write_text("\n".join(lines), "utf-8")
+    connection = duckdb.connect()
+    create_lines(connection, tmp_path / "file.txt", tmp_path)
+    assert connection.execute("from lines order by line_number").fetchall() == list(enumerate(lines, start=1))
+
+
 @pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
 @pytest.mark.parametrize("count", [2, 12])
 def test_record_numbers_go_on_over_rejected_rows_and_files(
@@ -1919,7 +1928,9 @@ def test_files_of_the_same_costs_are_said(desk: Desk, second: str) -> None:
     "second",
     [
         [*SPENT[:3], cost(3)],
+        [*SPENT[:3], cost(3, impressions="7", place="bottom")],
         [cost(1), cost(1), *SPENT[2:]],
+        [SPENT[0], cost(4), cost(4), SPENT[3]],
         SPENT[:3],
         [*SPENT, cost(2)],
         [row | {"medium": row["source"], "source": row["medium"]} for row in SPENT],
