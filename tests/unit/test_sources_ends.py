@@ -17,7 +17,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from fetches import DAY, MORNING, TOKEN_VARIABLE, Fetches, messages, source_for
-from misbehaving_servers import FOREVER, Answer, Asked, Fault, StandIn, not_json, server_error
+from misbehaving_servers import FOREVER, Answer, Asked, Fault, StandIn, cut_off, not_json, server_error
 from processes import TEST_MODULES
 from stand_ins import CalltouchStandIn, MangoStandIn, MetricaStandIn, tab_separated
 from vendor_records import ENTRY, calltouch_call, calltouch_form, mango_call, metrica_visit
@@ -633,6 +633,30 @@ def test_a_short_answer_is_read_to_its_end(metrica: MetricaStandIn, tmp_path: Pa
             else:
                 with pytest.raises(TooLargeError):
                     client.json("/x")
+
+
+def test_the_rest_of_a_download_counts_with_what_came_before(metrica: MetricaStandIn, tmp_path: Path) -> None:
+    body = b"x" * 1000
+
+    def answer(asked: Asked) -> Answer:
+        if "Range" not in asked.headers:
+            return Answer(body, headers={"ETag": '"1"'})
+        return Answer(body[600:], 206, {"Content-Range": "bytes 600-999/1000"})
+
+    with HttpClient(
+        metrica.url, credential="T", credential_of="T", timeout_seconds=1, attempts=2, wait_seconds=0.01
+    ) as client:
+        for most_bytes in (1000, 999):
+            metrica.asked.clear()
+            metrica.misbehave(Fault(instead=answer, deliver=cut_off(600).deliver))
+            metrica.misbehave(Fault(instead=answer))
+            if most_bytes == len(body):
+                client.file("/x", tmp_path / "whole", most_bytes)
+                assert (tmp_path / "whole").read_bytes() == body
+            else:
+                with pytest.raises(TooLargeError):
+                    client.file("/x", tmp_path / "too-large", most_bytes)
+            assert [asked.headers.get("Range") for asked in metrica.asked] == [None, "bytes=600-"]
 
 
 # Calltouch
