@@ -8,11 +8,13 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from orchestration.assets import days_of_loads, source_key
+from orchestration.assets import days_of_loads, source_key, sources
 from orchestration.steps import OWNERS, POOL, Pipeline, plain_failures, recorded_by_partition
+from pipeline.notices import warn
 from pipeline.settings import Settings
 from sources.delivering import Fetched, explained_problems
 from sources.fetching import due_days_of_run, fetch
+from sources.files import shared_file_warnings
 from sources.source import Source
 
 log = logging.getLogger("multichannel")
@@ -55,6 +57,8 @@ def source_asset(source: Source) -> dg.AssetsDefinition:
     )
     def fetch_source(context: dg.AssetExecutionContext, config: FetchConfig, pipeline: Pipeline) -> Iterator[Any]:
         rules, settings = pipeline.resolved_rules, Settings.read()
+        for warning in shared_file_warnings(sources.values(), [source.name]):
+            warn(warning)
         days = {date.fromisoformat(day) for day in context.partition_keys}
         if config.only_due:
             days &= set(due_days_of_run(source, rules, settings.landing_dir, pipeline.warehouse))

@@ -12,7 +12,7 @@ import duckdb
 import pytest
 import yaml
 from exports_desk import CLICKS, CRM, DAY, DIRECT, MANGO, NEXT_DAY, VK, Desk, Row, mapping_file
-from processes import Site
+from processes import Site, python
 from test_bad_input import WHITE_SPACE
 
 from pipeline.settings import SettingsError
@@ -679,6 +679,14 @@ def test_files_that_two_sources_read_are_said(tmp_path: Path) -> None:
         "choose paths or file names that do not overlap"
     )
     assert said(sources_of(touches)) == [twice]
+    fetch_in_dagster = python(
+        "import dagster as dg; from orchestration.definitions import defs; "
+        "defs.resolve_job_def('fetch_and_load').execute_in_process("
+        "partition_key='2025-11-20', asset_selection=[dg.AssetKey(['sources', 'implant_visits'])])",
+        **site.environment() | {"SOURCES_FILE": str(sources)},
+    )
+    assert twice in fetch_in_dagster.communicate()[1]
+    assert fetch_in_dagster.returncode == 0
     assert said(sources_of(again), "implant_visits") == said(sources_of(again), "okna_visits") == [twice]
     (both,) = said(sources_of(touches, "*.csv"), "okna_visits")
     assert both.startswith("vizity-implant-noyabr.csv and vizity-okna.csv are read by two sources")
