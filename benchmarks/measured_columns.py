@@ -13,7 +13,7 @@ import pyarrow.parquet
 
 from benchmarks.measured_load import Phase, measured
 from pipeline.landing import scan
-from pipeline.loading import load_delivery
+from pipeline.loading import load_deliveries
 from pipeline.settings import Rules, Settings
 from pipeline.warehouse import Warehouse
 
@@ -69,7 +69,7 @@ def run(form: str, columns: int, row_count: int) -> None:
     with warehouse.locked("benchmark"), warehouse.connected() as connection:
         (delivery,) = scan(settings.landing_dir, ["contacts"], DAY, DAY).deliveries
         with measured(phases, "load"):
-            load = load_delivery(connection, delivery, rules, settings.landing_dir)
+            (load,) = load_deliveries(connection, [delivery], rules, settings.landing_dir)
     if load.loaded_count != row_count:
         sys.exit(f"{form} of {columns:,} columns: {load.loaded_count} rows of {row_count} loaded; {load.message}")
     print(json.dumps(asdict(phases["load"]) | {"file_bytes": file.stat().st_size}))

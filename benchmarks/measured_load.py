@@ -16,7 +16,7 @@ from pipeline.building import build
 from pipeline.contracts import delivered_tables
 from pipeline.landing import Landing, scan
 from pipeline.ledger import known_signatures
-from pipeline.loading import load_delivery, pending
+from pipeline.loading import load_deliveries, pending
 from pipeline.publishing import Publications
 from pipeline.settings import Rules, Settings
 from pipeline.warehouse import Warehouse
@@ -84,8 +84,8 @@ def _load(warehouse: Warehouse, rules: Rules, settings: Settings) -> None:
     for table in delivered_tables():
         landing = landed([table])
         with warehouse.connected() as connection:
-            for delivery in pending(landing.deliveries, known_signatures(connection)):
-                load = load_delivery(connection, delivery, rules, settings.landing_dir)
+            waiting = pending(landing.deliveries, known_signatures(connection))
+            for load in load_deliveries(connection, waiting, rules, settings.landing_dir):
                 if load.outcome != "loaded":
                     sys.exit(f"{load.table} of {load.day} is {load.outcome}: {load.message}")
 

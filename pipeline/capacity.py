@@ -18,6 +18,10 @@ from pipeline.wording import counted
 # Reading a delivery takes about three more for a while, as it is unpacked, cut up and spilled.
 WAREHOUSE_FACTOR = 3
 TEMPORARY_FACTOR = 3
+# How much is read at once: some hundred thousand rows, as DuckDB writes many rows several times as fast as few.
+BATCH_BYTES = 192 * 2**20
+# Bytes of memory per byte read at once.
+MEMORY_FACTOR = 4
 # Unpacked bytes per packed byte. A hundred million touches in 7 GB of Parquet took 56 GB at most.
 PACKED_FACTORS = {".gz": 8, ".parquet": 3}
 PUBLICATION_FACTOR = 1.25
@@ -39,11 +43,11 @@ def check_load(warehouse: Warehouse, deliveries: Iterable[Delivery]) -> None:
     """
     deliveries = list(deliveries)
     fitting = [each for each in deliveries if _too_large(each, warehouse.folder, warehouse.temporary_dir) is None]
-    sizes = [_size_of(delivery) for delivery in fitting or deliveries]
+    sizes = [unpacked_size(delivery) for delivery in fitting or deliveries]
     if sizes:
         needs = {
             warehouse.folder: RESERVE_BYTES + WAREHOUSE_FACTOR * sum(sizes),
-            # Emptied after each delivery.
+            # Emptied after each batch, which is smaller where there is little room, down to a single delivery.
             warehouse.temporary_dir: TEMPORARY_FACTOR * max(sizes),
         }
         _check(
@@ -60,7 +64,7 @@ def check_delivery(delivery: Delivery, folder: Path, temporary_dir: Path) -> Non
 
 
 def _too_large(delivery: Delivery, folder: Path, temporary_dir: Path) -> str | None:
-    size = _size_of(delivery)
+    size = unpacked_size(delivery)
     needs = {folder: RESERVE_BYTES + WAREHOUSE_FACTOR * size, temporary_dir: TEMPORARY_FACTOR * size}
     # If no delivery would fit, this one isn't at fault.
     if free_bytes(folder) < RESERVE_BYTES:
@@ -68,7 +72,8 @@ def _too_large(delivery: Delivery, folder: Path, temporary_dir: Path) -> str | N
     return _lack(needs, f"for {_readable(size)} unpacked")
 
 
-def _size_of(delivery: Delivery) -> int:
+def unpacked_size(delivery: Delivery) -> int:
+    """About how many bytes the files of a delivery have, unpacked."""
     return sum(map(_unpacked_size, delivery.signature()))
 
 
@@ -142,6 +147,24 @@ def free_bytes(folder: Path) -> int:
 
 def _existing(folder: Path) -> Path:
     return next(place for place in (folder, *folder.absolute().parents) if place.exists())
+
+
+def deliveries_at_once(
+    deliveries: Iterable[Delivery], temporary_dir: Path, memory_bytes: int
+) -> Iterator[list[Delivery]]:
+    """Splits deliveries into batches that are read at once. A large one is a batch of its own."""
+    most_bytes = min(BATCH_BYTES, memory_bytes // MEMORY_FACTOR, free_bytes(temporary_dir) // TEMPORARY_FACTOR)
+    batch: list[Delivery] = []
+    batch_bytes = 0
+    for delivery in deliveries:
+        size = unpacked_size(delivery)
+        if batch and batch_bytes + size > most_bytes:
+            yield batch
+            batch, batch_bytes = [], 0
+        batch.append(delivery)
+        batch_bytes += size
+    if batch:
+        yield batch
 
 
 def _readable(size: int) -> str:

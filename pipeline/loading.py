@@ -1,8 +1,10 @@
-"""Loads deliveries into raw, one transaction per table and day, under R25 and R26."""
+"""Loads deliveries into raw, many in a transaction, under R25 and R26: each is in whole or not at all."""
 
+import itertools
 import json
+import shutil
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -12,11 +14,11 @@ from pathlib import Path
 import duckdb
 
 from pipeline import sql
-from pipeline.capacity import ResourcesError, check_delivery, exhaustion
+from pipeline.capacity import ResourcesError, check_delivery, deliveries_at_once, exhaustion
 from pipeline.contracts import RECORDS_PER_LOAD, Table, delivered_tables, reading_macros
 from pipeline.landing import Delivery, Signature, file_signature, readable, shown_path
-from pipeline.reading import Limits, Reading, UnreadableFileError, hash_file, read_file
-from pipeline.rejecting import count_rows, reason_to_reject, too_many_rejected
+from pipeline.reading import Limits, Reading, Rows, UnreadableFileError, hash_file, read_file, read_files
+from pipeline.rejecting import RowCounts, count_rows, reason_to_reject, too_many_rejected
 from pipeline.settings import Rules, Settings
 from pipeline.warehouse import transaction
 from pipeline.wording import counted, listed, shortened
@@ -87,46 +89,107 @@ def pending(
     return waiting
 
 
-def load_delivery(
+def load_deliveries(
     connection: duckdb.DuckDBPyConnection,
-    delivery: Delivery,
+    deliveries: Iterable[Delivery],
     rules: Rules,
     landing_dir: Path,
     reload: bool = False,
     run_id: str | None = None,
-) -> Load:
-    """Loads a delivery. Bad data and a lack of memory or disk space become a failed Load, not an exception.
+) -> Iterator[Load]:
+    """Loads deliveries of one table. Bad data and a lack of memory or disk space become failed Loads, not an exception.
 
-    Supersedes the day's earlier loads. A failed attempt is only noted in the ledger. A delivery with the same bytes as
+    Each supersedes its day's earlier loads. A failed attempt is only noted in the ledger. A delivery with the same bytes as
     the live load is skipped unless `reload` is set.
     """
-    table = delivered_tables()[delivery.table]
-    try:
-        files = _hash_files(delivery, landing_dir)
-        live = live_load(connection, delivery)
-        if live and not reload and _contents(live.files) == _contents(files):
-            return _note_unchanged(connection, delivery, live, files)
-        _check_space(connection, delivery)
-        with (
-            _exhausting(connection, f"{delivery.table}/{delivery.day}/"),
-            tempfile.TemporaryDirectory(prefix="delivery-", dir=_temporary_dir(connection)) as scratch,
-        ):
-            judged = _judge_files(connection, table, delivery, files, rules, Path(scratch))
-            return _keep_files(connection, table, delivery, judged, run_id)
-    except DeliveryFailedError as error:
+    memory = sql.value(connection, "select parse_formatted_bytes(current_setting('memory_limit'))")
+    for batch in deliveries_at_once(deliveries, _temporary_dir(connection), memory):
+        attempts = [_begin(connection, delivery, landing_dir, reload) for delivery in batch]
         try:
+            yield from _load_batch(connection, attempts, rules, run_id)
+        except DeliveryFailedError as error:
             _drop_temporary_tables(connection)
-            return _note_failure(connection, delivery, str(error), run_id)
-        except duckdb.Error as other:
-            # If even the ledger can't be written, the delivery isn't at fault.
-            raise (error.__cause__ or other) from None
+            for attempt in attempts:
+                yield from _load_alone(connection, attempt, rules, run_id, error if len(attempts) == 1 else None)
 
 
-def _check_space(connection: duckdb.DuckDBPyConnection, delivery: Delivery) -> None:
+@dataclass
+class _Attempt:
+    """A delivery on its way. It has failed if there is an `error`, and is not read if it is `unchanged`."""
+
+    delivery: Delivery
+    files: list[FileCounts] = field(default_factory=list)
+    unchanged: Load | None = None
+    error: str | None = None
+    judged: list["_JudgedFile"] = field(default_factory=list)
+
+    @property
+    def is_to_be_read(self) -> bool:
+        return self.error is None and self.unchanged is None
+
+    def name(self, file: Path | None = None) -> str:
+        # A linked folder stands in for its files.
+        name = "" if file is None or file.name == str(self.delivery.day) else readable(file.name)
+        return f"{self.delivery.table}/{self.delivery.day}/{name}"
+
+
+def _begin(connection: duckdb.DuckDBPyConnection, delivery: Delivery, landing_dir: Path, reload: bool) -> _Attempt:
+    attempt = _Attempt(delivery)
+    for file in delivery.files:
+        signature = file_signature(file)
+        try:
+            attempt.files.append(FileCounts(*signature, hash_file(file, landing_dir)))
+        except UnreadableFileError as error:
+            attempt.error = f"{attempt.name(file)} {error}"
+            return attempt
+    live = live_load(connection, delivery)
+    if live and not reload and _contents(live.files) == _contents(attempt.files):
+        attempt.unchanged = live
+        return attempt
     try:
         check_delivery(delivery, _warehouse_dir(connection), _temporary_dir(connection))
     except ResourcesError as error:
-        raise DeliveryFailedError(f"{delivery.table}/{delivery.day}/ is not read: {error}") from None
+        attempt.error = f"{attempt.name()} is not read: {error}"
+    return attempt
+
+
+def _load_batch(
+    connection: duckdb.DuckDBPyConnection, attempts: list[_Attempt], rules: Rules, run_id: str | None
+) -> list[Load]:
+    """Loads deliveries in a transaction. Raises DeliveryFailedError when memory or disk space runs out."""
+    read = [attempt for attempt in attempts if attempt.is_to_be_read]
+    what = read[0].name(read[0].delivery.files[0] if len(read[0].files) == 1 else None) if read else ""
+    with (
+        _exhausting(connection, what),
+        tempfile.TemporaryDirectory(prefix="delivery-", dir=_temporary_dir(connection)) as scratch,
+    ):
+        rows = _judge_files(connection, read, rules, Path(scratch)) if read else []
+        loads = _keep(connection, attempts, rows, run_id)
+    _drop_temporary_tables(connection)
+    return loads
+
+
+def _load_alone(
+    connection: duckdb.DuckDBPyConnection,
+    attempt: _Attempt,
+    rules: Rules,
+    run_id: str | None,
+    error: DeliveryFailedError | None,
+) -> list[Load]:
+    """Loads a delivery of a batch that was too much at once, or notes that it is too much itself."""
+    attempt.judged.clear()
+    try:
+        if error is None:
+            return _load_batch(connection, [attempt], rules, run_id)
+    except DeliveryFailedError as its_own:
+        error = its_own
+    attempt.error = attempt.error or str(error)
+    try:
+        _drop_temporary_tables(connection)
+        return _keep(connection, [attempt], [], run_id)
+    except duckdb.Error as other:
+        # If even the ledger can't be written, the delivery isn't at fault.
+        raise (error.__cause__ or other) from None
 
 
 @contextmanager
@@ -154,24 +217,6 @@ def _warehouse_dir(connection: duckdb.DuckDBPyConnection) -> Path:
 def _temporary_dir(connection: duckdb.DuckDBPyConnection) -> Path:
     """Where the connection spills; copies of deliveries go there too."""
     return Path(sql.value(connection, "select current_setting('temp_directory')"))
-
-
-def _hash_files(delivery: Delivery, landing_dir: Path) -> list[FileCounts]:
-    hashed = []
-    for file in delivery.files:
-        signature = file_signature(file)
-        try:
-            sha256 = hash_file(file, landing_dir)
-        except UnreadableFileError as error:
-            raise _failed(delivery, file, error) from None
-        hashed.append(FileCounts(*signature, sha256))
-    return hashed
-
-
-def _failed(delivery: Delivery, file: Path, error: Exception | str) -> DeliveryFailedError:
-    # A linked folder stands in for its files.
-    name = "" if file.name == str(delivery.day) else readable(file.name)
-    return DeliveryFailedError(f"{delivery.table}/{delivery.day}/{name} {error}")
 
 
 def _contents(files: Iterable[FileCounts]) -> list[tuple[str, str]]:
@@ -203,95 +248,123 @@ def live_load(connection: duckdb.DuckDBPyConnection, delivery: Delivery) -> Load
     )
 
 
-def _note_unchanged(
-    connection: duckdb.DuckDBPyConnection, delivery: Delivery, live: Load, files: list[FileCounts]
-) -> Load:
-    """Updates the modification times in the ledger, so that the same bytes don't look changed again."""
-    modified = {file.file_name: file.modified_ns for file in files}
-    with transaction(connection):
-        _supersede(connection, delivery, live.load_id, "load_id > ?")
-        connection.execute(
-            "update raw.loads set files = ? where load_id = ?",
-            [[vars(file) | {"modified_ns": modified[file.file_name]} for file in live.files], live.load_id],
-        )
-    return live
-
-
 @dataclass(frozen=True)
 class _JudgedFile:
-    """A judged file, whose rows wait in a temporary table for the day's transaction."""
+    """A judged file, whose rows wait in a temporary table for the transaction."""
 
+    number: int
     counts: FileCounts
-    rows: str
+    rows: Rows
     rejected_by_reason: dict[str, int]
     unreadable_values: dict[str, int]
 
 
 def _judge_files(
-    connection: duckdb.DuckDBPyConnection,
-    table: Table,
-    delivery: Delivery,
-    files: list[FileCounts],
-    rules: Rules,
-    scratch: Path,
-) -> list[_JudgedFile]:
-    """Reads and judges all files before anything is written. Raises DeliveryFailedError."""
+    connection: duckdb.DuckDBPyConnection, attempts: list[_Attempt], rules: Rules, scratch: Path
+) -> list[Rows]:
+    """Reads and judges the files of all deliveries before anything is written, and notes those that fail."""
+    table = delivered_tables()[attempts[0].delivery.table]
     macros = reading_macros(rules)
-    reason = reason_to_reject(table, macros, rules, delivery.day)
-    judged: list[_JudgedFile] = []
-    limits = Limits(rules.max_columns, Settings.read().unpacked_limit)
-    for number, (path, facts) in enumerate(zip(delivery.files, files, strict=True)):
-        reading = Reading(table, macros, reason, limits, into=f"judged_{number}")
-        with _exhausting(connection, f"{delivery.table}/{delivery.day}/{readable(path.name)}"):
+    files = [
+        (attempt, path, facts)
+        for attempt in attempts
+        for path, facts in zip(attempt.delivery.files, attempt.files, strict=True)
+    ]
+    reading = Reading(
+        table,
+        macros,
+        reason_to_reject(connection, table, macros, rules, [attempt.delivery.day for attempt, _, _ in files]),
+        Limits(rules.max_columns, Settings.read().unpacked_limit),
+        into="judged",
+    )
+    together, alone = scratch / "together", scratch / "alone"
+    together.mkdir()
+    alone.mkdir()
+    rows = read_files(connection, reading, {number: path for number, (_, path, _) in enumerate(files)}, together)
+    shutil.rmtree(together)
+    rows_of = {number: read for read in reversed(rows) for number in read.file_numbers}
+    for number, (attempt, path, _) in enumerate(files):
+        if number in rows_of or attempt.error:
+            continue
+        with _exhausting(connection, attempt.name(path)):
             try:
-                read_file(connection, reading, path, scratch)
+                rows_of[number] = read_file(connection, replace(reading, into=f"judged_{number}"), path, number, alone)
+                rows.append(rows_of[number])
             except UnreadableFileError as error:
-                raise _failed(delivery, path, error) from None
-            delivered_count, reasons, unreadable = count_rows(connection, reading)
-        rejected_count = sum(reasons.values())
-        if problem := too_many_rejected(delivered_count, reasons, rules):
-            raise _failed(delivery, path, problem)
-        if file_signature(path) != (facts.file_name, facts.size_bytes, facts.modified_ns):
-            raise _failed(delivery, path, "changed while it was read; it is read again by the next load")
-        counts = replace(
+                attempt.error = f"{attempt.name(path)} {error}"
+    counts_of: dict[int, RowCounts] = defaultdict(RowCounts)
+    for read in rows:
+        for number, of_file in count_rows(connection, table, macros, read.table).items():
+            if number in read.file_numbers:
+                counts_of[number].add(of_file)
+    for number, (attempt, path, facts) in enumerate(files):
+        if attempt.error:
+            continue
+        counts = counts_of[number]
+        if problem := too_many_rejected(counts, rules):
+            attempt.error = f"{attempt.name(path)} {problem}"
+        elif file_signature(path) != (facts.file_name, facts.size_bytes, facts.modified_ns):
+            attempt.error = f"{attempt.name(path)} changed while it was read; it is read again by the next load"
+        counted_facts = replace(
             facts,
-            delivered_count=delivered_count,
-            loaded_count=delivered_count - rejected_count,
-            rejected_count=rejected_count,
+            delivered_count=counts.delivered,
+            loaded_count=counts.delivered - counts.rejected,
+            rejected_count=counts.rejected,
         )
-        judged.append(_JudgedFile(counts, reading.into, reasons, unreadable))
-    return judged
+        attempt.judged.append(
+            _JudgedFile(number, counted_facts, rows_of[number], counts.rejected_by_reason, counts.unreadable_values)
+        )
+    return rows
 
 
-def _keep_files(
-    connection: duckdb.DuckDBPyConnection,
-    table: Table,
-    delivery: Delivery,
-    judged: list[_JudgedFile],
-    run_id: str | None,
-) -> Load:
-    """Writes rows, rejected rows and the ledger in one transaction."""
+def _keep(
+    connection: duckdb.DuckDBPyConnection, attempts: list[_Attempt], rows: list[Rows], run_id: str | None
+) -> list[Load]:
+    """Writes rows, rejected rows and the ledger in one transaction, deliveries in their order."""
+    table = delivered_tables()[attempts[0].delivery.table]
     with transaction(connection):
-        load = Load(
-            delivery.table,
-            delivery.day,
-            "loaded",
-            _next_load_id(connection),
-            files=tuple(file.counts for file in judged),
-            rejected_by_reason=_added(file.rejected_by_reason for file in judged),
-            unreadable_values=_added(file.unreadable_values for file in judged),
-            warnings=tuple(_files_without_good_rows(delivery, judged)),
-            doubled_files=_doubled_files(connection, table, judged),
-        )
-        records_before = RECORDS_PER_LOAD * (load.load_id or 0)
-        for file in judged:
-            _keep_rows(connection, table, load.load_id, file, records_before)
-            records_before += file.counts.delivered_count
-        _supersede(connection, delivery, load.load_id, "load_id < ?")
-        _write_ledger(connection, load, run_id)
-    for file in judged:
-        connection.execute(f"drop table {file.rows}")
-    return load
+        next_load_id = int(sql.value(connection, "select coalesce(max(load_id), 0) + 1 from raw.loads"))
+        load_ids = itertools.count(next_load_id)
+        loads = [_load_of(connection, table, attempt, load_ids) for attempt in attempts]
+        for read in rows:
+            _keep_rows(connection, table, read, attempts, loads)
+        for attempt, load in zip(attempts, loads, strict=True):
+            if load.outcome == "unchanged":
+                _note_unchanged(connection, attempt, load)
+            elif load.outcome == "loaded":
+                _supersede(connection, load, "load_id < ?")
+        _write_ledger(connection, [load for load in loads if load.outcome != "unchanged"], run_id)
+    return loads
+
+
+def _load_of(connection: duckdb.DuckDBPyConnection, table: Table, attempt: _Attempt, load_ids: Iterator[int]) -> Load:
+    delivery = attempt.delivery
+    if attempt.unchanged:
+        return attempt.unchanged
+    if attempt.error:
+        files = tuple(FileCounts(*file_signature(file), "") for file in delivery.files)
+        return Load(table.name, delivery.day, "failed", next(load_ids), attempt.error, files)
+    return Load(
+        table.name,
+        delivery.day,
+        "loaded",
+        next(load_ids),
+        files=tuple(file.counts for file in attempt.judged),
+        rejected_by_reason=_added(file.rejected_by_reason for file in attempt.judged),
+        unreadable_values=_added(file.unreadable_values for file in attempt.judged),
+        warnings=tuple(_files_without_good_rows(delivery, attempt.judged)),
+        doubled_files=_doubled_files(connection, table, attempt.judged),
+    )
+
+
+def _note_unchanged(connection: duckdb.DuckDBPyConnection, attempt: _Attempt, live: Load) -> None:
+    """Updates the modification times in the ledger, so that the same bytes don't look changed again."""
+    modified = {file.file_name: file.modified_ns for file in attempt.files}
+    _supersede(connection, live, "load_id > ?")
+    connection.execute(
+        "update raw.loads set files = ? where load_id = ?",
+        [[vars(file) | {"modified_ns": modified[file.file_name]} for file in live.files], live.load_id],
+    )
 
 
 def _files_without_good_rows(delivery: Delivery, judged: list[_JudgedFile]) -> Iterator[str]:
@@ -315,7 +388,7 @@ def _doubled_files(
     row = f"hash({', '.join(table.column_names)}, cast(attributes as varchar))"
     contents = " union all by name ".join(
         f"select {number} as number, count(*) as row_count, sum({row}::hugeint) as digest, bit_xor({row}) as other_digest "
-        f"from {file.rows} where reason is null"
+        f"from {file.rows.table} where file_number = {file.number} and reason is null"
         for number, file in enumerate(filled)
     )
     same = connection.execute(
@@ -358,69 +431,90 @@ def _added(counts: Iterable[dict[str, int]]) -> dict[str, int]:
     return dict(total)
 
 
-def _supersede(connection: duckdb.DuckDBPyConnection, delivery: Delivery, load_id: int | None, which: str) -> None:
+def _supersede(connection: duckdb.DuckDBPyConnection, load: Load, which: str) -> None:
     """Closes the day's other attempts, failures included: this load replaces them all."""
     connection.execute(
         f"""
         update raw.loads set superseded_by = ?
         where table_name = ? and load_day = ? and superseded_by is null and {which}
         """,
-        [load_id, delivery.table, delivery.day, load_id],
+        [load.load_id, load.table, load.day, load.load_id],
     )
 
 
 def _keep_rows(
-    connection: duckdb.DuckDBPyConnection, table: Table, load_id: int | None, file: _JudgedFile, records_before: int
+    connection: duckdb.DuckDBPyConnection, table: Table, rows: Rows, attempts: list[_Attempt], loads: list[Load]
 ) -> None:
+    """Moves the rows of one temporary table into raw."""
+    # By file number; files that are not kept have no load.
+    size = max(rows.file_numbers, default=-1) + 1
+    load_ids, names, records_before = ["null"] * size, ["null"] * size, ["null"] * size
+    has_rejected = False
+    for attempt, load in zip(attempts, loads, strict=True):
+        record_count = RECORDS_PER_LOAD * (load.load_id or 0)
+        for file in attempt.judged:
+            if load.outcome == "loaded" and file.number in rows.file_numbers:
+                load_ids[file.number] = str(load.load_id)
+                names[file.number] = sql.literal(file.counts.file_name)
+                records_before[file.number] = str(record_count)
+                has_rejected = has_rejected or bool(file.rejected_by_reason)
+            record_count += file.counts.delivered_count
+    if set(load_ids) <= {"null"}:
+        return
+
+    def of_file(values: list[str], data_type: str) -> str:
+        if len(values) == 1:
+            return values[0]
+        return f"cast({sql.listing(values)} as {data_type}[])[file_number + 1]"
+
+    load_id, file_name = of_file(load_ids, "bigint"), of_file(names, "varchar")
     columns = ", ".join(table.column_names)
     connection.execute(
         f"""
         insert into raw.{table.name} (load_id, file_name, row_number, record_number, {columns}, attributes)
-        select ?, ?, row_number, ? + row_number, {columns}, attributes from {file.rows} where reason is null
-        """,
-        [load_id, file.counts.file_name, records_before],
+        select
+            {load_id},
+            {file_name},
+            {rows.row_number},
+            {of_file(records_before, "bigint")} + {rows.row_number},
+            {columns},
+            attributes
+        from {rows.table} where reason is null and {load_id} is not null
+        """
     )
-    if not file.rejected_by_reason:
+    if not has_rejected:
         return
     parsed = ", ".join(f"'{name}', {name}" for name in table.column_names)
     connection.execute(
         f"""
         insert into raw.rejected_rows (load_id, file_name, row_number, row_text, reason)
         select
-            ?,
-            ?,
-            row_number,
+            {load_id},
+            {file_name},
+            {rows.row_number},
             coalesce(line, cast(json_merge_patch(coalesce(attributes, '{{}}'), json_object({parsed})) as varchar)),
             reason
-        from {file.rows} where reason is not null
-        """,
-        [load_id, file.counts.file_name],
+        from {rows.table} where reason is not null and {load_id} is not null
+        """
     )
 
 
-def _note_failure(connection: duckdb.DuckDBPyConnection, delivery: Delivery, message: str, run_id: str | None) -> Load:
-    files = tuple(FileCounts(*file_signature(file), "") for file in delivery.files)
-    with transaction(connection):
-        load = Load(delivery.table, delivery.day, "failed", _next_load_id(connection), message, files)
-        _write_ledger(connection, load, run_id)
-    return load
-
-
-def _next_load_id(connection: duckdb.DuckDBPyConnection) -> int:
-    return int(sql.value(connection, "select coalesce(max(load_id), 0) + 1 from raw.loads"))
-
-
-def _write_ledger(connection: duckdb.DuckDBPyConnection, load: Load, run_id: str | None) -> None:
-    connection.execute(
-        """
-        insert into raw.loads
-            (load_id, table_name, load_day, outcome, message, files, delivered_count, loaded_count, rejected_count,
-            unreadable_values, loaded_at, superseded_by, run_id)
-        values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, get_current_timestamp(), null, ?)
-        """,
+def _write_ledger(connection: duckdb.DuckDBPyConnection, loads: list[Load], run_id: str | None) -> None:
+    values = [
         [
             load.load_id, load.table, load.day, load.outcome, load.message, [vars(file) for file in load.files],
             load.delivered_count, load.loaded_count, load.rejected_count, json.dumps(load.unreadable_values),
             run_id,
-        ],
-    )  # fmt: skip
+        ]
+        for load in loads
+    ]  # fmt: skip
+    if values:
+        connection.executemany(
+            """
+            insert into raw.loads
+                (load_id, table_name, load_day, outcome, message, files, delivered_count, loaded_count, rejected_count,
+                unreadable_values, loaded_at, superseded_by, run_id)
+            values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, get_current_timestamp(), null, ?)
+            """,
+            values,
+        )

@@ -12,7 +12,7 @@ from pipeline.contracts import delivered_tables
 from pipeline.landing import scan
 from pipeline.last_update import recorded_failure
 from pipeline.ledger import failures_before_any_load, known_signatures
-from pipeline.loading import Load, doubled_files_warnings, live_load, load_delivery, pending
+from pipeline.loading import Load, doubled_files_warnings, live_load, load_deliveries, pending
 from pipeline.notices import details, warn
 from pipeline.publishing import PublicationError, Publications
 from pipeline.settings import Rules, Settings
@@ -50,7 +50,9 @@ def load_days(
         for warning in landing.warnings:
             warn(warning)
         changed = {delivery.day for delivery in pending(landing.deliveries, known_signatures(connection))}
-        check_load(warehouse, [found[day] for day in days if day in found and (day in changed or reload)])
+        to_load = [found[day] for day in days if day in found and (day in changed or reload)]
+        check_load(warehouse, to_load)
+        loading = load_deliveries(connection, to_load, rules, settings.landing_dir, reload, run_id)
         for day in days:
             delivery = found.get(day)
             if delivery is None:
@@ -58,7 +60,7 @@ def load_days(
             if day not in changed and not reload:
                 yield live_load(connection, delivery) or Load(table, day, "unchanged")
                 continue
-            load = load_delivery(connection, delivery, rules, settings.landing_dir, reload, run_id)
+            load = next(loading)
             details.log(logging.ERROR if load.outcome == "failed" else logging.INFO, "%s", _describe(load))
             for warning in load.warnings:
                 warn(warning)

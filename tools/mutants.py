@@ -113,6 +113,9 @@ ATTRIBUTION = "macros/attribution.sql"
 ORIGINS = model("int_origins")
 CLIENT, MAPPINGS = "sources/http_client.py", "sources/mappings/"
 
+MANY_FILES = (("tests/end_to_end/test_many_files.py",),)
+BAD_BYTES = (("tests/end_to_end/test_bad_input.py", "-k", "utf8"),)
+BAD_CSV_HEADERS = (("tests/end_to_end/test_bad_input.py", "-k", "header"),)
 # Files of many parts, what a file may have, files of the same rows, links.
 PARTS, LIMITS, DOUBLED, LINKS = (
     (("tests/end_to_end/test_bad_input.py", "-k", words),)
@@ -283,11 +286,11 @@ MUTANTS = (
     Mutant("R21", model("client_history"), "case when is_multichannel then 'green' end", "case when touch_count > 0 then 'green' end"),
     Mutant("R25", READING, "'\\d+(\\.0+)?'", "'-?\\d+(\\.0+)?'"),
     Mutant("R25", "pipeline/rejecting.py", "> {latest} ", ">= {latest} "),
-    Mutant("R25", "pipeline/rejecting.py", "\"date\": (first_day, day_after)", "\"date\": (first_day, f\"date '{day}'\")"),
+    Mutant("R25", "pipeline/rejecting.py", "date '{day}' + 1", "date '{day}'"),
     Mutant("R25", "models/staging/_sources.yml", ", setting: report_currency", ""),
     Mutant("R25", "models/staging/_sources.yml", "words: [call, form, callback, email, chat]", "words: [call, form, callback, email, chat, visit]"),
-    Mutant("R26", "pipeline/rejecting.py", "rejected_count <= rules.max_rejected_share * delivered_count",
-           "rejected_count < rules.max_rejected_share * delivered_count"),
+    Mutant("R26", "pipeline/rejecting.py", "counts.rejected <= rules.max_rejected_share * counts.delivered",
+           "counts.rejected < rules.max_rejected_share * counts.delivered"),
     Mutant("R26", "pipeline/rejecting.py", "SMALLEST_JUDGED_FILE = 20", "SMALLEST_JUDGED_FILE = 21"),
     Mutant("R26", "dbt_project.yml", "max_rejected_share: 0.5", "max_rejected_share: 0.9"),
     # Older versions of what changed are forgotten.
@@ -337,7 +340,7 @@ MUTANTS = (
     # Other settings are taken for the same.
     Mutant("R27", "pipeline/building.py", "    if previous != current:\n", "    if False:\n", TESTS_OF_CHANGES),
     # Of the files of a delivery, the first is the newest.
-    Mutant("R3", "pipeline/loading.py", "records_before += file.counts.delivered_count", "records_before -= file.counts.delivered_count", HISTORIES),
+    Mutant("R3", "pipeline/loading.py", "record_count += file.counts.delivered_count", "record_count -= file.counts.delivered_count", HISTORIES),
     Mutant("R28", SAME_EVENTS, "having min(delivered_by) <> max(delivered_by)", "having count(*) > 100"),
     Mutant("R28", SAME_EVENTS, "having count(*) > 1", "having min(delivered_by) <> max(delivered_by)"),
     Mutant("R28", SAME_EVENTS, "'touch_id', ['cluster_key', 'widget_id'], 'same_touch_seconds') }} as touch_before",
@@ -595,10 +598,22 @@ MUTANTS = (
     Mutant("R3", "pipeline/reading/csv_files.py", "select row_number() over (order by record_number) as row_number, line, is_unclosed", "select row_number() over (order by cast(record_number as varchar)) as row_number, line, is_unclosed", PARTS),
     Mutant("R25", "pipeline/reading/csv_files.py", "string_agg(line, chr(10) order by line_number)", "string_agg(line, chr(10) order by cast(line_number as varchar))", PARTS),
     Mutant("R25", "pipeline/updating.py", "            loads.append(load)\n", ""),
-    Mutant("R3", "pipeline/loading.py", "records_before += file.counts.delivered_count", "records_before += file.counts.loaded_count", PARTS),
-    Mutant("R3", "pipeline/loading.py", "records_before += file.counts.delivered_count", "records_before += 1", PARTS),
-    Mutant("R3", "pipeline/loading.py", "select ?, ?, row_number, ? + row_number,", "select ?, ?, row_number, ? + row_number() over (order by row_number),", PARTS),
-    Mutant("R3", "pipeline/loading.py", "for file in judged:\n            _keep_rows", "for file in reversed(judged):\n            _keep_rows", PARTS),
+    Mutant("R3", "pipeline/loading.py", "record_count += file.counts.delivered_count", "record_count += file.counts.loaded_count", PARTS),
+    Mutant("R3", "pipeline/loading.py", "record_count += file.counts.delivered_count", "record_count += 1", PARTS),
+    Mutant("R3", "pipeline/loading.py", "records_before[file.number] = str(record_count)", "records_before[file.number] = str(RECORDS_PER_LOAD * (load.load_id or 0))", PARTS),
+    Mutant("R3", "pipeline/reading/many_csv_files.py", "{place} > faults.good_before", "{place} >= faults.good_before", MANY_FILES),
+    Mutant("R3", "pipeline/reading/many_csv_files.py", "line_number - 1, line", "line_number, line", MANY_FILES),
+    Mutant("R3", "pipeline/reading/many_csv_files.py", " or _has_blank_lines(files[number])", "", MANY_FILES),
+    Mutant("R3", "pipeline/reading/many_csv_files.py", " and last_row - first_rows[number] + 1 == row_count", "", MANY_FILES),
+    Mutant("R25", "pipeline/reading/many_csv_files.py", "delimiter_count == of_bytes.delimiter_count and ", "", MANY_FILES),
+    Mutant("R25", "pipeline/reading/many_csv_files.py", " and not found.is_tolerated", "", MANY_FILES),
+    Mutant("R25", "pipeline/reading/many_csv_files.py", "line_count == 1 and ", "", BAD_CSV_HEADERS),
+    Mutant("R25", "pipeline/reading/many_csv_files.py", "or not is_counted ", "", BAD_BYTES),
+    Mutant("R25", "pipeline/rejecting.py", "as {data_type}[])[file_number + 1]", "as {data_type}[])[1]", MANY_FILES),
+    Mutant("R26", "pipeline/loading.py", "if load.outcome == \"loaded\" and file.number in rows.file_numbers", "if load.outcome == \"loaded\"", MANY_FILES),
+    Mutant("R26", "pipeline/loading.py", "            if number in read.file_numbers:\n", "            if number is not None:\n", MANY_FILES),
+    Mutant("R26", "pipeline/loading.py", "                yield from _load_alone(", "                _load_alone(", MANY_FILES),
+    Mutant("R25", "pipeline/reading/parquet_files.py", "tuple((field.name, str(field.type)) for field in schema)", "tuple(schema.names)", MANY_FILES),
     Mutant("R26", "pipeline/reading/rows.py", "if len(names) > reading.limits.columns:", "if len(names) >= reading.limits.columns:", LIMITS),
     Mutant("R26", "pipeline/reading/json_lines.py", "key_count > {reading.limits.columns} order", "key_count >= {reading.limits.columns} order", LIMITS),
     Mutant("R26", "pipeline/reading/json_lines.py", "strlen(line) > 5 * {reading.limits.columns}", "strlen(line) > 50 * {reading.limits.columns}", LIMITS),
@@ -737,7 +752,7 @@ MUTANTS = (
     Mutant("Killed", "cli/load.py", "                repair(warehouse)\n            else:\n", "                pass\n            else:\n", DAMAGE),
     Mutant("Killed", "cli/load.py", '        record_update(warehouse.folder, "failed", message=str(error))\n', "", DAMAGE),
     Mutant("Killed", "report/queries.py", "outcome = 'failed' and superseded_by is null and", "outcome = 'failed' and", PUBLICATIONS),
-    Mutant("Killed", "pipeline/loading.py", '        _supersede(connection, delivery, live.load_id, "load_id > ?")\n', "", PUBLICATIONS),
+    Mutant("Killed", "pipeline/loading.py", '    _supersede(connection, live, "load_id > ?")\n', "", PUBLICATIONS),
     # What commands say in few lines.
     Mutant("Words", "pipeline/wording.py", "if abs(count) == 1 else", "if abs(count) % 10 == 1 else", SUMMARY),
     Mutant("Words", "pipeline/wording.py", "if abs(count) == 1 else", "if abs(count) <= 1 else", SUMMARY),

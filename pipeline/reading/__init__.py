@@ -1,12 +1,15 @@
-"""Reads one delivered file of any format into a temporary table, in bulk, by DuckDB.
+"""Reads delivered files of any format into temporary tables, in bulk, by DuckDB.
 
-The table has a row per record of the file: `row_number` (from 1), `line` (the record's text if the format has lines and
-it didn't parse), a cleaned text per column of the table's contract, `nested_columns` (the columns that held a structure
-instead of a value, null if none), `attributes` (JSON of the columns outside the contract) and `reason`, why the row is
-rejected.
+Such a table has a row per record: `file_number` (given by the caller), its number in the file (from 1, see `Rows`), `line` (the
+record's text if the format has lines and it didn't parse), a cleaned text per column of the table's contract, `nested_columns`
+(the columns that held a structure instead of a value, null if none), `attributes` (JSON of the columns outside the contract)
+and `reason`, why the row is rejected.
 """
 
 import hashlib
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -14,10 +17,12 @@ import duckdb
 from pipeline.landing import FORMATS
 from pipeline.reading.csv_files import read_csv
 from pipeline.reading.json_lines import read_json_lines
-from pipeline.reading.parquet_files import read_parquet
-from pipeline.reading.rows import Limits, Reading, UnreadableFileError, value_of
+from pipeline.reading.many_csv_files import read_clean_csv
+from pipeline.reading.parquet_files import read_parquet, read_parquets
+from pipeline.reading.rows import Limits, Reading, Rows, UnreadableFileError, value_of
+from pipeline.reading.text_files import plain_file
 
-__all__ = ["Limits", "Reading", "UnreadableFileError", "hash_file", "read_file", "value_of"]
+__all__ = ["Limits", "Reading", "Rows", "UnreadableFileError", "hash_file", "read_file", "read_files", "value_of"]
 
 
 def hash_file(file: Path, landing_dir: Path) -> str:
@@ -43,13 +48,43 @@ def hash_file(file: Path, landing_dir: Path) -> str:
         raise UnreadableFileError(f"can't be opened ({error.strerror}); let this user read it") from None
 
 
-def read_file(connection: duckdb.DuckDBPyConnection, reading: Reading, file: Path, scratch: Path) -> None:
-    """Creates the temporary table `reading.into` from a file. `scratch` is an empty folder, and is left empty.
+def read_files(
+    connection: duckdb.DuckDBPyConnection, reading: Reading, files: Mapping[int, Path], scratch: Path
+) -> list[Rows]:
+    """Reads files by number into temporary tables whose names begin with `reading.into`, many in a statement.
+
+    Leaves out files that must be read by themselves (`read_file`), be it to say what is wrong with them. Copies and links lie
+    in the folder `scratch` until the caller empties it.
+    """
+    csv_files, parquet_files = {}, {}
+    for number, file in files.items():
+        file_format = _format_of(file)
+        # Under plain names, as delivered ones may hold characters special to DuckDB.
+        plain = scratch / f"{number}{file_format}"
+        if file_format == ".csv":
+            plain.symlink_to(file.resolve())
+            csv_files[number] = plain
+        elif file_format == ".csv.gz":
+            plain.mkdir()
+            with suppress(UnreadableFileError):
+                csv_files[number] = plain_file(reading, file, plain)
+        elif file_format == ".parquet":
+            plain.symlink_to(file.resolve())
+            parquet_files[number] = plain
+    return [
+        *read_clean_csv(connection, replace(reading, into=f"{reading.into}_csv"), csv_files),
+        *read_parquets(connection, replace(reading, into=f"{reading.into}_parquet"), parquet_files),
+    ]
+
+
+def read_file(
+    connection: duckdb.DuckDBPyConnection, reading: Reading, file: Path, file_number: int, scratch: Path
+) -> Rows:
+    """Reads a file by itself into the temporary table `reading.into`. `scratch` is an empty folder, and is left empty.
 
     Raises UnreadableFileError.
     """
-    name = file.name.lower()
-    file_format = next((ending for ending in FORMATS if name.endswith(ending)), None)
+    file_format = _format_of(file)
     try:
         if file_format is None:
             raise UnreadableFileError(
@@ -57,11 +92,17 @@ def read_file(connection: duckdb.DuckDBPyConnection, reading: Reading, file: Pat
                 "or begin its name with _ to leave it out"
             )
         if file_format == ".parquet":
-            read_parquet(connection, reading, file, scratch)
-        elif file_format.startswith(".csv"):
-            read_csv(connection, reading, file, scratch)
-        else:
-            read_json_lines(connection, reading, file, scratch)
+            plain = scratch / "delivered.parquet"
+            plain.symlink_to(file.resolve())
+            return read_parquet(connection, reading, {file_number: plain})
+        if file_format.startswith(".csv"):
+            return read_csv(connection, reading, file, file_number, scratch)
+        return read_json_lines(connection, reading, file, file_number, scratch)
     finally:
         for leftover in scratch.iterdir():
             leftover.unlink()
+
+
+def _format_of(file: Path) -> str | None:
+    name = file.name.lower()
+    return next((ending for ending in FORMATS if name.endswith(ending)), None)

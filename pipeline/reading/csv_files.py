@@ -1,4 +1,4 @@
-"""CSV: read by DuckDB if the whole file is clean, else record by record."""
+"""CSV: dialects, headers, and files of which a part isn't CSV, read record by record."""
 
 import csv
 import re
@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import IO, Any
 
 import duckdb
+import numpy
 
 from pipeline import sql
 from pipeline.contracts import ReadingMacros
 from pipeline.reading.rows import (
     Reading,
+    Rows,
     UnreadableFileError,
     attributes_json,
     check_columns,
@@ -21,8 +23,6 @@ from pipeline.reading.rows import (
     create_rows,
 )
 from pipeline.reading.text_files import CHUNK_BYTES, LONGEST_LINE_BYTES, create_lines, plain_file
-
-QUERIES = Path(__file__).with_name("sql")
 
 
 @dataclass(frozen=True)
@@ -73,29 +73,40 @@ class Dialect:
         """Matches a line that begins inside of quotes and ends inside."""
         return "(?:[^{q}]|{q}{q})*(?:{q}(?:[^{q}{d}][^{d}]*)?{d}(?:{any}{d})*{open})?".format(**self._parts)
 
-    @property
-    def options(self) -> str:
+    def options(self, header: bool = False) -> str:
         """The options for DuckDB's CSV reader, with its detection switched off."""
         return (
             f"delim = {sql.literal(self.delimiter)}, quote = {sql.literal(self.quote)}, escape = {sql.literal(self.quote)}, comment = '', "
-            f"header = false, auto_detect = false, max_line_size = {LONGEST_LINE_BYTES}, buffer_size = {2 * LONGEST_LINE_BYTES}"
+            f"header = {str(header).lower()}, auto_detect = false, max_line_size = {LONGEST_LINE_BYTES}, buffer_size = {2 * LONGEST_LINE_BYTES}"
         )
 
 
 COMMAS = Dialect()
 
 
-def read_csv(connection: duckdb.DuckDBPyConnection, reading: Reading, file: Path, scratch: Path) -> None:
+def read_csv(
+    connection: duckdb.DuckDBPyConnection, reading: Reading, file: Path, file_number: int, scratch: Path
+) -> Rows:
+    """Reads a file of which DuckDB can't say which parts aren't CSV."""
     plain = plain_file(reading, file, scratch)
     header, header_lines = csv_header(plain)
     check_columns(reading, header)
-    try:
-        is_clean = _read_clean_csv(connection, reading, plain, header)
-    except duckdb.InvalidInputException:
-        is_clean = False
-    if not is_clean:
-        # Part of the file isn't CSV. DuckDB can't say which records, so they are split one by one.
-        _read_faulty_csv(connection, reading, plain, header, header_lines, scratch)
+    source = faulty_csv_records(connection, reading.macros, plain, header_lines, scratch)
+    values = {name: f"parsed_fields[{number}]" for number, name in enumerate(header, start=1)}
+    rest = f"""
+        {file_number} as file_number,
+        row_number,
+        case when parsed_fields is null then line end as line,
+        parsed_fields is not null as is_parsable
+    """
+    known = sql.listing(map(sql.literal, reading.table.column_names))
+    named = f"""list_filter(
+        list_zip({sql.listing(map(sql.literal, header))}, parsed_fields), lambda member: not list_contains({known}, member[1])
+    )"""
+    parsed = f"(select *, case when len(fields) = {len(header)} then fields end as parsed_fields from {source})"
+    create_rows(connection, reading, csv_records(reading, values, named, rest, parsed))
+    drop_faulty_csv_records(connection)
+    return Rows(reading.into, frozenset({file_number}))
 
 
 def csv_header(plain: Path, dialect: Dialect = COMMAS) -> tuple[list[str], int]:
@@ -129,7 +140,7 @@ def _first_lines(content: IO[str]) -> Iterator[str]:
         yield line
 
 
-def _csv_records(reading: Reading, values: dict[str, str], unknown: str, rest: str, source: str) -> str:
+def csv_records(reading: Reading, values: dict[str, str], unknown: str, rest: str, source: str) -> str:
     """A query from expressions for the columns, by name, and one for a list of (name, text) of unknown columns."""
     known = ", ".join(f"{values.get(name, 'cast(null as varchar)')} as {name}" for name in reading.table.column_names)
     attributes = attributes_json(unknown, cleaned_json(reading.macros))
@@ -139,22 +150,50 @@ def _csv_records(reading: Reading, values: dict[str, str], unknown: str, rest: s
     """
 
 
-def _read_clean_csv(
-    connection: duckdb.DuckDBPyConnection,
-    reading: Reading,
-    plain: Path,
-    header: Sequence[str],
-) -> bool:
-    """Reads a clean file; returns whether it is clean. Raises duckdb.InvalidInputException if it obviously isn't."""
-    source = clean_csv_records(connection, plain, header)
-    if source is None:
-        return False
-    values = {name: f"field_{number}" for number, name in enumerate(header)}
-    rest = "row_number, cast(null as varchar) as line, true as is_parsable, delimiter_count"
-    unknown = [name for name in header if name not in reading.table.column_names]
-    named = f"list_zip({sql.listing(map(sql.literal, unknown))}, {sql.listing(values[name] for name in unknown)})"
-    create_rows(connection, reading, _csv_records(reading, values, named, rest, source), ["delimiter_count"])
-    return are_all_delimiters(connection, reading.into, plain, header)
+@dataclass(frozen=True)
+class Bytes:
+    """What the bytes of a file say, of which DuckDB says nothing."""
+
+    delimiter_count: int
+    has_carriage_returns: bool
+    is_tolerated: bool
+    """Whether DuckDB would accept the file though it isn't clean.
+
+    Beside line feeds, DuckDB may treat lone carriage returns as line ends or as text, and it joins two quoted texts with
+    spaces between. NUL bytes are text to it.
+    """
+
+
+def look_at_bytes(plain: Path, dialect: Dialect = COMMAS) -> Bytes:
+    delimiter, quote = dialect.delimiter.encode(), dialect.quote.encode()
+    delimiter_count, has_carriage_returns, is_tolerated = 0, False, False
+    with open(plain, "rb") as content:
+        while chunk := content.read(CHUNK_BYTES):
+            # Whole lines, so that nothing searched for is cut.
+            chunk += content.readline(LONGEST_LINE_BYTES)
+            delimiter_count += _count(chunk, delimiter)
+            if b"\r" in chunk:
+                has_carriage_returns = True
+                is_tolerated = is_tolerated or chunk.count(b"\r") != chunk.count(b"\r\n")
+            is_tolerated = is_tolerated or b"\0" in chunk
+            # Regular expressions are slow, so search only chunks that may match.
+            if quote and not is_tolerated and _has_pair(chunk, quote, b" "):
+                is_tolerated = re.search(b"%b +%b" % (re.escape(quote), re.escape(quote)), chunk) is not None
+    return Bytes(delimiter_count, has_carriage_returns, is_tolerated)
+
+
+def _count(chunk: bytes, text: bytes) -> int:
+    # Several times as fast for single bytes.
+    if len(text) == 1:
+        return int(numpy.count_nonzero(numpy.frombuffer(chunk, numpy.uint8) == text[0]))
+    return chunk.count(text)
+
+
+def _has_pair(chunk: bytes, first: bytes, second: bytes) -> bool:
+    if len(first) == 1 == len(second):
+        found = numpy.frombuffer(chunk, numpy.uint8)
+        return bool(((found[:-1] == first[0]) & (found[1:] == second[0])).any())
+    return first + second in chunk
 
 
 def clean_csv_records(
@@ -167,9 +206,9 @@ def clean_csv_records(
     fields = [f"field_{number}" for number in range(len(header))]
     columns = ", ".join(f"'{field}': 'varchar'" for field in fields)
     # The header is read as a record, as `skip` is inconsistent on names with line breaks.
-    source = f"read_csv({sql.literal(str(plain))}, {dialect.options}, columns = {{{columns}}})"
+    source = f"read_csv({sql.literal(str(plain))}, {dialect.options()}, columns = {{{columns}}})"
     first = connection.execute(f"from {source} limit 1").fetchone()
-    if first is None or [name or "" for name in first] != list(header) or _is_tolerated(plain, dialect):
+    if first is None or [name or "" for name in first] != list(header) or look_at_bytes(plain, dialect).is_tolerated:
         return None
     return f"""(
         select * exclude (record),
@@ -190,63 +229,13 @@ def are_all_delimiters(
         f"select count(*), coalesce(sum(delimiter_count), 0) from {rows}"
     ).fetchone() or (0, 0)
     in_header = sum(name.count(dialect.delimiter) for name in header)
-    return _count_delimiters(plain, dialect) == (len(header) - 1) * (record_count + 1) + in_header + int(in_fields)
+    return look_at_bytes(plain, dialect).delimiter_count == (len(header) - 1) * (record_count + 1) + in_header + int(
+        in_fields
+    )
 
 
 def _width(dialect: Dialect) -> int:
     return len(dialect.delimiter.encode())
-
-
-def _is_tolerated(plain: Path, dialect: Dialect) -> bool:
-    """Whether DuckDB would accept a file that isn't clean.
-
-    Beside line feeds, DuckDB may treat lone carriage returns as line ends or as text, and it joins two quoted texts with
-    spaces between.
-    """
-    quote = dialect.quote.encode()
-    with open(plain, "rb") as content:
-        while chunk := content.read(CHUNK_BYTES):
-            chunk += content.readline(LONGEST_LINE_BYTES)
-            # Regular expressions are slow, so search only chunks that may match.
-            if b"\r" in chunk and re.search(rb"\r(?!\n)", chunk):
-                return True
-            if quote and quote + b" " in chunk and re.search(b"%b +%b" % (re.escape(quote), re.escape(quote)), chunk):
-                return True
-    return False
-
-
-def _count_delimiters(plain: Path, dialect: Dialect) -> int:
-    delimiter = dialect.delimiter.encode()
-    with open(plain, "rb") as content:
-        # Whole lines, so that multi-byte delimiters aren't cut.
-        return sum(
-            (chunk + content.readline(LONGEST_LINE_BYTES)).count(delimiter)
-            for chunk in iter(lambda: content.read(CHUNK_BYTES), b"")
-        )
-
-
-def _read_faulty_csv(
-    connection: duckdb.DuckDBPyConnection,
-    reading: Reading,
-    plain: Path,
-    header: Sequence[str],
-    header_lines: int,
-    scratch: Path,
-) -> None:
-    source = faulty_csv_records(connection, reading.macros, plain, header_lines, scratch)
-    values = {name: f"parsed_fields[{number}]" for number, name in enumerate(header, start=1)}
-    rest = """
-        row_number,
-        case when parsed_fields is null then line end as line,
-        parsed_fields is not null as is_parsable
-    """
-    known = sql.listing(map(sql.literal, reading.table.column_names))
-    named = f"""list_filter(
-        list_zip({sql.listing(map(sql.literal, header))}, parsed_fields), lambda member: not list_contains({known}, member[1])
-    )"""
-    parsed = f"(select *, case when len(fields) = {len(header)} then fields end as parsed_fields from {source})"
-    create_rows(connection, reading, _csv_records(reading, values, named, rest, parsed))
-    drop_faulty_csv_records(connection)
 
 
 def drop_faulty_csv_records(connection: duckdb.DuckDBPyConnection) -> None:

@@ -6,11 +6,13 @@ import duckdb
 
 from pipeline import sql
 from pipeline.contracts import Column
-from pipeline.reading.rows import Reading, attributes_json, cleaned_json, create_rows, too_many
+from pipeline.reading.rows import Reading, Rows, attributes_json, cleaned_json, create_rows, too_many
 from pipeline.reading.text_files import create_lines, plain_file
 
 
-def read_json_lines(connection: duckdb.DuckDBPyConnection, reading: Reading, file: Path, scratch: Path) -> None:
+def read_json_lines(
+    connection: duckdb.DuckDBPyConnection, reading: Reading, file: Path, file_number: int, scratch: Path
+) -> Rows:
     table, macros = reading.table, reading.macros
     create_lines(connection, plain_file(reading, file, scratch), scratch)
     _check_keys(connection, reading)
@@ -51,6 +53,7 @@ def read_json_lines(connection: duckdb.DuckDBPyConnection, reading: Reading, fil
             from numbered_lines
         )
         select
+            {file_number} as file_number,
             row_number,
             line,
             members is not null as is_parsable,
@@ -70,6 +73,7 @@ def read_json_lines(connection: duckdb.DuckDBPyConnection, reading: Reading, fil
         """,
     )
     connection.execute("drop table lines")
+    return Rows(reading.into, frozenset({file_number}))
 
 
 # DuckDB reads a JSON number with a point or an exponent into a double, which holds 17 digits. While a line is parsed, such

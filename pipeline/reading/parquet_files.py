@@ -1,5 +1,8 @@
 """Parquet."""
 
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -10,6 +13,7 @@ from pipeline import sql
 from pipeline.capacity import is_full_disk, is_out_of_memory
 from pipeline.reading.rows import (
     Reading,
+    Rows,
     UnreadableFileError,
     attributes_json,
     check_columns,
@@ -18,21 +22,39 @@ from pipeline.reading.rows import (
     too_large,
 )
 
+FILE_ROW_NUMBER = "file_row_number"  # a column that DuckDB adds, unless a file has its own
 UNITS_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
-def read_parquet(connection: duckdb.DuckDBPyConnection, reading: Reading, file: Path, scratch: Path) -> None:
+def read_parquets(connection: duckdb.DuckDBPyConnection, reading: Reading, files: Mapping[int, Path]) -> list[Rows]:
+    """Reads Parquet files by number, those of one schema in a statement. Leaves out files that can't be read so."""
+    groups: dict[object, dict[int, Path]] = {}
+    for number, file in files.items():
+        with suppress(pyarrow.ArrowException, OSError, UnicodeDecodeError):
+            schema = pyarrow.parquet.read_schema(file)
+            is_numbered = any(name.lower() == FILE_ROW_NUMBER for name in schema.names)
+            key = number if is_numbered else tuple((field.name, str(field.type)) for field in schema)
+            groups.setdefault(key, {})[number] = file
+    rows = []
+    for position, of_group in enumerate(groups.values()):
+        with suppress(UnreadableFileError):
+            rows.append(read_parquet(connection, replace(reading, into=f"{reading.into}_{position}"), of_group))
+    return rows
+
+
+def read_parquet(connection: duckdb.DuckDBPyConnection, reading: Reading, files: Mapping[int, Path]) -> Rows:
+    """Reads Parquet files of one schema by number. Raises UnreadableFileError."""
     table, macros = reading.table, reading.macros
-    plain = scratch / "delivered.parquet"
-    plain.symlink_to(file.resolve())
+    paths = list(map(str, files.values()))
     try:
-        schema = pyarrow.parquet.read_schema(plain)
+        schema = pyarrow.parquet.read_schema(paths[0])
         names = schema.names
         check_columns(reading, names)
         # DuckDB renames columns whose names differ only in case, so they are read by position.
         fields = [f"field_{number}" for number in range(len(names))]
-        plain_source = f"read_parquet({sql.literal(str(plain))}"
-        if any(name.lower() == "file_row_number" for name in names):
+        plain_source = f"read_parquet({sql.listing(map(sql.literal, paths))}"
+        file_number = f"{sql.listing(map(str, files))}[cast(file_index as bigint) + 1]"
+        if any(name.lower() == FILE_ROW_NUMBER for name in names):
             source = f"{plain_source}) as delivered ({', '.join(fields)})"
             row_number = "row_number() over ()"
         else:
@@ -46,8 +68,9 @@ def read_parquet(connection: duckdb.DuckDBPyConnection, reading: Reading, file: 
             if pyarrow.types.is_duration(arrow)
         )
         if seconds:
-            source = f"(select * replace ({seconds}) from {source})"
-        _check_unpacked(connection, reading, plain)
+            source = f"(select * replace ({seconds}), file_index from {source})"
+        for path in paths:
+            _check_unpacked(connection, reading, path)
         described = connection.execute(f"describe select {', '.join(fields)} from {source}").fetchall()
         types = {name: data_type for name, (_, data_type, *_) in zip(names, described, strict=True)}
         field_of = dict(zip(names, fields, strict=True))
@@ -89,6 +112,7 @@ def read_parquet(connection: duckdb.DuckDBPyConnection, reading: Reading, file: 
             reading,
             f"""
             select
+                {file_number} as file_number,
                 {row_number} as row_number,
                 true as is_parsable,
                 {nested_columns} as nested_columns,
@@ -102,15 +126,16 @@ def read_parquet(connection: duckdb.DuckDBPyConnection, reading: Reading, file: 
         if is_full_disk(error) or is_out_of_memory(error):
             raise
         # DuckDB has no single exception for damage.
-        cause = str(error).split("\n")[0].replace(str(plain), "it")[:200]
+        cause = str(error).split("\n")[0].replace(paths[0], "it")[:200]
         raise UnreadableFileError(
             f"is not a whole Parquet file: truncated or damaged ({cause}); deliver it again"
         ) from None
+    return Rows(reading.into, frozenset(files))
 
 
-def _check_unpacked(connection: duckdb.DuckDBPyConnection, reading: Reading, plain: Path) -> None:
+def _check_unpacked(connection: duckdb.DuckDBPyConnection, reading: Reading, path: str) -> None:
     """Checks the unpacked size: Parquet stores a repeated text once, so a small file may exceed memory and disk."""
-    packed = sql.literal(str(plain))
+    packed = sql.literal(path)
     encoded, at_most = connection.execute(
         f"""
         select sum(total_uncompressed_size), sum(num_values::hugeint * greatest(total_uncompressed_size, 8))

@@ -25,7 +25,7 @@ class Limits:
 class Reading:
     """How a table's rows are read and judged in a single pass, as passes over the text dominate the cost of loading.
 
-    `reason` is an expression over a cleaned row, `is_parsable`, `nested_columns` and what `value_of` names.
+    `reason` is an expression over a cleaned row, `file_number`, `is_parsable`, `nested_columns` and what `value_of` names.
     """
 
     table: Table
@@ -33,6 +33,15 @@ class Reading:
     reason: str
     limits: Limits
     into: str
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of these files, by number, in a temporary table that may hold others. `row_number` is an expression."""
+
+    table: str
+    file_numbers: frozenset[int]
+    row_number: str = "row_number"
 
 
 def value_of(column: Column) -> str:
@@ -48,13 +57,13 @@ def too_large(reading: Reading) -> UnreadableFileError:
 
 
 def create_rows(
-    connection: duckdb.DuckDBPyConnection, reading: Reading, records: str, more_columns: Sequence[str] = ()
+    connection: duckdb.DuckDBPyConnection, reading: Reading, records: str, more_columns: Sequence[str] = ("row_number",)
 ) -> None:
-    """Creates the table from a query of row_number, line, is_parsable, nested_columns, attributes and uncleaned columns."""
+    """Creates the table from a query of more_columns, file_number, line, is_parsable, nested_columns, attributes and uncleaned columns."""
     table, macros = reading.table, reading.macros
     cleaned = ", ".join(f"{macros.clean_text(name)} as {name}" for name in table.column_names)
     values = ", ".join(f"{macros.read(column)} as {value_of(column)}" for column in table.required_columns)
-    kept = ", ".join(("row_number", "line", "nested_columns", *more_columns, *table.column_names, "attributes"))
+    kept = ", ".join(("file_number", *more_columns, "line", "nested_columns", *table.column_names, "attributes"))
     connection.execute(
         f"""
         create or replace temporary table {reading.into} as

@@ -36,7 +36,7 @@ import pytest
 from pipeline.contracts import ReadingMacros, delivered_tables
 from pipeline.landing import Delivery, Landing, scan
 from pipeline.ledger import known_signatures
-from pipeline.loading import Load, doubled_files_warnings, load_delivery, pending
+from pipeline.loading import Load, doubled_files_warnings, load_deliveries, pending
 from pipeline.notices import collected_warnings
 from pipeline.reading.text_files import CHUNK_BYTES, LONGEST_LINE_BYTES, create_lines
 from pipeline.settings import PROJECT_DIR, Rules, SettingsError
@@ -216,7 +216,7 @@ class Desk:
     def load(self, table: str = "contacts", day: date = DAY, reload: bool = False, **settings: Any) -> Loaded:
         rules = rules_with(**settings)
         delivery = self.delivery(table, day, **settings)
-        load = load_delivery(self.connection, delivery, rules, self.landing, reload, "run-1")
+        (load,) = load_deliveries(self.connection, [delivery], rules, self.landing, reload, "run-1")
         loaded = Loaded(load, self._rows(load), self._set_aside(load), self.connection, rules)
         if load.outcome == "failed":
             self._check_failed(loaded)
@@ -1245,7 +1245,7 @@ def test_file_that_vanishes_fails_the_day_only(waiting: Desk) -> None:
     file.write_text(as_csv([contact(2)]))
     found = waiting.delivery("contacts", DAY)
     file.unlink()
-    load = load_delivery(waiting.connection, found, Rules.read(), waiting.landing)
+    (load,) = load_deliveries(waiting.connection, [found], Rules.read(), waiting.landing)
     assert load.outcome == "failed" and "x.csv" in (load.message or "") and "was removed" in (load.message or "")
     assert waiting.live_rows() == [contact("before")]
     assert (found.signature()[1], len(waiting.ledger())) == (("x.csv", 0, 0), 2)
@@ -1256,7 +1256,7 @@ UNREADABLE = """
     from datetime import date
     from pathlib import Path
     from pipeline.landing import scan
-    from pipeline.loading import load_delivery
+    from pipeline.loading import load_deliveries
     from pipeline.settings import Rules
     from pipeline.warehouse import Warehouse
 
@@ -1266,7 +1266,7 @@ UNREADABLE = """
     def load(warehouse, landing):
         with warehouse.locked("test"), warehouse.connected() as connection:
             found = scan(landing, ["contacts", "touches"], rules.first_load_day, rules.yesterday())
-            return [load_delivery(connection, each, rules, landing).message for each in found.deliveries], found.warnings
+            return [load.message for each in found.deliveries for load in load_deliveries(connection, [each], rules, landing)], found.warnings
 
     # Once before, for what Python looks up when it is first needed, and may not be let read later.
     rehearsed = load(Warehouse(folder / "rehearsed"), folder / "rehearsal")
@@ -1828,7 +1828,7 @@ def test_file_that_takes_more_than_there_is_fails(desk: Desk, form: str) -> None
     }
     folder = desk.connection.execute("select current_setting('temp_directory')").fetchone()
     assert folder is not None
-    desk.connection.execute("set memory_limit = '60MB'")
+    desk.connection.execute("set memory_limit = '80MB'")
     desk.connection.execute("set max_temp_directory_size = '5MB'")
     name = next(iter(files.get(form) or in_all_forms(rows[:1])[form]))
     desk.refuse(

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import dagster as dg
@@ -22,6 +23,7 @@ from pipeline.dbt_runner import Build, NodeResult
 from pipeline.landing import Delivery
 from pipeline.last_update import last_update
 from pipeline.publishing import generations
+from pipeline.reading import csv_files, parquet_files
 from pipeline.settings import Rules
 from pipeline.warehouse import Warehouse
 
@@ -261,14 +263,30 @@ def test_a_file_that_fills_the_disk_fails_its_day_alone(
         rows = connection.read_csv(str(source), all_varchar=True)
         file = str(folder / f"a.{file_format}")
         rows.to_parquet(file) if file_format == "parquet" else rows.to_csv(file, compression="gzip")
-    former = reading.read_csv if file_format == "csv.gz" else reading.read_parquet
 
-    def full(*arguments: Any) -> None:
-        if arguments[2].name == f"a.{file_format}":
-            raise FULL
-        former(*arguments)
+    def filled_up(module: ModuleType, function: str) -> None:
+        former = getattr(module, function)
 
-    monkeypatch.setattr(reading, former.__name__, full)
+        def full(*arguments: Any) -> Any:
+            files = [
+                file
+                for argument in arguments
+                for file in (argument.values() if isinstance(argument, dict) else [argument])
+                if isinstance(file, Path)
+            ]
+            if any(each.resolve().name == f"a.{file_format}" for each in files):
+                raise FULL
+            return former(*arguments)
+
+        monkeypatch.setattr(module, function, full)
+
+    # Among others, and by itself.
+    if file_format == "parquet":
+        filled_up(parquet_files, "read_parquet")
+        filled_up(reading, "read_parquet")
+    else:
+        filled_up(reading, "plain_file")
+        filled_up(csv_files, "plain_file")
 
     result = run_days()
 

@@ -14,7 +14,7 @@ from pipeline.contracts import delivered_tables
 from pipeline.dbt_runner import Build
 from pipeline.landing import scan
 from pipeline.ledger import known_signatures
-from pipeline.loading import Load, load_delivery, pending
+from pipeline.loading import Load, load_deliveries, pending
 from pipeline.publishing import Generation, Publications
 from pipeline.settings import Rules
 from pipeline.warehouse import Warehouse
@@ -32,7 +32,13 @@ def load_landing(warehouse: Warehouse, landing_dir: Path, rules: Rules) -> list[
     landing = scan(landing_dir, list(delivered_tables()), rules.first_load_day, rules.yesterday())
     with warehouse.locked("test"), warehouse.connected() as connection:
         waiting = pending(landing.deliveries, known_signatures(connection))
-        return [load_delivery(connection, delivery, rules, landing_dir) for delivery in waiting]
+        return [
+            load
+            for table in delivered_tables()
+            for load in load_deliveries(
+                connection, [delivery for delivery in waiting if delivery.table == table], rules, landing_dir
+            )
+        ]
 
 
 def build_marts(warehouse: Warehouse, rules: Rules) -> Build:

@@ -1,6 +1,22 @@
 -- One row per affected touch that no previous build has typed, and per touch of a prospect (R16), with its values read (R10,
--- R25), its origin (R11), and the identifiers that tie it (R13, R15).
+-- R25), its origin (R11), and the identifiers that tie it (R13, R15). Of prospects' touches, which are most, only what their
+-- chains need is read.
 {{ config(materialized='table') }}
+
+{% set only_of_clients = {
+    'action_type': "case when lower(touches.action_type) = 'click' then 'click' else 'visit' end",
+    'visitor_id': identifying('visitor_id', 'touches.visitor_id', 'placeholders', 'ignored_identifiers'),
+    'yandex_client_id': identifying('yandex_client_id', 'touches.yandex_client_id', 'placeholders', 'ignored_identifiers'),
+    'google_client_id': identifying('google_client_id', 'touches.google_client_id', 'placeholders', 'ignored_identifiers'),
+    'crm_client_id': identifying('crm_client_id', 'touches.crm_client_id', 'placeholders', 'ignored_identifiers'),
+    'landing_page': 'touches.landing_page',
+    'location': 'touches.location',
+    'device_type': 'touches.device_type',
+    'visited_pages': without_empty(text_list('touches.visited_pages')),
+    'time_on_site': seconds('touches.time_on_site'),
+    'visit_duration': seconds('touches.visit_duration'),
+    'page_hash': 'touches.page_hash',
+} %}
 
 with
 
@@ -61,19 +77,10 @@ select
     touches.touch_id,
     touches.widget_id,
     {{ instant('touches.touched_at') }} as touched_at,
-    case when lower(touches.action_type) = 'click' then 'click' else 'visit' end as action_type,
-    {{ identifying('visitor_id', 'touches.visitor_id', 'placeholders', 'ignored_identifiers') }} as visitor_id,
-    {{ identifying('yandex_client_id', 'touches.yandex_client_id', 'placeholders', 'ignored_identifiers') }} as yandex_client_id,
-    {{ identifying('google_client_id', 'touches.google_client_id', 'placeholders', 'ignored_identifiers') }} as google_client_id,
-    {{ identifying('crm_client_id', 'touches.crm_client_id', 'placeholders', 'ignored_identifiers') }} as crm_client_id,
-    touches.landing_page,
     {{ origin('touches', click_id_parameters(ref('click_ids'))) }} as origin,
-    touches.location,
-    touches.device_type,
-    {{ without_empty(text_list('touches.visited_pages')) }} as visited_pages,
-    {{ seconds('touches.time_on_site') }} as time_on_site,
-    {{ seconds('touches.visit_duration') }} as visit_duration,
-    touches.page_hash,
+    {% for column, value in only_of_clients.items() -%}
+    case when not untyped_touches.is_prospect then {{ value }} end as {{ column }},
+    {% endfor -%}
     touches.delivered_by
 from touches
 inner join untyped_touches on touches.record_number = untyped_touches.record_number
