@@ -13,7 +13,7 @@ VERBOSELY = $(if $(VERBOSE),--verbose)
 # File by file, those that take longest first; one more than processors, as some wait for browsers and servers.
 PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install run update dev report metrics test campaigns torture lint mutants screenshots bench-growth bench-volume bench-crowds bench-report bench-columns bench-postgres lock clean
+.PHONY: help install run update dev report metrics test campaigns torture lint mutants screenshots bench bench-growth bench-volume bench-crowds bench-report bench-columns bench-postgres lock clean
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -86,6 +86,9 @@ mutants: install  ## Break the rules line by line and see that the tests notice
 
 screenshots: install  ## Take the report's pictures of docs/screenshots from the demo (after make run)
 	PYTHONPATH=.:tests/support $(BIN)/python tools/screenshots.py
+
+bench: install  ## Loads beside the least that they could cost; writes benchmarks/README.md (BENCH_ARGS=--quick: small sizes)
+	$(RUN) benchmarks compare $(BENCH_ARGS)
 
 bench-growth: install  ## What a day costs on top of 30, 300 and 1,000 days (BENCH_ARGS=--quick: small sizes)
 	$(RUN) benchmarks growth $(BENCH_ARGS)

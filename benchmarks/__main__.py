@@ -199,6 +199,26 @@ def median_ratio(amounts: Iterable[float], others: Iterable[float]) -> str:
 
 
 @app.command()
+def compare(
+    touches: Annotated[str, typer.Option(help="Sizes of the delivery that is loaded in full.")] = "200000,2000000",
+    runs: Annotated[int, typer.Option(help="How often everything is measured, in turn.")] = 5,
+    folder: Folder = DEFAULT_FOLDER,
+    quick: Quick = False,
+) -> None:
+    """Loads in full, by day and with nothing new, beside the least that they could cost; writes benchmarks/README.md."""
+    from benchmarks.compared import full_loads, lines_of, small_days, write_results
+
+    if quick:
+        touches, runs = "20000", 1
+    rows = small_days(folder / "compared", runs)
+    for size in touches.split(","):
+        rows += full_loads(folder / "compared", int(size), runs)
+    console.print("\n".join(lines_of(rows, runs)))
+    if not quick:
+        write_results(rows, runs)
+
+
+@app.command()
 def growth(
     days: Annotated[str, typer.Option(help="Sizes of history to compare.")] = "30,300,1000",
     touches: Touches = 20_000,
