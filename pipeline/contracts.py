@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 import jinja2
-import yaml
 
 from pipeline.settings import PROJECT_DIR, Rules
+from pipeline.yaml_files import read_yaml
 
 # More rows than any delivery has, so that record numbers follow the order of loads.
 RECORDS_PER_LOAD = 2**32
@@ -46,7 +46,7 @@ class Table:
 
 @cache
 def _raw_source() -> dict[str, dict]:
-    source = yaml.safe_load((PROJECT_DIR / "models/staging/_sources.yml").read_text("utf-8"))
+    source = read_yaml(PROJECT_DIR / "models/staging/_sources.yml")
     return {table["name"]: table for table in source["sources"][0]["tables"]}
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import ada_url
 import duckdb
-import yaml
 
 from pipeline import sql
 from pipeline.settings import PROJECT_DIR, SettingsError
+from pipeline.yaml_files import read_yaml
 
 SHOWN_FAULTS = 10
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -191,7 +191,7 @@ def _rule_faults(seed: Seed, rules: tuple[Rule, ...]) -> list[tuple[int, str]]:
 @cache
 def contracts() -> dict[str, Contract]:
     """The contracts by seed."""
-    described = yaml.safe_load((PROJECT_DIR / "seeds" / "_seeds.yml").read_text("utf-8"))["seeds"]
+    described = read_yaml(PROJECT_DIR / "seeds" / "_seeds.yml")["seeds"]
     return {
         seed["name"]: Contract(
             {column["name"]: column["data_type"] for column in seed["columns"]}, tuple(_conditions(seed))

@@ -25,6 +25,8 @@ from dotenv.parser import parse_stream
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
+from pipeline.yaml_files import read_yaml
+
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 SHOWN_CHARACTERS = 80  # of a value that can't be used
 
@@ -196,8 +198,7 @@ class Rules(BaseModel):
         load_environment()
         file = PROJECT_DIR / "dbt_project.yml"
         try:
-            # Read often; the C parser is eight times faster.
-            project = yaml.load(file.read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+            project = read_yaml(file)
         except UnicodeDecodeError:
             raise SettingsError(f"{file.name} isn't in UTF-8; save the file as UTF-8.") from None
         except (OSError, yaml.YAMLError) as error:

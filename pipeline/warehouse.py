@@ -345,18 +345,11 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 def _create_raw_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    existing = {
-        (table, column)
-        for table, column in connection.execute(
-            "select table_name, column_name from duckdb_columns() where schema_name = 'raw' and not internal"
-        ).fetchall()
-    }
-    tables = {table for table, _ in existing}
-    if not tables:
-        for schema in SCHEMAS:
-            connection.execute(f"create schema if not exists {schema}")
     for table, columns in raw_columns().items():
-        if table not in tables:
+        existing = _columns_of(connection, f"raw.{table}")
+        if existing is None:
+            for schema in SCHEMAS:
+                connection.execute(f"create schema if not exists {schema}")
             definitions = ", ".join(
                 f'"{column}" {data_type} {_compression(table, column)}' for column, data_type in columns.items()
             )
@@ -364,10 +357,18 @@ def _create_raw_tables(connection: duckdb.DuckDBPyConnection) -> None:
             continue
         # Columns added to the contract since the file was created: older rows have no value.
         for column, data_type in columns.items():
-            if (table, column) not in existing:
+            if column not in existing:
                 connection.execute(f'alter table raw.{table} add column "{column}" {data_type}')
                 if column == "record_number":
                     _number_records(connection, table)
+
+
+def _columns_of(connection: duckdb.DuckDBPyConnection, table: str) -> set[str] | None:
+    """The names of a table's columns; None if there is no such table. Much quicker than the catalog's list of all columns."""
+    try:
+        return {column[0] for column in connection.execute(f"from {table} limit 0").description or ()}
+    except duckdb.CatalogException:
+        return None
 
 
 def _compression(table: str, column: str) -> str:

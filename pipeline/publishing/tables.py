@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import yaml
 
 from pipeline import ledger, sql
 from pipeline.contracts import raw_descriptions
@@ -13,6 +12,7 @@ from pipeline.marts import MARTS, ORDERS, VIEWS
 from pipeline.publishing.changes import write_changes
 from pipeline.publishing.errors import PublicationError
 from pipeline.settings import PROJECT_DIR
+from pipeline.yaml_files import read_yaml
 
 # A storage version that tools with an older DuckDB can open.
 STORAGE_VERSION = "v1.2.0"
@@ -110,11 +110,11 @@ def _descriptions() -> dict[tuple[str, str | None], str]:
     described: dict[tuple[str, str | None], str] = {}
     for folder in ("marts", "intermediate/multichannel"):
         for file in sorted((PROJECT_DIR / "models" / folder).glob("*.yml")):
-            for model in yaml.safe_load(file.read_text("utf-8")).get("models", ()):
+            for model in read_yaml(file).get("models", ()):
                 table = PUBLISHED_AS.get(model["name"], model["name"])
                 described[table, None] = model["description"]
                 described |= {(table, column["name"]): column["description"] for column in model["columns"]}
-    for table, columns in yaml.safe_load(Path(__file__).with_name("columns.yml").read_text("utf-8")).items():
+    for table, columns in read_yaml(Path(__file__).with_name("columns.yml")).items():
         described |= {(table, column): text for column, text in columns.items()}
     for (table, column), text in raw_descriptions().items():
         described[f"_{table}", column] = text

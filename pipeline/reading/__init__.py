@@ -18,7 +18,6 @@ from pipeline.landing import FORMATS
 from pipeline.reading.csv_files import read_csv
 from pipeline.reading.json_lines import read_json_lines
 from pipeline.reading.many_csv_files import read_clean_csv
-from pipeline.reading.parquet_files import read_parquet, read_parquets
 from pipeline.reading.rows import Limits, Reading, Rows, UnreadableFileError, value_of
 from pipeline.reading.text_files import plain_file
 
@@ -71,10 +70,12 @@ def read_files(
         elif file_format == ".parquet":
             plain.symlink_to(file.resolve())
             parquet_files[number] = plain
-    return [
-        *read_clean_csv(connection, replace(reading, into=f"{reading.into}_csv"), csv_files),
-        *read_parquets(connection, replace(reading, into=f"{reading.into}_parquet"), parquet_files),
-    ]
+    rows = read_clean_csv(connection, replace(reading, into=f"{reading.into}_csv"), csv_files)
+    if parquet_files:
+        from pipeline.reading.parquet_files import read_parquets  # pyarrow takes a tenth of a second to import
+
+        rows += read_parquets(connection, replace(reading, into=f"{reading.into}_parquet"), parquet_files)
+    return rows
 
 
 def read_file(
@@ -92,6 +93,8 @@ def read_file(
                 "or begin its name with _ to leave it out"
             )
         if file_format == ".parquet":
+            from pipeline.reading.parquet_files import read_parquet
+
             plain = scratch / "delivered.parquet"
             plain.symlink_to(file.resolve())
             return read_parquet(connection, reading, {file_number: plain})

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import IO, Any
 
 import duckdb
-import numpy
 
 from pipeline import sql
 from pipeline.contracts import ReadingMacros
@@ -183,6 +182,8 @@ def look_at_bytes(plain: Path, dialect: Dialect = COMMAS) -> Bytes:
 
 
 def _count(chunk: bytes, text: bytes) -> int:
+    import numpy  # takes a tenth of a second to import
+
     # Several times as fast for single bytes.
     if len(text) == 1:
         return int(numpy.count_nonzero(numpy.frombuffer(chunk, numpy.uint8) == text[0]))
@@ -190,6 +191,8 @@ def _count(chunk: bytes, text: bytes) -> int:
 
 
 def _has_pair(chunk: bytes, first: bytes, second: bytes) -> bool:
+    import numpy
+
     if len(first) == 1 == len(second):
         found = numpy.frombuffer(chunk, numpy.uint8)
         return bool(((found[:-1] == first[0]) & (found[1:] == second[0])).any())

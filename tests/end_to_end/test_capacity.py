@@ -283,7 +283,6 @@ def test_a_file_that_fills_the_disk_fails_its_day_alone(
     # Among others, and by itself.
     if file_format == "parquet":
         filled_up(parquet_files, "read_parquet")
-        filled_up(reading, "read_parquet")
     else:
         filled_up(reading, "plain_file")
         filled_up(csv_files, "plain_file")
