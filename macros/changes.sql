@@ -187,7 +187,7 @@ chains as they were. A killed build may have changed the chains but not yet the 
     {{ return(found | length > 0 and found[0][0] == 'passed') }}
 {%- endmacro %}
 
-{# The chains to add to the counts or take out of them; all chains where there are no counts to start from. #}
+{# The chains to add to the counts or take out of them; all chains where there are no counts to start from. Very many are alike. #}
 {% macro uncounted_chains(chains, chain_changes, is_counted) -%}
     {%- if is_counted -%}
     select * from {{ chain_changes }}
@@ -196,8 +196,9 @@ chains as they were. A killed build may have changed the chains but not yet the 
         contact_id is not null as led_to_contact,
         brand_id,
         channels,
-        1 as change
+        count(*) as change
     from {{ chains }}
+    group by contact_id is not null, brand_id, channels
     {%- endif -%}
 {%- endmacro %}
 

@@ -28,9 +28,10 @@ reads it with care. Plain Jinja, so that tests can compare shortened and whole U
         when regexp_full_match({{ url }}, '(?i)https?://[\p{L}\p{N}.-]+(?::[0-9]+)?(?:/[^?#\\]*)?(?:\?{{ parameter }}(?:&{{ parameter }})*)?(?:#.*)?', 's')
             then regexp_extract({{ url }}, '^[^/]*//[^/?#]*') || case
                 when contains({{ url }}, '?')
-                    then '?' || ltrim(array_to_string(regexp_extract_all(
-                        case when ends_with({{ query }}, '/') then left({{ query }}, -1) else {{ query }} end, '(?i)(?:^|&)(?:{{ tag }}|{{ click_id }})'
-                    ), ''), '&') || '&'
+                    then '?' || array_to_string(list_filter(list_transform(
+                        string_split(case when ends_with({{ query }}, '/') then left({{ query }}, -1) else {{ query }} end, '&'),
+                        lambda parameter: regexp_extract(parameter, '(?i)^(?:{{ tag }}|{{ click_id }})')
+                    ), lambda parameter: parameter <> ''), '&') || '&'
                 else ''
             end
         else {{ url }}

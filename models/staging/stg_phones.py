@@ -19,6 +19,7 @@ LEAST_DIGITS_WITHOUT_REGION = 11
 
 # What may stand between the digits of one number. Anything else ends it: a letter, a comma, another plus.
 BETWEEN_DIGITS = r" .()\[\]/\\~'’·•_-"
+PLAIN = re.compile(r"\+?[0-9]+")
 RUN_OF_DIGITS = re.compile(rf"\+?[{BETWEEN_DIGITS}]*\d[\d{BETWEEN_DIGITS}]*")
 
 
@@ -26,7 +27,8 @@ def valid_number(spelling: str, region: str) -> str | None:
     """The first valid number in a spelling."""
     if len(spelling) > MOST_CHARACTERS:
         return None
-    text = without_what_is_no_number(in_plain_characters(decoded(spelling)))
+    # Nothing is to be changed in most spellings.
+    text = spelling if PLAIN.fullmatch(spelling) else without_what_is_no_number(in_plain_characters(decoded(spelling)))
     for run in RUN_OF_DIGITS.findall(text):
         for number in numbers_of(run, region):
             if number is not None:

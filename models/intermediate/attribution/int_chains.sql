@@ -3,8 +3,38 @@
 -- depends_on: {{ ref('int_chain_changes') }}
 {{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ drop_affected_chains(this, ref('int_affected_contacts'), ref('int_affected_identities')) }}") }}
 
+with
+
+chains as (
+
+    select * from {{ ref('int_chains_delta') }}
+
+),
+
+-- Very many chains are alike.
+distinct_chains as (
+
+    select
+        brand_id,
+        channels
+    from chains
+    group by brand_id, channels
+
+),
+
+checksums as (
+
+    select
+        *,
+        {{ sum_of_checksums(step_keys('brand_id', 'channels')) }} as steps_checksum,
+        {{ checksum(set_key('brand_id', sorted_and_distinct('channels'))) }} as set_checksum
+    from distinct_chains
+
+)
+
 select
-    *,
-    {{ sum_of_checksums(step_keys('brand_id', 'channels')) }} as steps_checksum,
-    {{ checksum(set_key('brand_id', sorted_and_distinct('channels'))) }} as set_checksum
-from {{ ref('int_chains_delta') }}
+    chains.*,
+    checksums.steps_checksum,
+    checksums.set_checksum
+from chains
+inner join checksums on chains.brand_id = checksums.brand_id and chains.channels = checksums.channels

@@ -85,6 +85,26 @@ touches_without_contact as (
 
 ),
 
+touches_of_person as (
+
+    select
+        cluster_key,
+        count(*) as touch_count,
+        min(brand_id) as brand_id,
+        min(channel) as only_channel
+    from touches_without_contact
+    group by cluster_key
+
+),
+
+people_with_several_touches as (
+
+    select cluster_key from touches_of_person
+    where touch_count > 1
+
+),
+
+-- Most people have a single touch, whose chain needs no order.
 numbered_touches as (
 
     select
@@ -95,6 +115,7 @@ numbered_touches as (
         lag(channel) over (partition by cluster_key order by touched_at, touch_id) as previous_channel,
         count(*) over (partition by cluster_key) as touch_count
     from touches_without_contact
+    where cluster_key in (select cluster_key from people_with_several_touches)
 
 ),
 
@@ -126,3 +147,11 @@ select
     {{ list_in_order('channel', 'touch_number') }} as channels
 from collapsed_touches
 group by cluster_key
+union all
+select
+    null as contact_id,
+    cluster_key,
+    brand_id,
+    {{ list_of_one('only_channel') }} as channels
+from touches_of_person
+where touch_count = 1
