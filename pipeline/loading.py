@@ -108,7 +108,6 @@ def load_deliveries(
         try:
             yield from _load_batch(connection, attempts, rules, run_id)
         except DeliveryFailedError as error:
-            _drop_temporary_tables(connection)
             for attempt in attempts:
                 yield from _load_alone(connection, attempt, rules, run_id, error if len(attempts) == 1 else None)
 
@@ -154,16 +153,21 @@ def _begin(connection: duckdb.DuckDBPyConnection, delivery: Delivery, landing_di
 
 
 def _load_batch(
-    connection: duckdb.DuckDBPyConnection, attempts: list[_Attempt], rules: Rules, run_id: str | None
+    connection: duckdb.DuckDBPyConnection,
+    attempts: list[_Attempt],
+    rules: Rules,
+    run_id: str | None,
+    file_by_file: bool = False,
 ) -> list[Load]:
     """Loads deliveries in a transaction. Raises DeliveryFailedError when memory or disk space runs out."""
     read = [attempt for attempt in attempts if attempt.is_to_be_read]
+    # Of several deliveries none is at fault alone, and their message is seen by nobody.
     what = read[0].name(read[0].delivery.files[0] if len(read[0].files) == 1 else None) if read else ""
     with (
         _exhausting(connection, what),
         tempfile.TemporaryDirectory(prefix="delivery-", dir=_temporary_dir(connection)) as scratch,
     ):
-        rows = _judge_files(connection, read, rules, Path(scratch)) if read else []
+        rows = _judge_files(connection, read, rules, Path(scratch), file_by_file) if read else []
         loads = _keep(connection, attempts, rows, run_id)
     _drop_temporary_tables(connection)
     return loads
@@ -176,13 +180,20 @@ def _load_alone(
     run_id: str | None,
     error: DeliveryFailedError | None,
 ) -> list[Load]:
-    """Loads a delivery of a batch that was too much at once, or notes that it is too much itself."""
+    """Loads a delivery of a batch that was too much at once, or notes that it is too much itself.
+
+    `error` says that the whole batch was this delivery.
+    """
+    ways = ([] if error else [False]) + ([True] if len(attempt.delivery.files) > 1 else [])
+    for file_by_file in ways:
+        _drop_temporary_tables(connection)
+        attempt.judged.clear()
+        try:
+            return _load_batch(connection, [attempt], rules, run_id, file_by_file)
+        except DeliveryFailedError as its_own:
+            error = its_own
+    assert error
     attempt.judged.clear()
-    try:
-        if error is None:
-            return _load_batch(connection, [attempt], rules, run_id)
-    except DeliveryFailedError as its_own:
-        error = its_own
     attempt.error = attempt.error or str(error)
     try:
         _drop_temporary_tables(connection)
@@ -260,7 +271,7 @@ class _JudgedFile:
 
 
 def _judge_files(
-    connection: duckdb.DuckDBPyConnection, attempts: list[_Attempt], rules: Rules, scratch: Path
+    connection: duckdb.DuckDBPyConnection, attempts: list[_Attempt], rules: Rules, scratch: Path, file_by_file: bool
 ) -> list[Rows]:
     """Reads and judges the files of all deliveries before anything is written, and notes those that fail."""
     table = delivered_tables()[attempts[0].delivery.table]
@@ -277,21 +288,32 @@ def _judge_files(
         Limits(rules.max_columns, Settings.read().unpacked_limit),
         into="judged",
     )
-    together, alone = scratch / "together", scratch / "alone"
-    together.mkdir()
+    paths = {number: path for number, (_, path, _) in enumerate(files)}
+    rows: list[Rows] = []
+    for position, group in enumerate([{number: path} for number, path in paths.items()] if file_by_file else [paths]):
+        together = scratch / "together"
+        together.mkdir()
+        rows += read_files(connection, replace(reading, into=f"judged_together_{position}"), group, together)
+        shutil.rmtree(together)
+    alone = scratch / "alone"
     alone.mkdir()
-    rows = read_files(connection, reading, {number: path for number, (_, path, _) in enumerate(files)}, together)
-    shutil.rmtree(together)
     rows_of = {number: read for read in reversed(rows) for number in read.file_numbers}
     for number, (attempt, path, _) in enumerate(files):
         if number in rows_of or attempt.error:
             continue
         with _exhausting(connection, attempt.name(path)):
             try:
-                rows_of[number] = read_file(connection, replace(reading, into=f"judged_{number}"), path, number, alone)
+                # With the reason of its day alone, as of many it is a long one.
+                reason = reason_to_reject(connection, table, macros, rules, [attempt.delivery.day])
+                reading_alone = replace(reading, reason=reason, into=f"judged_{number}")
+                rows_of[number] = read_file(connection, reading_alone, path, number, alone)
                 rows.append(rows_of[number])
             except UnreadableFileError as error:
                 attempt.error = f"{attempt.name(path)} {error}"
+            except (duckdb.IOException, OSError):
+                if path.exists():
+                    raise
+                attempt.error = f"{attempt.name(path)} was removed while it was read; deliver it again"
     counts_of: dict[int, RowCounts] = defaultdict(RowCounts)
     for read in rows:
         for number, of_file in count_rows(connection, table, macros, read.table).items():
@@ -328,12 +350,12 @@ def _keep(
         loads = [_load_of(connection, table, attempt, load_ids) for attempt in attempts]
         for read in rows:
             _keep_rows(connection, table, read, attempts, loads)
+        _write_ledger(connection, [load for load in loads if load.outcome != "unchanged"], run_id)
         for attempt, load in zip(attempts, loads, strict=True):
             if load.outcome == "unchanged":
                 _note_unchanged(connection, attempt, load)
             elif load.outcome == "loaded":
                 _supersede(connection, load, "load_id < ?")
-        _write_ledger(connection, [load for load in loads if load.outcome != "unchanged"], run_id)
     return loads
 
 
@@ -463,11 +485,12 @@ def _keep_rows(
         return
 
     def of_file(values: list[str], data_type: str) -> str:
-        if len(values) == 1:
-            return values[0]
+        if len(rows.file_numbers) == 1:
+            return f"cast({values[-1]} as {data_type})"
         return f"cast({sql.listing(values)} as {data_type}[])[file_number + 1]"
 
     load_id, file_name = of_file(load_ids, "bigint"), of_file(names, "varchar")
+    is_kept = f"file_number = {size - 1}" if len(rows.file_numbers) == 1 else f"{load_id} is not null"
     columns = ", ".join(table.column_names)
     connection.execute(
         f"""
@@ -479,7 +502,7 @@ def _keep_rows(
             {of_file(records_before, "bigint")} + {rows.row_number},
             {columns},
             attributes
-        from {rows.table} where reason is null and {load_id} is not null
+        from {rows.table} where reason is null and {is_kept}
         """
     )
     if not has_rejected:
@@ -494,7 +517,7 @@ def _keep_rows(
             {rows.row_number},
             coalesce(line, cast(json_merge_patch(coalesce(attributes, '{{}}'), json_object({parsed})) as varchar)),
             reason
-        from {rows.table} where reason is not null and {load_id} is not null
+        from {rows.table} where reason is not null and {is_kept}
         """
     )
 

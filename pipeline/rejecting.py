@@ -1,5 +1,6 @@
 """Which rows are rejected, and why (R25), and when that fails a file (R26)."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -25,8 +26,8 @@ class RowCounts:
     def add(self, others: "RowCounts") -> None:
         """Adds counts of other rows of the file."""
         self.delivered += others.delivered
-        for reason, row_count in others.rejected_by_reason.items():
-            self.rejected_by_reason[reason] = self.rejected_by_reason.get(reason, 0) + row_count
+        reasons = Counter(self.rejected_by_reason) + Counter(others.rejected_by_reason)
+        self.rejected_by_reason = dict(sorted(reasons.items()))
         self.unreadable_values |= others.unreadable_values
 
     @property

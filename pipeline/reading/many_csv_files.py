@@ -1,13 +1,13 @@
 """CSV files read by DuckDB, many in a statement."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
 
 from pipeline import sql
+from pipeline.capacity import is_full_disk, is_out_of_memory
 from pipeline.reading.csv_files import COMMAS, Bytes, csv_header, csv_records, look_at_bytes
 from pipeline.reading.rows import Reading, Rows, UnreadableFileError, check_columns, create_rows
 
@@ -22,17 +22,20 @@ def read_clean_csv(connection: duckdb.DuckDBPyConnection, reading: Reading, file
         try:
             names, line_count = csv_header(file)
             check_columns(reading, names)
+            found = look_at_bytes(file)
         except (UnreadableFileError, UnicodeDecodeError, OSError):
             continue
-        found = look_at_bytes(file)
         if line_count == 1 and not found.is_tolerated:
             groups.setdefault((tuple(names), found.has_carriage_returns), {})[number] = found
     rows: list[Rows] = []
     for position, ((header, _), of_group) in enumerate(groups.items()):
         into = replace(reading, into=f"{reading.into}_{position}")
-        # Raised for a file that obviously isn't CSV.
-        with suppress(duckdb.InvalidInputException):
+        try:
             rows += _read_group(connection, into, header, files, of_group)
+        except (duckdb.InvalidInputException, duckdb.IOException, OSError) as error:
+            if is_full_disk(error) or is_out_of_memory(error):
+                raise
+            # One of them obviously isn't CSV, or is gone.
     return rows
 
 
@@ -65,15 +68,16 @@ def _read_group(
             """
         ).fetchall()
     }
-    in_header = sum(name.count(",") for name in header)
+    delimiters_in_header = sum(name.count(",") for name in header)
     clean, first_rows = set(), [0] * (max(of_group) + 1)
     for number, of_bytes in of_group.items():
         if (of_file := faults.get(number, [])) is None:
             continue
-        row_count, in_rows, first_rows[number], last_row = found.get(number, (0, 0, 0, -1))
-        in_faults = sum(fault.line.count(",") for fault in of_file)
+        row_count, delimiters_in_rows, first_rows[number], last_row = found.get(number, (0, 0, 0, -1))
+        delimiters_in_faults = sum(fault.line.count(",") for fault in of_file)
         # DuckDB drops empty fields beyond the header's, which leaves delimiters over.
-        delimiter_count = (len(header) - 1) * (row_count + 1) + in_header + in_rows + in_faults
+        between_fields = (len(header) - 1) * (row_count + 1)
+        delimiter_count = between_fields + delimiters_in_header + delimiters_in_rows + delimiters_in_faults
         # A file's rows lie in their order and one after another, so their places number them.
         if delimiter_count == of_bytes.delimiter_count and last_row - first_rows[number] + 1 == row_count:
             clean.add(number)
@@ -121,7 +125,7 @@ def _faults_of(
     DuckDB says their number and text. But it numbers blank lines too, and of several lines not all need belong to the record.
     """
     faults: dict[int, list[_Fault] | None] = {}
-    for index, line_number, line, is_counted in connection.execute(
+    for index, line_number, line, is_of_fields in connection.execute(
         f"""
         select
             file_id,
@@ -132,7 +136,7 @@ def _faults_of(
         """
     ).fetchall():
         of_file = faults.setdefault(numbers[index], [])
-        if of_file is None or not is_counted or not line or not line.strip() or "\n" in line:
+        if of_file is None or not is_of_fields or not line or not line.strip() or "\n" in line:
             faults[numbers[index]] = None
         else:
             of_file.append(_Fault(line_number - 1, line))

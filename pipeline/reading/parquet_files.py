@@ -31,9 +31,10 @@ def read_parquets(connection: duckdb.DuckDBPyConnection, reading: Reading, files
     groups: dict[object, dict[int, Path]] = {}
     for number, file in files.items():
         with suppress(pyarrow.ArrowException, OSError, UnicodeDecodeError):
-            schema = pyarrow.parquet.read_schema(file)
+            schema = pyarrow.parquet.read_metadata(file).schema
             is_numbered = any(name.lower() == FILE_ROW_NUMBER for name in schema.names)
-            key = number if is_numbered else tuple((field.name, str(field.type)) for field in schema)
+            # As stored: two ways to store a time are one type to Arrow, and two to DuckDB.
+            key = number if is_numbered else str(schema).partition("\n")[2]  # without where it lies in memory
             groups.setdefault(key, {})[number] = file
     rows = []
     for position, of_group in enumerate(groups.values()):

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow
+import pyarrow.parquet
 import pytest
 from processes import Site
 
@@ -16,6 +18,7 @@ from pipeline import capacity, loading
 from pipeline.capacity import deliveries_at_once
 from pipeline.landing import Delivery, scan
 from pipeline.loading import Load, load_deliveries
+from pipeline.reading import many_csv_files
 from pipeline.settings import Rules
 from pipeline.warehouse import Warehouse
 
@@ -39,6 +42,8 @@ ODD = {
     "spaces around quotes": 'c9,2025-11-01T10:00:00,call,w1, "x" ,1,u',
     "two quoted texts": 'c9,2025-11-01T10:00:00,call,w1,"x" "y",1,u',
     "quoted quotes, commas and line breaks": 'c9,2025-11-01T10:00:00,call,w1,"""x"", ""y"",\n\nz",1,u',
+    "quoted line break": 'c9,2025-11-01T10:00:00,call,w1,"a\nb",1,u',
+    "quoted line break, too few fields": 'c9,2025-11-01T10:00:00,call,w1,"a\nb",1,u\nc9,w1',
     "blank line": "",
     "blank lines, too few fields": "\n\nc9,w1",
     "white space": " \t\u00a0",
@@ -116,6 +121,77 @@ def test_an_odd_file_is_the_same_alone_and_among_fifty_good_ones(
     assert failed == {"unclosed quote", "NUL"}
     assert len(rows) > 36 * (len(ODD) - 2)
     assert len(rejected) > len(ODD)
+
+
+def test_most_odd_files_are_read_together(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slow way is for those of which DuckDB may not find each record."""
+    for day_number, (name, record) in enumerate(ODD.items()):
+        desk.write(day_number, f"{name}.csv", file_of("c1,,,,,,", record, *good_records(30)))
+    former, alone = loading.read_file, []
+
+    def noted(connection: Any, reading: Any, file: Path, *more: Any) -> Any:
+        alone.append(file.stem)
+        return former(connection, reading, file, *more)
+
+    monkeypatch.setattr(loading, "read_file", noted)
+    desk.load("together")
+    assert set(alone) == {
+        *("too few fields, with a line break", "one empty field too many", "text after a quote", "two quoted texts"),
+        *("two empty fields too many", "blank lines, too few fields", "white space", "unclosed quote"),
+        *("lone carriage return", "NUL"),
+    }
+
+
+@pytest.mark.parametrize("step", ["look_at_bytes", "_create_good_rows"])
+def test_a_file_that_is_removed_in_between_fails_its_day_alone(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    for day_number in range(3):
+        desk.write(day_number, "a.csv", file_of(*good_records(3)))
+    removed = desk.site.landing / "contacts" / str(FIRST_DAY + timedelta(days=1)) / "a.csv"
+    former = getattr(many_csv_files, step)
+
+    def remove(*arguments: Any) -> Any:
+        removed.unlink(missing_ok=True)
+        return former(*arguments)
+
+    monkeypatch.setattr(many_csv_files, step, remove)
+    loads, rows, _ = desk.load("together")
+    assert [load.outcome for load in loads] == ["loaded", "failed", "loaded"]
+    assert "a.csv" in (loads[1].message or "") and len(rows) == 6
+
+
+def test_parquet_files_are_read_together_only_if_they_are_stored_alike(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both times are of nanoseconds to Arrow; to DuckDB, those of the older form are of microseconds."""
+    times = pyarrow.array([1_762_000_000_123_456_789] * 3, pyarrow.timestamp("ns"))
+    columns = {name: pyarrow.array(["1", "2", "3"]) for name in NAMES if name != "contacted_at"}
+    for day_number in range(4):
+        folder = desk.site.landing / "contacts" / str(FIRST_DAY + timedelta(days=day_number))
+        folder.mkdir(parents=True)
+        pyarrow.parquet.write_table(
+            pyarrow.table(columns | {"contact_type": ["call"] * 3, "contacted_at": times, "unknown": times}),
+            folder / "a.parquet",
+            use_deprecated_int96_timestamps=day_number % 2 == 0,
+        )
+    _, rows, _ = desk.load_both_ways(monkeypatch)
+    assert len(rows) == 12
+
+
+def test_a_delivery_that_is_too_much_at_once_is_read_file_by_file(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.csv", "b.csv", "c.csv"):
+        desk.write(0, name, file_of(*good_records(3)))
+    former = loading.read_files
+
+    def hungry(connection: Any, reading: Any, files: dict, scratch: Any) -> Any:
+        if len(files) > 1:
+            raise duckdb.OutOfMemoryException("Out of Memory Error: failed to allocate")
+        return former(connection, reading, files, scratch)
+
+    monkeypatch.setattr(loading, "read_files", hungry)
+    (load,), rows, _ = desk.load("together")
+    assert (load.outcome, load.loaded_count, len(rows)) == ("loaded", 9, 9)
 
 
 def test_faulty_records_of_a_large_file_are_numbered(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
