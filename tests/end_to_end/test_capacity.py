@@ -197,6 +197,8 @@ def test_a_disk_that_fills_up_is_told_in_a_line(
         raise error
 
     with monkeypatch.context() as broken:
+        # Said twice, while others use the disk, too.
+        broken.setattr(capacity, "free_bytes", lambda _: 10**11)
         broken.setattr(owner, name, full)
         _, message = the_failure(run_days())
 
