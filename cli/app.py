@@ -1,7 +1,7 @@
 """The command `multichannel`: all its commands, and how it reports failures."""
 
+import atexit
 import io
-import logging
 import os
 import sys
 from contextlib import suppress
@@ -81,5 +81,6 @@ def run() -> NoReturn:
     with suppress(OSError):  # nobody may be listening any more
         sys.stdout.flush()
         sys.stderr.flush()
-    logging.shutdown()
+    # What Python does at the end of a process but for freeing its memory; without it, dbt's locks are warned of as leaked.
+    atexit._run_exitfuncs()
     os._exit(exit_code if isinstance(exit_code, int) else int(exit_code is not None))
