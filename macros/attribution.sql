@@ -68,11 +68,11 @@ here. A weight is a whole number, not negative, and the same in every build, so 
 {%- endmacro %}
 
 {#
-Attribution: a query of touches with their credits, one column per model. A credit is the touch's share in the sum of its contact's
+Attribution: a query of touches with their credits, one column per model. A credit is the touch's share in the sum of its history's
 weights, cut off after the twelfth decimal; what is then missing to exactly 1 goes to the last touch. Where all weights are 0, all
-touches weigh the same.
+touches weigh the same. The column `history` says which touches are of one history.
 #}
-{% macro with_credits(touches, models) -%}
+{% macro with_credits(touches, models, history='contact_id') -%}
     {%- set weights = attribution_models() -%}
     select
         * exclude (
@@ -85,7 +85,7 @@ touches weigh the same.
         {%- for model in models %}
         {{ as_share(
             model ~ "_parts + case when touch_position = kept_touch_count then " ~ parts_of_one()
-            ~ " - sum(" ~ model ~ "_parts) over (partition by contact_id) else 0 end"
+            ~ " - sum(" ~ model ~ "_parts) over (partition by " ~ history ~ ") else 0 end"
         ) }} as {{ model }}{{ ',' if not loop.last }}
         {%- endfor %}
     from (
@@ -101,7 +101,7 @@ touches weigh the same.
             select
                 *,
                 {%- for model in models %}
-                sum({{ model }}_weight) over (partition by contact_id) as {{ model }}_total{{ ',' if not loop.last }}
+                sum({{ model }}_weight) over (partition by {{ history }}) as {{ model }}_total{{ ',' if not loop.last }}
                 {%- endfor %}
             from (
                 select

@@ -57,6 +57,11 @@ a single identifier's identity has the identifier's own key.
     md5_number(concat('{{ identifier_kind }} ', length({{ brand_id }}), ' ', {{ brand_id }}, ' ', {{ identifier }}))
 {%- endmacro %}
 
+{# Attribution: the key of a brand's sequence of channels. #}
+{% macro path_key(brand_id, channels) -%}
+    md5_number({{ set_key(brand_id, channels) }})
+{%- endmacro %}
+
 {% macro identifier_keys(brand_id, identifier_kinds) -%}
     list_filter([
         {%- for identifier_kind in identifier_kinds %}

@@ -57,6 +57,10 @@ HISTORIES = (("tests/campaigns/test_torture_histories.py",),)
 # The few histories that are tried here have one setting each, and no build of a part.
 TESTS_OF_CHANGES = (("tests/end_to_end/test_changes.py",),)
 
+# Generations that are made of a copy of the one before.
+COPIES = (("tests/end_to_end/test_publishing.py", "-k", "copy or copied or in_order or marts_by_day"), *HISTORIES)
+REPLACING = "pipeline/publishing/replacing.py"
+
 # The report: what it asks, and what is seen of it in a browser.
 QUESTIONS, PAGES = (("tests/end_to_end/test_report_questions.py",),), (("tests/end_to_end/test_report.py",),)
 # What is hidden, cut or refused, without any data.
@@ -203,7 +207,7 @@ MUTANTS = (
     Mutant("R3", model("stg_unknown_sites"), "order by loads.load_day desc, delivered_touches.record_number desc",
            "order by delivered_touches.record_number desc"),
     Mutant("R9", model("stg_unknown_sites"), "on versions.touch_date <= data_through.data_through", "on true"),
-    Mutant("R13", model("stg_unknown_sites"), "where versions.version_rank = 1 and widgets.widget_id is null", "where versions.version_rank = 1"),
+    Mutant("R13", model("stg_unknown_sites"), "where versions.version_rank = 1 and versions.widget_id in (select widget_id from unknown_sites)", "where versions.version_rank = 1"),
     Mutant("R11", CHANNEL_WORDS, "'(^|[^\\p{L}\\p{N}])' ||", "'' ||"),
     Mutant("R11", model("int_channel_names"), "where is_enabled", "where true"),
     Mutant("R11", model("int_channel_names"), "order by channel_rules.rule_order\n", "order by channel_rules.rule_order desc\n"),
@@ -400,8 +404,8 @@ MUTANTS = (
     Mutant("R23", model("int_contact_touches"), "kept_numbers.touch_number = kept_numbers.first_kept_number\n    or ", ""),
     Mutant("R23", model("touch_chains"), "    where touch_count > 0\n", ""),
     Mutant("R6", model("contact_counts"), "icon = 'single_channel'", "icon <> 'multichannel'"),
-    Mutant("R23", model("channel_steps"), "all_but_first('chains.channels')", "'chains.channels'"),
-    Mutant("R23", model("channel_steps"), "each_of('chains.channels')", "each_of(sorted_and_distinct('chains.channels'))"),
+    Mutant("R23", model("channel_steps"), "where next_channel is null or next_channel <> channel\n", ""),
+    Mutant("R23", model("channel_steps"), "    where touch_id is not null\n", ""),
     Mutant("R24", model("int_contact_channels"), "latest_touch_number > first_touch_number", "latest_touch_number >= first_touch_number"),
     Mutant("R24", model("int_participation"), "contact_touches.touch_rank > 1 and contact_touches.touch_rank < journal.touch_count",
            "contact_touches.touch_rank < journal.touch_count"),
@@ -425,7 +429,7 @@ MUTANTS = (
     Mutant("Attribution", model("int_shapley_values"), "((contact_count + other_count) * '", "(contact_count * '"),
     Mutant("Attribution", model("int_removal_effects"), "visits / expected_visits(matrix) * leads_to_contact / rate", "visits * leads_to_contact / rate", ATTRIBUTIONS),
     Mutant("Attribution", model("int_removal_effects"), "contact_count + steps.column", "steps.column", ATTRIBUTIONS),
-    Mutant("Attribution", model("touch_credits"), "touch_credits.brand_id = shapley_values.brand_id and ", ""),
+    Mutant("Attribution", model("int_path_credits"), "steps.brand_id = shapley_values.brand_id and ", ""),
     Mutant("Attribution", model("channel_credits"), "count(distinct contact_id)", "count(contact_id)"),
     Mutant("Attribution", model("channel_credits"), "coalesce(credited_value, 0)", "credited_value"),
     Mutant("R11", model("unmapped_sources"), "where channel_rule_order is null\n        and", "where"),
@@ -433,15 +437,28 @@ MUTANTS = (
     Mutant("R11", model("unmapped_sources"), "count(distinct contact_id)", "count(contact_id)"),
     Mutant("R11", model("unmapped_sources"), "count(distinct touch_id)", "count(touch_id)"),
     Mutant("R13", model("unmapped_sources"), "where widgets.widget_id is null", "where true"),
-    Mutant("Performance", model("channel_performance"), "full outer join costs", "left join costs"),
-    Mutant("Performance", model("channel_performance"), "(credits.campaign is not distinct from costs.campaign)", "credits.campaign = costs.campaign"),
+    Mutant("Performance", model("channel_performance"), "    from costs\n\n),\n\ndays as", "    from costs\n    where false\n\n),\n\ndays as"),
+    Mutant("Performance", model("channel_performance"), "from credits_and_costs\n", "from credits_and_costs\n    where campaign is not null\n"),
+    Mutant("Attribution", model("touch_credits"), " and touches.touch_position = path_credits.touch_position", ""),
+    Mutant("Attribution", model("int_touch_credits"), "when histories.kept_touch_count > 1\n", "when histories.kept_touch_count > 2\n"),
+    Mutant("Attribution", "macros/identifiers.sql", "md5_number({{ set_key(brand_id, channels) }})", "md5_number({{ joined(channels, ' ') }})", ATTRIBUTIONS),
     # Of chains that changed, what they were stays counted; or they stay.
     Mutant("R27", model("int_chain_changes"), "-1 as change\n    from previous_chains\n    where contact_id", "0 as change\n    from previous_chains\n    where contact_id", HISTORIES),
     Mutant("R27", model("int_chain_changes"), "-1 as change\n    from previous_chains\n    where cluster_key", "0 as change\n    from previous_chains\n    where cluster_key", HISTORIES),
-    Mutant("Attribution", model("touch_credits"), "touch_credits.brand_id = removal_effects.brand_id and ", ""),
+    Mutant("Attribution", model("int_path_credits"), "steps.brand_id = removal_effects.brand_id and ", ""),
     Mutant("R27", CHANGES, "\n        or cluster_key in (select identity_key from {{ affected_identities }})", "", HISTORIES),
     # Whose contact is removed is no prospect.
     Mutant("R27", model("int_touch_values"), "where is_prospect or record_number", "where record_number", ATTRIBUTIONS),
+    # Generations that are made of a copy.
+    Mutant("R27", REPLACING, '    connection.execute(f"delete from {published} where rowid', '    (f"delete from {published} where rowid', COPIES),
+    Mutant("R27", REPLACING, '        {_differing(former, present, "contact_date")}\n        union\n', "", COPIES),
+    Mutant("R27", REPLACING, '        {_differing("published.channel_costs", "marts.channel_costs", "cost_date")}\n        union\n', "", COPIES),
+    Mutant("R27", REPLACING, 'COUNTED_BY_NO_DAY = (', 'COUNTED_BY_NO_DAY = ("touch_count", "touch_chain", "icon", "value", ', COPIES),
+    Mutant("R27", REPLACING, 'where not ({changed}) and {data_driven}")', 'where false")', COPIES),
+    Mutant("R27", REPLACING, "having difference <> 0", "having difference > 0", COPIES),
+    Mutant("R27", REPLACING, 'if meta["fingerprint"] != build["fingerprint"]:', "if False:", COPIES),
+    Mutant("R27", REPLACING, "and not bool_or(builds.is_full)", "", COPIES),
+    Mutant("R27", REPLACING, "published.build_id = $previous and", "", COPIES),
     # Counts of a build that was cut short are believed.
     Mutant("R27", CHANGES, "found | length > 0 and found[0][0] == 'passed'", "true", ATTRIBUTIONS),
     Mutant("Report", "report/queries.py", "{sorted_by} {comparison}= $after_value", "{sorted_by} {comparison} $after_value", QUESTIONS),

@@ -34,24 +34,51 @@ costs as (
 ),
 
 -- Spend without contacts stays, and so do contacts without spend.
+credits_and_costs as (
+
+    select
+        performance_date,
+        channel,
+        campaign,
+        null as spend,
+        null as impressions,
+        null as clicks,
+        contact_count,
+        multichannel_contact_count,
+        {{ of_each_model('MODEL') }},
+        {{ of_each_model('MODEL_value') }}
+    from credits
+    union all
+    select
+        performance_date,
+        channel,
+        campaign,
+        spend,
+        impressions,
+        clicks,
+        null as contact_count,
+        null as multichannel_contact_count,
+        {{ of_each_model('null as MODEL') }},
+        {{ of_each_model('null as MODEL_value') }}
+    from costs
+
+),
+
 days as (
 
     select
-        coalesce(credits.performance_date, costs.performance_date) as performance_date,
-        coalesce(credits.channel, costs.channel) as channel,
-        coalesce(credits.campaign, costs.campaign) as campaign,
-        costs.spend,
-        costs.impressions,
-        costs.clicks,
-        credits.contact_count,
-        credits.multichannel_contact_count,
-        {{ of_each_model('credits.MODEL') }},
-        {{ of_each_model('credits.MODEL_value') }}
-    from credits
-    full outer join costs
-        on credits.performance_date = costs.performance_date
-        and credits.channel = costs.channel
-        and (credits.campaign is not distinct from costs.campaign)
+        performance_date,
+        channel,
+        campaign,
+        max(spend) as spend,
+        max(impressions) as impressions,
+        max(clicks) as clicks,
+        max(contact_count) as contact_count,
+        max(multichannel_contact_count) as multichannel_contact_count,
+        {{ of_each_model('max(MODEL) as MODEL') }},
+        {{ of_each_model('max(MODEL_value) as MODEL_value') }}
+    from credits_and_costs
+    group by performance_date, channel, campaign
 
 ),
 

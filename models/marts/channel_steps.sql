@@ -3,28 +3,17 @@
 
 with
 
-journal as (
-
-    select * from {{ ref('journal') }}
-
-),
-
-chains as (
-
-    select * from {{ ref('int_chains') }}
-
-),
-
-steps as (
+-- The day is a contact's own: naming it lets the steps of a day be found without those of others.
+touches as (
 
     select
-        journal.widget_id,
-        journal.contact_date,
-        journal.is_multichannel,
-        {{ each_of('chains.channels') }} as channel,
-        {{ each_of(one_after_another(all_but_first('chains.channels'), list_of_one('null'))) }} as next_channel
-    from journal
-    inner join chains on journal.contact_id = chains.contact_id
+        widget_id,
+        contact_date,
+        is_multichannel,
+        channel,
+        lead(channel) over (partition by contact_date, contact_id order by touch_position) as next_channel
+    from {{ ref('int_touch_credits') }}
+    where touch_id is not null
 
 )
 
@@ -35,6 +24,7 @@ select
     next_channel,
     count(*) as step_count,
     {{ count_where('is_multichannel') }} as multichannel_step_count
-from steps
+from touches
+where next_channel is null or next_channel <> channel
 group by widget_id, contact_date, channel, next_channel
 order by widget_id, contact_date, channel, next_channel

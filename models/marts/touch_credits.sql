@@ -1,46 +1,41 @@
--- One row per contact and touch that its history keeps, or one for the contact alone if no touch counts (Attribution). The
--- data-driven models change with every build, so their credits are computed where they are read.
+-- One row per contact and touch that its history keeps, or one for the contact alone if no touch counts (Attribution). Published as a
+-- view over two tables, as the credits of the data-driven models change with every build, for all contacts.
 {{ config(materialized='view', tags='static_view') }}
 
 with
 
 touches as (
 
-    select
-        touch_credits.*,
-        coalesce(removal_effects.removal_effect, 0) as removal_effect,
-        coalesce(shapley_values.shapley_value, 0) as shapley_value
-    from {{ ref('int_touch_credits') }} as touch_credits
-    left join {{ ref('int_removal_effects') }} as removal_effects
-        on touch_credits.brand_id = removal_effects.brand_id and touch_credits.channel = removal_effects.channel
-    left join {{ ref('int_shapley_values') }} as shapley_values
-        on touch_credits.brand_id = shapley_values.brand_id and touch_credits.channel = shapley_values.channel
+    select * from {{ ref('int_touch_credits') }}
 
 ),
 
-credited as (
+path_credits as (
 
-    {{ with_credits('touches', attribution_model_names(is_data_driven=true)) }}
+    select * from {{ ref('int_path_credits') }}
 
 )
 
 select
-    contact_id,
-    contact_date,
-    contact_type,
-    widget_id,
-    brand_id,
-    is_multichannel,
-    value,
-    touch_rank,
-    touch_id,
-    touched_at,
-    channel,
-    source,
-    medium,
-    campaign,
-    utm_term,
-    channel_told_by,
-    channel_rule_order,
-    {{ attribution_model_names() | join(',\n    ') }}
-from credited
+    touches.contact_id,
+    touches.contact_date,
+    touches.contact_type,
+    touches.widget_id,
+    touches.brand_id,
+    touches.is_multichannel,
+    touches.value,
+    touches.touch_rank,
+    touches.touch_id,
+    touches.touched_at,
+    touches.channel,
+    touches.source,
+    touches.medium,
+    touches.campaign,
+    touches.utm_term,
+    touches.channel_told_by,
+    touches.channel_rule_order,
+    {{ of_each_model('touches.MODEL', is_data_driven=false) }},
+    -- A touch that is alone earns all.
+    {{ of_each_model("cast(coalesce(path_credits.MODEL, 1) as decimal(18, 12)) as MODEL", is_data_driven=true) }}
+from touches
+left join path_credits on touches.path_key = path_credits.path_key and touches.touch_position = path_credits.touch_position

@@ -23,19 +23,20 @@ widgets as (
 
 ),
 
-delivered_touches as (
+-- Usually there is none, so only the narrow column is read of all touches.
+unknown_sites as (
 
-    select * from {{ source('raw', 'touches') }}
+    select distinct widget_id
+    from {{ source('raw', 'touches') }}
+    where widget_id not in (select widget_id from widgets)
 
 ),
 
--- Usually few or none, so all versions are read of these only.
 touches_of_unknown_sites as (
 
-    select delivered_touches.touch_id
-    from delivered_touches
-    left join widgets on delivered_touches.widget_id = widgets.widget_id
-    where widgets.widget_id is null
+    select touch_id
+    from {{ source('raw', 'touches') }}
+    where widget_id in (select widget_id from unknown_sites)
 
 ),
 
@@ -48,7 +49,7 @@ versions as (
             partition by delivered_touches.touch_id
             order by loads.load_day desc, delivered_touches.record_number desc
         ) as version_rank
-    from delivered_touches
+    from {{ source('raw', 'touches') }} as delivered_touches
     inner join loads on delivered_touches.load_id = loads.load_id
     where delivered_touches.touch_id in (select touch_id from touches_of_unknown_sites)
 
@@ -59,6 +60,5 @@ select
     count(*) as touch_count
 from versions
 inner join data_through on versions.touch_date <= data_through.data_through
-left join widgets on versions.widget_id = widgets.widget_id
-where versions.version_rank = 1 and widgets.widget_id is null
+where versions.version_rank = 1 and versions.widget_id in (select widget_id from unknown_sites)
 group by versions.widget_id

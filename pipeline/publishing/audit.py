@@ -14,8 +14,10 @@ from pipeline.wording import counted
 QUERY = Path(__file__).with_name("sql") / "audit.sql"
 
 
-def audit(file: Path, rules: Rules, row_counts: dict[str, int], resources: Resources) -> None:
-    """Checks the written file as a reader sees it. Raises PublicationError."""
+def audit(
+    file: Path, rules: Rules, row_counts: dict[str, int], resources: Resources, contacts: list[str] | None = None
+) -> None:
+    """Checks the written file as a reader sees it; rows by contact only of these contacts, if given. Raises PublicationError."""
     with duckdb.connect(str(file), read_only=True, config=resources) as connection:
         connection.execute("set TimeZone = 'UTC'")
         query = sql.statement(
@@ -23,7 +25,10 @@ def audit(file: Path, rules: Rules, row_counts: dict[str, int], resources: Resou
             models=_models(connection),
             history_touch_limit=rules.history_touch_limit,
             contact_grace_seconds=rules.contact_grace_seconds,
+            of_contacts=contacts is not None,
         )
+        if contacts is not None:
+            connection.execute("create temp table audited as select unnest($1::varchar[]) as contact_id", [contacts])
         faults = connection.execute(query).fetchall()
         found = [f"{row_count:,} {fault}" for fault, row_count in faults]
         found += [

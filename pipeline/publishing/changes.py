@@ -1,5 +1,7 @@
 """How the journal differs from the previous generation's, and why."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -10,38 +12,33 @@ OTHER_CONTACT = "another contact of the client was delivered, corrected or remov
 QUERY = Path(__file__).with_name("sql") / "_changes.sql"
 
 
-def write_changes(connection: duckdb.DuckDBPyConnection, previous: Path | None) -> str:
-    """Creates the table `published._changes`, a row per contact, and returns its counts as JSON.
+@contextmanager
+def journals(connection: duckdb.DuckDBPyConnection, previous: Path | None) -> Iterator[tuple[str, str, bool]]:
+    """Queries of the journal's affected rows in a previous generation's file and now, and whether everything was built anew.
 
-    Without a previous generation's file it stays empty.
+    Without a file, both are empty.
     """
-    connection.execute(
-        """
-        create table published._changes (
-            contact_id varchar,
-            change varchar,
-            reason varchar,
-            former_icon varchar,
-            icon varchar,
-            former_touch_count bigint,
-            touch_count bigint,
-            former_client_id varchar,
-            client_id varchar
-        )
-        """
-    )
     if previous is None:
-        return "{}"
+        yield "(from marts.journal limit 0)", "(from marts.journal limit 0)", False
+        return
     is_full = _is_any_full(connection)
-    affected = sql.Fragment(
-        "true" if is_full else "contact_id in (select contact_id from intermediate.int_affected_contacts)"
-    )
+    affected = "" if is_full else "where contact_id in (select contact_id from intermediate.int_affected_contacts)"
     sql.attach(connection, previous, "previous")
     try:
-        query = sql.statement(QUERY, affected=affected, is_full=is_full, other_contact=OTHER_CONTACT)
-        connection.execute(f"insert into published._changes {query}")
+        yield f"(from previous.journal {affected})", f"(from marts.journal {affected})", is_full
     finally:
         connection.execute("detach previous")
+
+
+def changes_query(former: str, present: str, is_full: bool) -> str:
+    """The query of the table `_changes`, a row per contact, from journals as they were and as they are."""
+    return sql.statement(
+        QUERY, former=sql.Fragment(former), present=sql.Fragment(present), is_full=is_full, other_contact=OTHER_CONTACT
+    )
+
+
+def count_changes(connection: duckdb.DuckDBPyConnection) -> str:
+    """The rows of `published._changes`, counted by change and reason, as JSON."""
     counts = sql.value(
         connection,
         """

@@ -19,7 +19,7 @@ from pipeline.landing import Signature
 from pipeline.last_update import last_update, record_update, recorded_failure
 from pipeline.publishing.audit import audit
 from pipeline.publishing.errors import PublicationError
-from pipeline.publishing.tables import write_tables
+from pipeline.publishing.tables import ordered_bytes_to_continue, write_tables
 from pipeline.settings import Rules
 from pipeline.warehouse import DamageError, Warehouse, WarehouseBusyError, first_line, is_damage, set_aside, sync
 
@@ -190,9 +190,7 @@ class Publications:
         unfinished = self.folder / f"{number:06}.tmp"
         unfinished.mkdir()
         try:
-            with self.warehouse.connected() as connection:
-                row_counts = write_tables(connection, unfinished / "marts.duckdb", number, previous)
-            audit(unfinished / "marts.duckdb", rules, row_counts, self.warehouse.resources())
+            row_counts = self._write(unfinished / "marts.duckdb", number, previous, rules)
         except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
@@ -212,6 +210,27 @@ class Publications:
         meta = self.meta(number)
         changes = json.loads(meta["changes"])
         return Generation(number, self.file(number), meta["data_through"], row_counts, changes, pinned is None)
+
+    def _write(self, file: Path, number: int, previous: Path | None, rules: Rules) -> dict[str, int]:
+        """Writes and audits a file: only what changed, into a copy of `previous`, where that can be; else everything."""
+        with self.warehouse.connected() as connection:
+            ordered_bytes = ordered_bytes_to_continue(connection, previous)
+        if ordered_bytes is not None:
+            try:
+                return self._write_and_audit(file, number, previous, rules, ordered_bytes)
+            except (PublicationError, DamageError, duckdb.Error) as error:
+                log.warning("generation %s is written anew: %s", number, first_line(error))
+                for leftover in file.parent.iterdir():
+                    leftover.unlink()
+        return self._write_and_audit(file, number, previous, rules, None)
+
+    def _write_and_audit(
+        self, file: Path, number: int, previous: Path | None, rules: Rules, ordered_bytes: int | None
+    ) -> dict[str, int]:
+        with self.warehouse.connected() as connection:
+            written = write_tables(connection, file, number, previous, rules, ordered_bytes)
+        audit(file, rules, written.row_counts, self.warehouse.resources(), written.contacts)
+        return written.row_counts
 
     def _check_nothing_is_lost(self, newest: int) -> None:
         """Detects a restored or recreated private file with less data than readers have. Raises PublicationError."""

@@ -1,6 +1,8 @@
 """Writes a generation's tables: the marts, and the tables that explain their origin."""
 
 import re
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +10,12 @@ import duckdb
 
 from pipeline import ledger, sql
 from pipeline.contracts import raw_descriptions
-from pipeline.marts import MARTS, ORDERS, VIEWS
-from pipeline.publishing.changes import write_changes
+from pipeline.marts import BASES, BY_MODEL, CONTACTS, DAYS, DERIVED, MARTS, ORDERS, PUBLISHED_AS, VIEWS
+from pipeline.publishing import replacing
+from pipeline.publishing.changes import changes_query, count_changes, journals
 from pipeline.publishing.errors import PublicationError
-from pipeline.settings import PROJECT_DIR
+from pipeline.publishing.replacing import private_name, published_name
+from pipeline.settings import PROJECT_DIR, Rules
 from pipeline.yaml_files import read_yaml
 
 # A storage version that tools with an older DuckDB can open.
@@ -19,26 +23,53 @@ STORAGE_VERSION = "v1.2.0"
 # Tables beside the marts, each from a query in the folder `sql`.
 LEDGERS = ("_meta", "_builds", "_loads", "_rejected", "_large_clients", "_same_events")
 QUERIES = Path(__file__).with_name("sql")
-# Models that are published under another name.
-PUBLISHED_AS = {"int_oversized_clients": "_large_clients", "int_left_out_events": "_same_events"}
+
+
+@dataclass(frozen=True)
+class Written:
+    """Each mart's row count, and the contacts whose rows were written; None: all."""
+
+    row_counts: dict[str, int]
+    contacts: list[str] | None
+
+
+def ordered_bytes_to_continue(connection: duckdb.DuckDBPyConnection, previous: Path | None) -> int | None:
+    """See `replacing.ordered_bytes`. Raises PublicationError if the last build can't be published."""
+    build = build_to_publish(connection)
+    return replacing.ordered_bytes(connection, build, previous) if previous else None
 
 
 def write_tables(
-    connection: duckdb.DuckDBPyConnection, file: Path, number: int, previous: Path | None
-) -> dict[str, int]:
-    """Writes a new file from the last build, and counts changes against the file `previous`.
+    connection: duckdb.DuckDBPyConnection,
+    file: Path,
+    number: int,
+    previous: Path | None,
+    rules: Rules,
+    ordered_bytes: int | None,
+) -> Written:
+    """Writes a new file from the last build, and the changes against the file `previous`.
 
-    Returns each mart's row count. Raises PublicationError if the last build can't be published.
+    With `ordered_bytes` (see `replacing`), writes only what changed, into a copy of `previous`. Raises PublicationError if the last
+    build can't be published.
     """
-    build = _build_to_publish(connection)
-    sql.attach(connection, file, "published", f"storage_version '{STORAGE_VERSION}'")
+    build = build_to_publish(connection)
+    is_new = ordered_bytes is None
+    if is_new:
+        sql.attach(connection, file, "published", f"storage_version '{STORAGE_VERSION}'")
+    else:
+        assert previous is not None
+        shutil.copyfile(previous, file)  # its bytes, not its mode: nobody may write to what is published
+        sql.attach(connection, file, "published", "read_write")
     try:
-        for mart in MARTS:
-            order = f" order by {ORDERS[mart]}" if mart in ORDERS else ""
-            connection.execute(f"create table published.{mart} as {_query(connection, mart, 'published.')}{order}")
-        for view in VIEWS:
-            # No schema names, so that the view works under any name of the attached database.
-            connection.execute(f"create view published.{view} as {_query(connection, view, '')}")
+        if is_new:
+            _write_all(connection)
+            with journals(connection, previous) as (former, present, is_full):
+                _fill(connection, "_changes", changes_query(former, present, is_full), is_new)
+        else:
+            replacing.find_changed_rows(connection)
+            _fill(connection, "_changes", changes_query("former_journal", "present_journal", is_full=False), is_new)
+            _write_changed(connection, rules.history_touch_limit)
+        contacts = None if is_new else replacing.changed_contacts(connection)
         row_counts = {mart: sql.count(connection, f"published.{mart}") for mart in MARTS}
         values = {
             "generation": number,
@@ -48,18 +79,45 @@ def write_tables(
             "fingerprint": build["fingerprint"],
             "settings": build["settings"],
             "row_counts": sql.json_text(row_counts),
-            "changes": write_changes(connection, previous),
+            "changes": count_changes(connection),
+            "ordered_bytes": ordered_bytes,
         }
         for table in LEDGERS:
-            _create(connection, table, values)
-        _write_comments(connection)
+            _fill(connection, table, sql.statement(QUERIES / f"{table}.sql", **values), is_new)
+        if is_new:
+            _write_comments(connection)
         connection.execute("checkpoint published")
     finally:
         connection.execute("detach published")
-    return row_counts
+    return Written(row_counts, contacts)
 
 
-def _build_to_publish(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+def _write_all(connection: duckdb.DuckDBPyConnection) -> None:
+    for table in BASES:
+        order = f" order by {ORDERS[table]}" if table in ORDERS else ""
+        _fill(connection, published_name(table), f"{_query(connection, table)}{order}")
+    for view in VIEWS:
+        # No schema names, so that the view works under any name of the attached database.
+        connection.execute(f"create view published.{view} as {_query(connection, view, schema='')}")
+    for mart in DERIVED:
+        _fill(connection, mart, _query(connection, mart))
+
+
+def _write_changed(connection: duckdb.DuckDBPyConnection, history_touch_limit: int) -> None:
+    for table in CONTACTS:
+        replacing.replace_changed_rows(connection, table)
+    _fill(connection, published_name("int_path_credits"), _query(connection, "int_path_credits"), is_new=False)
+    days = replacing.changed_days(connection, history_touch_limit)
+    for mart in DERIVED:
+        if mart in BY_MODEL:
+            replacing.replace_models(connection, mart, _query(connection, mart), days)
+        elif mart in DAYS:
+            replacing.replace_days(connection, mart, _query(connection, mart), days)
+        else:
+            _fill(connection, mart, _query(connection, mart), is_new=False)
+
+
+def build_to_publish(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     build = ledger.last_build(connection)
     if build is None:
         raise PublicationError("Nothing was built yet: run a load first.")
@@ -74,17 +132,26 @@ def _build_to_publish(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     return build
 
 
-def _query(connection: duckdb.DuckDBPyConnection, mart: str, schema: str) -> str:
-    """The query of a mart: for a view its own, reading the marts already written to the schema."""
-    view = sql.value(connection, "select sql from duckdb_views() where schema_name = 'marts' and view_name = ?", [mart])
+def _query(connection: duckdb.DuckDBPyConnection, table: str, schema: str = "published.") -> str:
+    """The query of a table: for a view its own, reading tables already written to the schema."""
+    view = sql.value(
+        connection, "select sql from duckdb_views() where schema_name = 'marts' and view_name = ?", [table]
+    )
     if view is None:
-        return f"from marts.{mart}"
-    query = re.sub(r"^create view \S+ as ", "", str(view), flags=re.IGNORECASE)
-    return re.sub(rf"\bmarts[.](?=({'|'.join(MARTS)})\b)", schema, query)
+        return f"from {private_name(table)}"
+    query = re.sub(r"^create view \S+ as |;\s*$", "", str(view), flags=re.IGNORECASE)
+    for each in (*BASES, *VIEWS, *DERIVED):
+        query = re.sub(rf"\b{private_name(each).replace('.', '[.]')}\b", f"{schema}{published_name(each)}", query)
+    return query
 
 
-def _create(connection: duckdb.DuckDBPyConnection, table: str, values: dict[str, Any]) -> None:
-    connection.execute(f"create table published.{table} as {sql.statement(QUERIES / f'{table}.sql', **values)}")
+def _fill(connection: duckdb.DuckDBPyConnection, table: str, query: str, is_new: bool = True) -> None:
+    """Writes a whole table. One that is there stays, with its comments."""
+    if is_new:
+        connection.execute(f"create table published.{table} as {query}")
+    else:
+        connection.execute(f"delete from published.{table}")
+        connection.execute(f"insert into published.{table} {query}")
 
 
 def _write_comments(connection: duckdb.DuckDBPyConnection) -> None:
@@ -108,7 +175,7 @@ def _write_comments(connection: duckdb.DuckDBPyConnection) -> None:
 def _descriptions() -> dict[tuple[str, str | None], str]:
     """Descriptions by table and column; the table's own without a column."""
     described: dict[tuple[str, str | None], str] = {}
-    for folder in ("marts", "intermediate/multichannel"):
+    for folder in ("marts", "intermediate/multichannel", "intermediate/attribution"):
         for file in sorted((PROJECT_DIR / "models" / folder).glob("*.yml")):
             for model in read_yaml(file).get("models", ()):
                 table = PUBLISHED_AS.get(model["name"], model["name"])

@@ -16,7 +16,7 @@ import duckdb
 import golden_marts
 import pytest
 import yaml
-from places import load_landing
+from places import Place, build_marts, load_landing, rows_of
 from processes import Reader, Site, golden_site
 
 from pipeline.building import build
@@ -24,14 +24,15 @@ from pipeline.dbt_runner import Build, NodeResult
 from pipeline.fingerprints import fingerprint
 from pipeline.last_update import LastUpdate, last_update, record_update
 from pipeline.ledger import last_settings
-from pipeline.marts import MARTS, VIEWS
-from pipeline.publishing import PublicationError
+from pipeline.marts import DAYS, MARTS, UNPIVOTED, VIEWS
+from pipeline.publishing import PublicationError, replacing
 from pipeline.publishing.generations import KEPT_GENERATIONS
 from pipeline.settings import PROJECT_DIR, Rules
 from pipeline.warehouse import Warehouse, is_in_use
 from report.queries import FAILED_LOADS
 
 RULES = Rules.read()
+FIRST, SECOND, THIRD = date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 3)
 
 # docs/rules.md, Marts.
 CONTRACT = {
@@ -143,7 +144,7 @@ def mode(path: Path) -> int:
 # What readers get
 
 
-@pytest.mark.parametrize("mart", (*MARTS, *VIEWS))
+@pytest.mark.parametrize("mart", (*MARTS, UNPIVOTED))
 def test_columns_and_types_are_the_contract(loaded: Site, mart: str) -> None:
     contract = [column.split() for column in CONTRACT[mart].split(",")]
 
@@ -152,7 +153,7 @@ def test_columns_and_types_are_the_contract(loaded: Site, mart: str) -> None:
     ]
 
 
-DESCRIPTIONS = ("_builds", "_changes", "_large_clients", "_loads", "_meta", "_rejected", "_same_events")
+EXPLAINING = ("_builds", "_changes", "_large_clients", "_loads", "_meta", "_rejected", "_same_events")
 
 
 def test_the_file_is_called_marts_and_holds_what_it_should(loaded: Site) -> None:
@@ -160,11 +161,14 @@ def test_the_file_is_called_marts_and_holds_what_it_should(loaded: Site) -> None
         "select schema_name, table_name from duckdb_tables() where database_name = 'marts' order by all"
     )
 
-    assert tables == [("main", table) for table in sorted((*DESCRIPTIONS, *MARTS))]
+    assert tables == [
+        ("main", table)
+        for table in sorted((*EXPLAINING, "_path_credits", "_touch_credits", *(set(MARTS) - set(VIEWS))))
+    ]
     for mart in MARTS:
         assert loaded.published(f"from {mart}") == loaded.published(f"from marts.{mart}")
-    assert loaded.published("select schema_name, view_name from duckdb_views() where not internal") == [
-        ("main", view) for view in VIEWS
+    assert loaded.published("select schema_name, view_name from duckdb_views() where not internal order by all") == [
+        ("main", view) for view in sorted(VIEWS)
     ]
 
 
@@ -313,10 +317,160 @@ def test_tables_and_columns_carry_comments(loaded: Site) -> None:
 
     assert [table for table, comment in tables if not comment] == []
     # DuckDB has none for columns of views.
-    assert {table for table, _, comment in columns if not comment} == {"channel_attribution"}
+    assert {table for table, _, comment in columns if not comment} == set(VIEWS)
     assert {name: comment for table, name, comment in columns if table == "journal"} == {
         column["name"]: column["description"] for column in journal["columns"]
     }
+
+
+# What is written of a generation
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Two days in a generation written in order, and a third that was built, with corrections and costs of the first."""
+    place = Place(tmp_path_factory.mktemp("grown"))
+    for day in (FIRST, SECOND):
+        place.deliver("touches", day, [touch(f"t-{day}-{number}", day, number) for number in range(4)])
+        place.deliver("contacts", day, [contact(f"c-{day}-{number}", day, number) for number in range(4)])
+        place.deliver("costs", day, [cost(day, "10")])
+    place.update()
+    place.deliver(
+        "touches",
+        THIRD,
+        [touch("t-third", THIRD, 1), touch(f"t-{FIRST}-2", FIRST, 2, utm_campaign="other", utm_source="other")],
+    )
+    place.deliver("contacts", THIRD, [contact("c-third", THIRD, 1), contact(f"c-{SECOND}-3", SECOND, 3, value="70")])
+    place.deliver("costs", THIRD, [cost(FIRST, "30")])
+    build_marts(place.warehouse, RULES)
+    return place
+
+
+@pytest.fixture
+def place(grown: Place, tmp_path: Path) -> Place:
+    shutil.copytree(grown.warehouse.folder, tmp_path / "warehouse", symlinks=True)
+    return Place(tmp_path)
+
+
+def touch(touch_id: str, day: date, person: int, **values: str) -> dict[str, str]:
+    return {
+        "touch_id": touch_id,
+        "widget_id": "w-test",
+        "touched_at": f"{day}T08:00:00Z",
+        "utm_source": f"source-{person % 2}",
+        "utm_medium": "cpc",
+        "visitor_id": f"v-{person}",
+        **values,
+    }
+
+
+def contact(contact_id: str, day: date, person: int, **values: str) -> dict[str, str]:
+    return {
+        "contact_id": contact_id,
+        "widget_id": "w-test",
+        "contacted_at": f"{day}T10:00:00Z",
+        "contact_type": "call",
+        "visitor_id": f"v-{person}",
+        **values,
+    }
+
+
+def cost(day: date, amount: str) -> dict[str, str]:
+    return {"cost_date": str(day), "source": "source-1", "medium": "cpc", "amount": amount, "currency": "RUB"}
+
+
+def publish_and_compare(place: Place) -> int | None:
+    """Publishes; the generation must be the private file's marts. Returns its `ordered_bytes`."""
+    with place.warehouse.locked("test"):
+        number = place.publications.publish(RULES).number
+        with duckdb.connect(str(place.publications.file(number)), read_only=True) as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            published = {mart: rows_of(connection, f"from {mart}") for mart in (*MARTS, UNPIVOTED)}
+            comments = connection.execute("select count(*), count(comment) from duckdb_tables()").fetchone()
+        with place.warehouse.connected() as connection:
+            private = {mart: rows_of(connection, f"from marts.{mart}") for mart in (*MARTS, UNPIVOTED)}
+        ordered_bytes: int | None = place.publications.meta(number)["ordered_bytes"]
+    assert {mart for mart in private if sorted(map(repr, published[mart])) != sorted(map(repr, private[mart]))} == set()
+    assert comments and comments[0] == comments[1]
+    assert mode(place.publications.file(number)) == 0o444
+    return ordered_bytes
+
+
+def test_a_large_generation_is_made_of_a_copy_of_the_one_before(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(replacing, "SMALLEST_COPY", 0)
+    monkeypatch.setattr(replacing, "LARGEST_GROWTH", 10)
+    first = place.publications.file(1)
+    before = first.read_bytes()
+    with duckdb.connect(str(first), read_only=True) as connection:
+        used = connection.execute("select used_blocks * block_size from pragma_database_size()").fetchone()
+
+    assert (publish_and_compare(place),) == used
+
+    assert first.read_bytes() == before
+    assert "anew" not in caplog.text
+    assert {change for change, _ in place.changes().values()} == {"new", "other channels", "other verdict"}
+
+
+@pytest.mark.parametrize(("setting", "value"), [("SMALLEST_COPY", 10**9), ("LARGEST_GROWTH", 0)])
+def test_what_is_small_or_has_grown_is_written_in_order(
+    place: Place, monkeypatch: pytest.MonkeyPatch, setting: str, value: int
+) -> None:
+    monkeypatch.setattr(replacing, "SMALLEST_COPY", 0)
+    monkeypatch.setattr(replacing, setting, value)
+
+    assert publish_and_compare(place) is None
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("delete from journal where contact_id = 'c-2026-03-01-0'", "published.journal has"),
+        (
+            "insert into contact_counts from contact_counts select * replace (date '2026-02-01' as contact_date) limit 1",
+            "other contact counts",
+        ),
+        ("drop table touch_chains", "touch_chains"),
+    ],
+)
+def test_a_copy_that_turns_out_wrong_is_written_anew(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, statement: str, said: str
+) -> None:
+    monkeypatch.setattr(replacing, "SMALLEST_COPY", 0)
+    first = place.publications.file(1)
+    first.chmod(0o644)
+    with duckdb.connect(str(first)) as connection:
+        connection.execute(statement)
+
+    assert publish_and_compare(place) is None
+
+    assert "generation 2 is written anew" in caplog.text
+    assert said in caplog.text
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update raw.builds set fingerprint = 'other' where published_at is null",
+        "update raw.builds set is_full = true where published_at is null",
+        "update raw.builds set build_id = 'another' where published_at is not null",
+    ],
+)
+def test_only_what_the_build_went_on_from_is_copied(
+    place: Place, monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
+    monkeypatch.setattr(replacing, "SMALLEST_COPY", 0)
+    with place.warehouse.locked("test"), place.warehouse.connected() as connection:
+        connection.execute(statement)
+
+    assert publish_and_compare(place) is None
+
+
+def test_marts_by_day_count_nothing_that_their_days_are_not_found_by() -> None:
+    for mart in DAYS:
+        query = (PROJECT_DIR / "models/marts" / f"{mart}.sql").read_text("utf-8")
+        assert [column for column in replacing.COUNTED_BY_NO_DAY if column in query] == []
 
 
 # What is not published

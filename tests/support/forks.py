@@ -255,7 +255,7 @@ SYSTEM_CALLS = (
 NEEDS_NO_SPACE = ("chmod", "unlink", "remove", "rmdir")
 MODULES = (
     *("loading", "ledger", "building", "dbt_runner", "last_update", "warehouse"),
-    *("publishing.generations", "publishing.tables", "publishing.changes", "publishing.audit"),
+    *("publishing.generations", "publishing.tables", "publishing.replacing", "publishing.changes", "publishing.audit"),
 )
 READING = ("select", "from", "with", "show", "describe", "explain", "set", "pragma", "rollback", "use", "load")
 

@@ -6,6 +6,7 @@ They must equal a full rebuild of the same raw tables, the reference's marts, an
 from __future__ import annotations
 
 import json
+import logging
 import os
 import pickle
 import shutil
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 from attribution_oracle import MODELS_BY_WORTH
 from dbt_common.events.base_types import EventMsg
 from forks import Warm
@@ -32,7 +34,7 @@ from reference_attribution import as_given, worths_in
 
 from pipeline import dbt_runner
 from pipeline.building import MENDED, build
-from pipeline.publishing import Publications
+from pipeline.publishing import Publications, replacing
 from pipeline.settings import PROJECT_DIR, Rules
 from pipeline.warehouse import Warehouse
 
@@ -113,6 +115,25 @@ class Difference:
     def __str__(self) -> str:
         values = {name: value for name, value in self.row.items() if value is not None}
         return f"{self.mart}, {self.side}: {values}"
+
+
+@contextmanager
+def generations_made_of_copies() -> Iterator[None]:
+    """Publications write only what changed wherever they can, and fail where they would write everything instead."""
+
+    def refuse(record: logging.LogRecord) -> bool:
+        assert "is written anew" not in record.getMessage(), record.getMessage()
+        return True
+
+    log = logging.getLogger("multichannel")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replacing, "SMALLEST_COPY", 0)
+        patch.setattr(replacing, "LARGEST_GROWTH", 1000)
+        log.addFilter(refuse)
+        try:
+            yield
+        finally:
+            log.removeFilter(refuse)
 
 
 @cache
@@ -201,7 +222,8 @@ class HistoryRun:
             assert outcome.is_passed, outcome.explain()
             self.check_that_no_build_was_mended()
             if step.is_published:
-                Publications(self.warehouse).publish(rules)
+                with generations_made_of_copies():
+                    Publications(self.warehouse).publish(rules)
 
     def check_that_no_build_was_mended(self) -> None:
         """Where its tests fail, an incremental build is followed by a full one, and so a mistake would be covered up."""

@@ -27,6 +27,7 @@ histories as (
     select
         contact_touches.contact_id,
         count(*) as kept_touch_count,
+        {{ list_in_order('touches.channel', 'contact_touches.touch_rank') }} as channels,
         max(contact_touches.touch_rank) as last_touch_rank,
         max(case when not {{ is_direct('touches.source', 'touches.medium') }} then contact_touches.touch_rank end) as last_non_direct_rank
     from contact_touches
@@ -48,6 +49,10 @@ contacts_and_touches as (
         contact_touches.touch_rank,
         coalesce(contact_touches.touch_rank - histories.last_touch_rank + histories.kept_touch_count, 1) as touch_position,
         coalesce(histories.kept_touch_count, 1) as kept_touch_count,
+        case
+            when histories.kept_touch_count > 1
+                then {{ path_key('journal.brand_id', 'histories.channels') }}
+        end as path_key,
         histories.last_non_direct_rank - histories.last_touch_rank + histories.kept_touch_count as last_non_direct_position,
         coalesce({{ days_between('touches.touched_at', 'journal.last_touch_at') }}, 0) / {{ var('time_decay_half_life_days') }} as half_lives_before_last,
         touches.touch_id,
@@ -83,6 +88,7 @@ select
     touch_rank,
     touch_position,
     kept_touch_count,
+    path_key,
     touch_id,
     touched_at,
     channel,

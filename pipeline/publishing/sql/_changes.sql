@@ -9,8 +9,7 @@ previous_journal as (
         touch_count,
         touch_chain,
         client_id
-    from previous.journal
-    where {{ affected }}
+    from {{ former }}
 
 ),
 
@@ -22,8 +21,7 @@ journal as (
         touch_count,
         touch_chain,
         client_id
-    from marts.journal
-    where {{ affected }}
+    from {{ present }}
 
 ),
 

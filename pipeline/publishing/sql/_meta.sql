@@ -8,4 +8,5 @@ select
     cast({{ fingerprint }} as varchar) as fingerprint,
     cast({{ settings }} as json) as settings,
     cast({{ row_counts }} as json) as row_counts,
-    cast({{ changes }} as json) as changes
+    cast({{ changes }} as json) as changes,
+    cast({{ ordered_bytes }} as bigint) as ordered_bytes

@@ -1,10 +1,54 @@
--- What no reader may find in a published file. One row per fault, with how many rows have it.
+-- What no reader may find in a published file. One row per fault, with how many rows have it. In a file that was made of a copy,
+-- rows by contact are looked at only of the contacts in the table `audited`.
 with
+
+journal_rows as (
+
+    select * from journal
+    {% if of_contacts %}where contact_id in (from audited){% endif %}
+
+),
+
+history_rows as (
+
+    select * from interaction_history
+    {% if of_contacts %}where contact_id in (from audited){% endif %}
+
+),
+
+client_history_rows as (
+
+    select * from client_history
+    {% if of_contacts %}where contact_id in (from audited){% endif %}
+
+),
+
+credit_rows as (
+
+    select * from touch_credits
+    {% if of_contacts %}where contact_id in (from audited){% endif %}
+
+),
+
+clients as (
+
+    select distinct client_id from journal_rows
+
+),
+
+cards as (
+
+    select * from client_card
+    {% if of_contacts %}
+    where client_id in (from clients) or first_contact_id in (from audited)
+    {% endif %}
+
+),
 
 journal_by_contact as (
 
     select contact_id
-    from journal
+    from journal_rows as journal
     group by contact_id
     having count(*) > 1
 
@@ -13,7 +57,7 @@ journal_by_contact as (
 card_by_client as (
 
     select client_id
-    from client_card
+    from cards
     group by client_id
     having count(*) > 1
 
@@ -22,7 +66,7 @@ card_by_client as (
 history_by_touch as (
 
     select contact_id
-    from interaction_history
+    from history_rows as interaction_history
     group by contact_id, touch_rank
     having count(*) > 1
 
@@ -31,7 +75,7 @@ history_by_touch as (
 client_history_by_contact as (
 
     select contact_id
-    from client_history
+    from client_history_rows as client_history
     group by contact_id
     having count(*) > 1
 
@@ -40,8 +84,8 @@ client_history_by_contact as (
 journal_or_client_history as (
 
     select contact_id
-    from journal
-    full join client_history using (contact_id, client_id)
+    from journal_rows as journal
+    full join client_history_rows as client_history using (contact_id, client_id)
     where journal.touch_count is distinct from client_history.touch_count
 
 ),
@@ -52,6 +96,7 @@ clients_of_journal as (
         client_id,
         count(*) as contacts
     from journal
+    where client_id in (from clients)
     group by client_id
 
 ),
@@ -59,9 +104,9 @@ clients_of_journal as (
 cards_with_other_counts as (
 
     select client_id
-    from client_card
+    from cards
     full join clients_of_journal using (client_id)
-    where client_card.contact_count is distinct from clients_of_journal.contacts
+    where cards.contact_count is distinct from clients_of_journal.contacts
 
 ),
 
@@ -70,7 +115,7 @@ history_lengths as (
     select
         contact_id,
         count(*) as touches
-    from interaction_history
+    from history_rows as interaction_history
     group by contact_id
 
 ),
@@ -80,7 +125,7 @@ multichannel_contacts as (
     select
         contact_id,
         touch_count
-    from journal
+    from journal_rows as journal
     where is_multichannel
 
 ),
@@ -97,8 +142,8 @@ histories_of_another_length as (
 touches_after_their_contact as (
 
     select interaction_history.touch_id
-    from interaction_history
-    inner join journal using (contact_id)
+    from history_rows as interaction_history
+    inner join journal_rows as journal using (contact_id)
     where interaction_history.touched_at >= journal.contacted_at + to_seconds({{ contact_grace_seconds }})
 
 ),
@@ -106,7 +151,7 @@ touches_after_their_contact as (
 credits_of_contacts as (
 
     select contact_id
-    from touch_credits
+    from credit_rows
     group by contact_id
     having {% for model in models %}sum({{ model }}) <> 1{% if not loop.last %} or {% endif %}{% endfor %}
 
@@ -117,14 +162,14 @@ credited_contacts as (
     select distinct
         contact_id,
         value
-    from touch_credits
+    from credit_rows
 
 ),
 
 journal_or_credits as (
 
     select contact_id
-    from journal
+    from journal_rows as journal
     full join credited_contacts using (contact_id)
     where (journal.value is distinct from credited_contacts.value)
         or journal.contact_id is null
