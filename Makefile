@@ -1,5 +1,6 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 LOCKED := requirements/locked.txt
+PEERS_LOCKED := requirements/benchmarks.txt
 BIN := .venv/bin
 # Modules rather than scripts: a script holds the path of its Python, which may have blanks and quotes in it, or have been moved.
 RUN := $(BIN)/python -m
@@ -13,7 +14,7 @@ VERBOSELY = $(if $(VERBOSE),--verbose)
 # File by file, those that take longest first; one more than processors, as some wait for browsers and servers.
 PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install run update dev report metrics test campaigns torture lint mutants screenshots bench bench-growth bench-volume bench-crowds bench-report bench-columns bench-postgres lock clean
+.PHONY: help install run update dev report metrics test campaigns torture lint mutants screenshots bench bench-counting bench-growth bench-volume bench-crowds bench-report bench-columns bench-postgres lock lock-benchmarks clean
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -87,8 +88,18 @@ mutants: install  ## Break the rules line by line and see that the tests notice
 screenshots: install  ## Take the report's pictures of docs/screenshots from the demo (after make run)
 	PYTHONPATH=.:tests/support $(BIN)/python tools/screenshots.py
 
-bench: install  ## Loads beside the least that they could cost; writes benchmarks/README.md (BENCH_ARGS=--quick: small sizes)
+# Other tools that the benchmarks compare with, apart from the project's own environment.
+.venv-benchmarks/installed: $(PEERS_LOCKED) | .venv/installed
+	@echo "Setting up .venv-benchmarks, which takes a few minutes, once"
+	@test -x .venv-benchmarks/bin/python || $(PYTHON) -m venv .venv-benchmarks
+	@$(RUN) uv pip sync --quiet --compile-bytecode --require-hashes $(PEERS_LOCKED) --python .venv-benchmarks/bin/python
+	@touch $@
+
+bench: install .venv-benchmarks/installed  ## Loads beside the least that they could cost, and other tools; writes benchmarks/README.md (BENCH_ARGS=--quick: small sizes)
 	$(RUN) benchmarks compare $(BENCH_ARGS)
+
+bench-counting: install  ## Counting alone against a plain join of contacts and touches, also with oversized clients
+	$(RUN) benchmarks counting $(BENCH_ARGS)
 
 bench-growth: install  ## What a day costs on top of 30, 300 and 1,000 days (BENCH_ARGS=--quick: small sizes)
 	$(RUN) benchmarks growth $(BENCH_ARGS)
@@ -111,6 +122,12 @@ bench-postgres: install  ## A million touches from a real PostgreSQL into the la
 lock: install  ## Resolve the dependencies of pyproject.toml again into requirements/
 	$(RUN) uv pip compile pyproject.toml --extra build --extra test --extra lint --python-version 3.11 --universal \
 		--generate-hashes --no-header --no-annotate --upgrade --quiet -o $(LOCKED)
+	@$(MAKE) --no-print-directory lock-benchmarks
+
+# The versions that the project has, where it has them.
+lock-benchmarks: install  ## Resolve only what the benchmarks' peers need
+	$(RUN) uv pip compile --group benchmarks --constraint $(LOCKED) --python-version 3.11 --universal \
+		--generate-hashes --no-header --no-annotate --upgrade --quiet -o $(PEERS_LOCKED)
 
 clean:  ## Remove what was built, not the data
-	rm -rf .venv target logs .pytest_cache .mypy_cache .ruff_cache .tmp_dagster_home*
+	rm -rf .venv .venv-benchmarks target logs .pytest_cache .mypy_cache .ruff_cache .tmp_dagster_home*

@@ -4,18 +4,19 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from time import monotonic
 
 import duckdb
 
+from benchmarks.costs import Cost, cost_of
+from benchmarks.peer_runs import PeerRuns
 from demo.deliveries import write_demo
 from pipeline import sql
 from pipeline.settings import PROJECT_DIR, Settings
@@ -31,13 +32,6 @@ BEGIN, END = "<!-- results -->\n", "<!-- end of results -->\n"
 
 
 @dataclass(frozen=True)
-class Cost:
-    cpu_seconds: float
-    wall_seconds: float
-    peak_mb: float
-
-
-@dataclass(frozen=True)
 class Row:
     """The medians of a command's runs, and of its runs' ratios to the floor measured beside each, in CPU."""
 
@@ -49,21 +43,6 @@ class Row:
     wall_seconds: float
     peak_mb: float
     ratio_to_floor: float
-
-
-def cost_of(command: list[str], folder: Path = PROJECT_DIR, **environment: str) -> Cost:
-    """Runs a command and its children to their end."""
-    began = monotonic()
-    process = subprocess.Popen(
-        command, cwd=folder, env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    assert process.stderr is not None
-    said = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{said.decode(errors='replace')[-2000:]}")
-    return Cost(usage.ru_utime + usage.ru_stime, monotonic() - began, usage.ru_maxrss / 1024)
 
 
 def load(landing: Path, warehouse: Path, *arguments: str) -> Cost:
@@ -101,8 +80,8 @@ def compared(
     ]
 
 
-def full_loads(folder: Path, touches: int, runs: int) -> list[Row]:
-    """All days at once, in each format."""
+def full_loads(folder: Path, touches: int, runs: int, peers: PeerRuns | None) -> list[Row]:
+    """All days at once, in each format; from clean CSV by the peers too."""
     rows = []
     for file_format in FORMATS:
         landing = prepared(folder, 60, touches, file_format)
@@ -117,8 +96,11 @@ def full_loads(folder: Path, touches: int, runs: int) -> list[Row]:
             shutil.rmtree(warehouse, ignore_errors=True)
             return load(landing, warehouse)
 
-        costs = {"DuckDB reads the files": floor, "full load": whole}
-        rows += compared(costs, "DuckDB reads the files", runs, *row_counts(landing), file_format)
+        costs: dict[str, Callable[[], Cost]] = {"DuckDB reads the files": floor, "full load": whole}
+        if peers and file_format == "csv":
+            costs |= {what: partial(peers.run, what, landing, folder / "peer", warehouse) for what in peers.modules}
+        measured = compared(costs, "DuckDB reads the files", runs, *row_counts(landing), file_format)
+        rows += [row for row in measured if not peers or row.what not in peers.refused]
     return rows
 
 
@@ -211,17 +193,23 @@ def _lines(file: str) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def write_results(rows: list[Row], runs: int) -> None:
-    results = {"machine": machine(), "versions": versions(), "runs": runs, "rows": [asdict(row) for row in rows]}
+def write_results(rows: list[Row], runs: int, peers: PeerRuns | None) -> None:
+    results = {
+        "machine": machine(),
+        "versions": versions(peers),
+        "runs": runs,
+        "rows": [asdict(row) for row in rows],
+        "notes": peers.notes if peers else [],
+    }
     RESULTS.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
     text = README.read_text("utf-8")
     before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-    README.write_text(before + BEGIN + "\n".join(lines_of(rows, runs)) + "\n" + END + after, "utf-8")
+    README.write_text(before + BEGIN + "\n".join(lines_of(rows, runs, peers)) + "\n" + END + after, "utf-8")
 
 
-def lines_of(rows: list[Row], runs: int) -> list[str]:
+def lines_of(rows: list[Row], runs: int, peers: PeerRuns | None) -> list[str]:
     """A table in Markdown."""
-    used = ", ".join(f"{name} {number}" for name, number in versions().items())
+    used = ", ".join(f"{name} {number}" for name, number in versions(peers).items())
     return [
         f"On {machine()}; {used}. Medians of {counted(runs, 'run')}.",
         "",
@@ -232,8 +220,10 @@ def lines_of(rows: list[Row], runs: int) -> list[str]:
             f"| {row.peak_mb:,.0f} | {row.ratio_to_floor:.2f} |"
             for row in rows
         ),
+        *(line for note in (peers.notes if peers else []) for line in ("", note)),
     ]
 
 
-def versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
+def versions(peers: PeerRuns | None) -> dict[str, str]:
+    own = {package: version(package) for package in PACKAGES}
+    return {"python": platform.python_version(), **(peers.versions if peers else {}), **own}

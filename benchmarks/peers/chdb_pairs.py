@@ -28,11 +28,12 @@ def write_journal(landing: Path, out: Path, threads: int) -> None:
     spellings = session.query(
         "select distinct assumeNotNull(phone) as spelling from journal.contacts where phone <> ''", "ArrowTable"
     )["spelling"]
-    # chDB finds these tables by the names of the variables.
-    numbers = pyarrow.table({"spelling": spellings, "number": [phone_number(str(spelling)) or "" for spelling in spellings]})
+    # `Python(numbers)` finds the table by the variable's name, and so on.
+    valid = [phone_number(str(spelling)) or "" for spelling in spellings]
+    numbers = pyarrow.table({"spelling": spellings, "number": valid})  # noqa: F841
     tied = query("identifiers")
     client = clients_of(tied["record_number"].to_numpy(), tied["identifier_number"].to_numpy(), record_count)
-    clients = pyarrow.table({"record": numpy.arange(record_count), "client": client})
+    clients = pyarrow.table({"record": numpy.arange(record_count), "client": client})  # noqa: F841
     query("origins")
     origins = session.query(
         """
@@ -42,7 +43,8 @@ def write_journal(landing: Path, out: Path, threads: int) -> None:
         "ArrowTable",
     )
     named = Channels()
-    channels = origins.append_column("channel", [[named.channel(*origin.values()) for origin in origins.to_pylist()]])
+    names = [named.channel(*origin.values()) for origin in origins.to_pylist()]
+    channels = origins.append_column("channel", [names])  # noqa: F841
     pyarrow.parquet.write_table(query("pairs"), out / "journal.parquet")
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import duckdb
 import numpy
 import pyarrow
+from duckdb.func import FunctionNullHandling
 
 from benchmarks.peers.shared import SEEDS, clients_of, phone_number, run
 
@@ -12,7 +13,7 @@ from benchmarks.peers.shared import SEEDS, clients_of, phone_number, run
 def write_journal(landing: Path, out: Path, threads: int, counting: str = "pairs.sql") -> None:
     here = Path(__file__).parent
     with duckdb.connect(config={"threads": threads}) as connection:
-        connection.create_function("phone_number", phone_number, [str], str, null_handling="special")
+        connection.create_function("phone_number", phone_number, null_handling=FunctionNullHandling.SPECIAL)
         connection.execute("set variable landing = $folder", {"folder": str(landing)})
         connection.execute("set variable seeds = $folder", {"folder": str(SEEDS)})
         connection.execute((here / "records.sql").read_text("utf-8"))

@@ -25,10 +25,16 @@ ORIGIN = ("brand_id", "utm_source", "utm_medium", "page_source", "page_medium", 
 def delivered(landing: Path, table: str, instant: str, key: str) -> polars.LazyFrame:
     """The newest version of each good record."""
     widgets = polars.LazyFrame(seed("widgets")).select("widget_id", "brand_id")
-    load_day = polars.col("file").str.extract(r"(\d{4}-\d\d-\d\d)/[^/]*$").str.to_datetime("%Y-%m-%d", time_zone="Europe/Moscow")
+    load_day = (
+        polars.col("file")
+        .str.extract(r"(\d{4}-\d\d-\d\d)/[^/]*$")
+        .str.to_datetime("%Y-%m-%d", time_zone="Europe/Moscow")
+    )
     return (
         polars.scan_csv(landing / table / "*/*.csv", infer_schema=False, include_file_paths="file")
-        .with_columns(polars.col(instant).str.to_datetime("%Y-%m-%dT%H:%M:%S%#z", strict=False, time_zone="Europe/Moscow"))
+        .with_columns(
+            polars.col(instant).str.to_datetime("%Y-%m-%dT%H:%M:%S%#z", strict=False, time_zone="Europe/Moscow")
+        )
         .filter(
             polars.col(key).is_not_null(),
             polars.col("widget_id").is_not_null(),
@@ -63,23 +69,29 @@ def read_contacts(landing: Path, first_record: int) -> polars.DataFrame:
     )
     spellings = contacts["phone"].drop_nulls().unique().to_list()
     numbers = {spelling: phone_number(spelling) for spelling in spellings}
-    return contacts.with_columns(polars.col("phone").replace_strict(numbers, return_dtype=polars.String)).with_row_index(
-        "record", first_record
-    )
+    return contacts.with_columns(
+        polars.col("phone").replace_strict(numbers, return_dtype=polars.String)
+    ).with_row_index("record", first_record)
 
 
 def with_clients(touches: polars.DataFrame, contacts: polars.DataFrame) -> tuple[polars.DataFrame, polars.DataFrame]:
     placeholders = [row["placeholder"] for row in seed("placeholders")]
     ignored = seed("ignored_identifiers")
-    of_kinds = polars.DataFrame([row for row in ignored if row["identifier_kind"]]).select("identifier_kind", "identifier")
+    of_kinds = polars.DataFrame([row for row in ignored if row["identifier_kind"]]).select(
+        "identifier_kind", "identifier"
+    )
     of_all = [row["identifier"] for row in ignored if not row["identifier_kind"]]
     tied = (
         polars.concat(
-            records.unpivot(kinds, index=["record", "brand_id"], variable_name="identifier_kind", value_name="identifier")
+            records.unpivot(
+                kinds, index=["record", "brand_id"], variable_name="identifier_kind", value_name="identifier"
+            )
             for records, kinds in ((touches, ID_KINDS), (contacts, (*ID_KINDS, "phone", "email")))
         )
         .drop_nulls("identifier")
-        .filter(~polars.col("identifier").str.to_lowercase().is_in(placeholders), ~polars.col("identifier").is_in(of_all))
+        .filter(
+            ~polars.col("identifier").str.to_lowercase().is_in(placeholders), ~polars.col("identifier").is_in(of_all)
+        )
         .join(of_kinds, on=["identifier_kind", "identifier"], how="anti")
         .select(
             "record",

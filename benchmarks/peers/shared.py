@@ -52,7 +52,9 @@ class Channels:
 
     def __init__(self) -> None:
         self.click_ids = seed("click_ids")
-        self.rules = [rule for rule in seed("channel_rules") if rule["is_enabled"] == "true" and rule["match"] == "exact"]
+        self.rules = [
+            rule for rule in seed("channel_rules") if rule["is_enabled"] == "true" and rule["match"] == "exact"
+        ]
         self.hosts = {entry["host"]: entry for name in ("search_engines", "referrers") for entry in seed(name)}
         self.own_hosts: dict[str, list[str]] = {}
         for widget in seed("widgets"):
