@@ -14,7 +14,7 @@ VERBOSELY = $(if $(VERBOSE),--verbose)
 # File by file, those that take longest first; one more than processors, as some wait for browsers and servers.
 PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install run update dev report metrics test campaigns torture lint mutants screenshots bench bench-counting bench-growth bench-volume bench-crowds bench-report bench-columns bench-postgres lock lock-benchmarks clean
+.PHONY: help install run update dev report metrics test campaigns torture lint mutants screenshots bench bench-counting bench-growth bench-volume bench-crowds bench-report bench-columns bench-postgres lock lock-peers clean
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -122,10 +122,10 @@ bench-postgres: install  ## A million touches from a real PostgreSQL into the la
 lock: install  ## Resolve the dependencies of pyproject.toml again into requirements/
 	$(RUN) uv pip compile pyproject.toml --extra build --extra test --extra lint --python-version 3.11 --universal \
 		--generate-hashes --no-header --no-annotate --upgrade --quiet -o $(LOCKED)
-	@$(MAKE) --no-print-directory lock-benchmarks
+	@$(MAKE) --no-print-directory lock-peers
 
 # The versions that the project has, where it has them.
-lock-benchmarks: install  ## Resolve only what the benchmarks' peers need
+lock-peers: install  ## Resolve only what the benchmarks' peers need
 	$(RUN) uv pip compile --group benchmarks --constraint $(LOCKED) --python-version 3.11 --universal \
 		--generate-hashes --no-header --no-annotate --upgrade --quiet -o $(PEERS_LOCKED)
 

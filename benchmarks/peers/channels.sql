@@ -1,4 +1,4 @@
--- Names the channel of each touch of a client who made contact.
+-- Names the channel of each touch of a client who made contact (R11, as far as the demo needs it).
 
 create table client_contacts as
 select
@@ -31,7 +31,8 @@ tagged_touches as (
         if(
             touches.landing_page like '%?%',
             list_transform(
-                regexp_extract_all(split_part(touches.landing_page, '#', 1), '[?&]([^=&?]+)=[^&]', 1), lambda name: lower(name)
+                regexp_extract_all(split_part(touches.landing_page, '#', 1), '[?&]([^=&?]+)=[^&]', 1),
+                lambda name: lower(name)
             ),
             null
         ) as parameters,
@@ -97,7 +98,8 @@ hosts as (
     left join known_hosts
         on case
             when known_hosts.host like '*.%' then ends_with(visited.host, known_hosts.host[2:])
-            when known_hosts.kind = 'search' then regexp_replace(visited.host, '^(www|m)\.', '') = known_hosts.host or visited.host = known_hosts.host
+            when known_hosts.kind = 'search'
+                then known_hosts.host in (visited.host, regexp_replace(visited.host, '^(www|m)\.', ''))
             else ends_with('.' || visited.host, '.' || known_hosts.host)
         end
     left join own_hosts

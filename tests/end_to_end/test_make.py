@@ -17,7 +17,7 @@ from orchestration.definitions import defs
 from pipeline.settings import PROJECT_DIR, Rules
 
 DAYS = 3
-LEFT_OUT = (".git", ".venv", ".env", "data", "target", "logs", "screenshots", "sources.yml", "__pycache__", ".*_cache")
+LEFT_OUT = (".git", ".venv*", ".env", "data", "target", "logs", "screenshots", "sources.yml", "__pycache__", ".*_cache")
 
 
 @pytest.fixture(scope="module")
