@@ -1,0 +1,97 @@
+"""Dagster's history in SQLite, in Dagster's own files and tables, with connections that stay open.
+
+Dagster opens and closes a file for each of the thousands of statements of a run, which costs more than to execute them.
+`dagster.yaml` names this class.
+"""
+
+import os
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
+from dagster._serdes import ConfigurableClassData
+from sqlalchemy import Connection, Engine, create_engine, event
+
+from pipeline.settings import PROJECT_DIR
+
+# Each run has a file of its own; pages show a few at a time.
+FILES_KEPT_OPEN = 8
+
+
+class OpenEventLog(SqliteEventLogStorage):
+    """Keeps open what was used last."""
+
+    def __init__(self, base_dir: str) -> None:
+        self._engines: OrderedDict[str, tuple[int, Engine]] = OrderedDict()
+        self._known_tables: set[str] = set()
+        super().__init__(base_dir)
+
+    @contextmanager
+    def _connect(self, shard: str) -> Iterator[Connection]:
+        with self._db_lock:
+            engine = self._engine(shard)
+            if shard not in self._initialized_dbs:
+                self._initdb(engine)
+                self._initialized_dbs.add(shard)
+            with engine.connect() as connection, connection.begin():
+                yield connection
+
+    def _engine(self, shard: str) -> Engine:
+        inode, engine = self._engines.pop(shard, (0, None))
+        file = Path(self.path_for_shard(shard))
+        if engine is not None and not (file.exists() and file.stat().st_ino == inode):
+            # Deleted, and maybe made again, as by `dagster run wipe`.
+            engine.dispose()
+            self._initialized_dbs.discard(shard)
+            engine = None
+        if engine is None:
+            engine = create_engine(
+                self.conn_string_for_shard(shard), connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
+            )
+            event.listen(engine, "connect", _sync_at_checkpoints)
+            engine.connect().close()  # makes the file
+        self._engines[shard] = file.stat().st_ino, engine
+        if len(self._engines) > FILES_KEPT_OPEN:
+            _, (_, oldest) = self._engines.popitem(last=False)
+            oldest.dispose()
+        return engine
+
+    def has_table(self, table_name: str) -> bool:
+        if table_name not in self._known_tables and super().has_table(table_name):
+            self._known_tables.add(table_name)
+        return table_name in self._known_tables
+
+    def dispose(self) -> None:
+        super().dispose()
+        while self._engines:
+            self._engines.popitem()[1][1].dispose()
+
+
+def _sync_at_checkpoints(connection: sqlite3.Connection, _: object) -> None:
+    """A machine that loses power may lose the last events, which tell what happened; it never loses runs or damages the file."""
+    connection.execute("pragma synchronous = normal")
+
+
+class OpenSqliteStorage(DagsterSqliteStorage):
+    """Dagster's default storage but for its events."""
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        super().__init__(base_dir, inst_data)
+        self._event_log_storage = OpenEventLog(str(Path(base_dir) / "history" / "runs"))
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        return {}
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> "OpenSqliteStorage":
+        # Dagster tells a storage its folder only by `dagster.yaml`. Without DAGSTER_HOME, it is where `make dev` has it.
+        return cls(os.environ.get("DAGSTER_HOME") or str(PROJECT_DIR / "data" / "dagster"), inst_data)
