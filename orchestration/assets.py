@@ -1,6 +1,5 @@
 """The data's path as Dagster assets: raw, staging, intermediate and marts (by dbt), published."""
 
-import json
 import logging
 from collections.abc import Iterator
 from datetime import date
@@ -8,10 +7,9 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
-from dagster_dbt.asset_utils import DAGSTER_DBT_UNIQUE_ID_METADATA_KEY
 from pydantic import Field
 
+from orchestration.dbt_specs import UNIQUE_ID, read_specs
 from orchestration.metadata import (
     check_metadata,
     generation_metadata,
@@ -22,15 +20,13 @@ from orchestration.metadata import (
 )
 from orchestration.steps import OWNERS, POOL, RETRIES, Pipeline, plain_failures, recorded_by_partition
 from pipeline.contracts import delivered_tables
-from pipeline.dbt_runner import prepared_manifest
 from pipeline.last_update import recorded_failure
 from pipeline.ledger import failed_loads
-from pipeline.lineage import column_lineage
 from pipeline.loading import Load, doubled_files_warnings
 from pipeline.marts import MARTS, UNPIVOTED
 from pipeline.notices import collected_warnings, details, environment_warnings, generation_warnings, warn
 from pipeline.publishing import Publications
-from pipeline.settings import PROJECT_DIR, Rules, Settings
+from pipeline.settings import Rules, Settings
 from pipeline.updating import absent_days, build_loaded, check_build, describe_failures, load_days
 from pipeline.wording import shortened
 from sources.configuration import read_sources
@@ -153,38 +149,25 @@ ledgers = [
         "builds": "The ledger of builds: what each took in, and what was published.",
     }.items()
 ]
-manifest = prepared_manifest()
+dbt_specs = read_specs()
 # The previous build's tables, read before this one replaces them: listed apart from the models that create them.
 previous_tables = [
-    dg.AssetSpec(
-        ["previous", source["name"]],
-        group_name="previous",
-        kinds={"duckdb"},
-        owners=OWNERS,
-        description=source["description"],
-    )
-    for source in json.loads(manifest.read_text("utf-8"))["sources"].values()
-    if source["source_name"] == "previous"
+    dg.AssetSpec(["previous", name], group_name="previous", kinds={"duckdb"}, owners=OWNERS, description=description)
+    for name, description in dbt_specs.previous.items()
 ]
 
 
-# With links to each asset's source file.
-with_code_references = DagsterDbtTranslator(DagsterDbtTranslatorSettings(enable_code_references=True))
-
-
-@dbt_assets(
-    manifest=manifest,
-    project=DbtProject(PROJECT_DIR),
-    dagster_dbt_translator=with_code_references,
+@dg.multi_asset(
     name="dbt_models",
+    specs=dbt_specs.assets,
+    check_specs=dbt_specs.checks,
+    can_subset=True,
     retry_policy=RETRIES,
     pool=POOL,
 )
 def dbt_models(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterator[Any]:
-    specs = {spec.metadata[DAGSTER_DBT_UNIQUE_ID_METADATA_KEY]: spec for spec in context.assets_def.specs}
-    checks = {
-        (spec.metadata or {}).get(DAGSTER_DBT_UNIQUE_ID_METADATA_KEY): spec for spec in context.assets_def.check_specs
-    }
+    specs = {spec.metadata[UNIQUE_ID]: spec for spec in context.assets_def.specs}
+    checks = {(spec.metadata or {}).get(UNIQUE_ID): spec for spec in context.assets_def.check_specs}
     selected = [
         unique_id.split(".")[-1] for unique_id, spec in specs.items() if spec.key in context.selected_asset_keys
     ]
@@ -197,6 +180,8 @@ def dbt_models(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterato
         )
         with recorded_failure(pipeline.warehouse, "build"):
             shown = previews(pipeline.warehouse) if outcome.is_passed else {}
+    from pipeline.lineage import column_lineage  # imports dbt
+
     lineage = column_lineage(outcome)
     nodes = {node.unique_id: node for node in outcome.nodes}
     unique_ids = {spec.key: unique_id for unique_id, spec in specs.items()}

@@ -3,9 +3,7 @@
 import dagster as dg
 
 from orchestration.assets import all_days_loaded, dbt_models, published_marts, raw_assets, sources
-from orchestration.source_assets import source_asset
 from orchestration.steps import POOL, Pipeline, plain_failures
-from pipeline.verifying import verify
 
 # Dagster's tags for the days of a run.
 RANGE_START = "dagster/asset_partition_range_start"
@@ -13,7 +11,16 @@ RANGE_END = "dagster/asset_partition_range_end"
 # A lost run may have done any part of its work; each step finds out what is left to do.
 RETRY_ALL_STEPS = {"dagster/retry_strategy": "ALL_STEPS"}
 
-source_assets = [source_asset(source) for source in sources.values()]
+
+def _source_assets() -> list[dg.AssetsDefinition]:
+    if not sources:
+        return []
+    from orchestration.source_assets import source_asset  # with all that reads sources
+
+    return [source_asset(source) for source in sources.values()]
+
+
+source_assets = _source_assets()
 after_loading = dg.AssetSelection.assets(dbt_models, published_marts, all_days_loaded)
 
 daily_update = dg.define_asset_job(
@@ -40,6 +47,8 @@ rebuild = dg.define_asset_job(
     description="Builds everything again beside the warehouse, and fails if any row of the marts differs.", pool=POOL
 )
 def compare_with_a_full_rebuild(context: dg.OpExecutionContext, pipeline: Pipeline) -> None:
+    from pipeline.verifying import verify  # imports dbt
+
     with plain_failures(pipeline.warehouse):
         differences = verify(pipeline.warehouse, pipeline.resolved_rules)
     if differences:

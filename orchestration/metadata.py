@@ -1,18 +1,20 @@
 """Metadata of loads, builds and publications in Dagster. No names and phones belong here."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import duckdb
 
 from pipeline import sql
-from pipeline.dbt_runner import NodeResult
-from pipeline.lineage import Origins
 from pipeline.loading import Load
 from pipeline.publishing import Generation
 from pipeline.settings import Rules
 from pipeline.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from pipeline.dbt_runner import NodeResult
+    from pipeline.lineage import Origins
 
 
 def load_metadata(load: Load) -> dict[str, Any]:
@@ -29,7 +31,7 @@ def load_metadata(load: Load) -> dict[str, Any]:
 
 
 def node_metadata(
-    node: NodeResult, previews: Mapping[str, Mapping[str, Any]], lineage: Mapping[str, Origins]
+    node: "NodeResult", previews: Mapping[str, Mapping[str, Any]], lineage: Mapping[str, "Origins"]
 ) -> dict[str, Any]:
     """Metadata of a built model or seed."""
     return {
@@ -39,7 +41,7 @@ def node_metadata(
     }
 
 
-def lineage_metadata(origins: Origins | None) -> dict[str, Any]:
+def lineage_metadata(origins: "Origins | None") -> dict[str, Any]:
     """The columns that each column of a model comes from; nothing if that isn't known.
 
     In two forms: Dagster's own is for its interface and Dagster+, and its open-source page never shows that one.
@@ -60,7 +62,7 @@ def lineage_metadata(origins: Origins | None) -> dict[str, Any]:
     }
 
 
-def check_metadata(node: NodeResult) -> dict[str, Any]:
+def check_metadata(node: "NodeResult") -> dict[str, Any]:
     """Metadata of a data test."""
     return {"failing_rows": node.failures, "message": node.message}
 

@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 import dagster as dg
-from dagster_dbt.asset_utils import DAGSTER_DBT_UNIQUE_ID_METADATA_KEY
 
 from orchestration.assets import dbt_models
+from orchestration.dbt_specs import UNIQUE_ID
 from orchestration.metadata import (
     check_metadata,
     generation_metadata,
@@ -47,10 +47,8 @@ class Report:
 
     def built(self, build: Build, warehouse: Warehouse) -> None:
         """Reports a build's models, seeds and data tests."""
-        keys = {spec.metadata[DAGSTER_DBT_UNIQUE_ID_METADATA_KEY]: spec.key for spec in dbt_models.specs}
-        checks = {
-            (spec.metadata or {}).get(DAGSTER_DBT_UNIQUE_ID_METADATA_KEY): spec for spec in dbt_models.check_specs
-        }
+        keys = {spec.metadata[UNIQUE_ID]: spec.key for spec in dbt_models.specs}
+        checks = {(spec.metadata or {}).get(UNIQUE_ID): spec for spec in dbt_models.check_specs}
         shown = previews(warehouse) if build.is_passed else {}
         lineage = column_lineage(build)
         for node in build.nodes:

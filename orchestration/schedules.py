@@ -8,7 +8,6 @@ from orchestration.assets import default_rules, sources
 from orchestration.jobs import RANGE_END, RANGE_START, daily_update, fetch_and_load, source_assets, verification
 from pipeline.settings import DAILY_HOUR, Settings
 from pipeline.warehouse import Warehouse
-from sources.fetching import due_days_of_run
 
 weekly_verification = dg.ScheduleDefinition(
     name="verification_on_sundays",
@@ -27,6 +26,7 @@ def daily_schedule() -> Any:
         return dg.build_schedule_from_partitioned_job(
             daily_update, hour_of_day=DAILY_HOUR, description="Every night, the day before.", **options
         )
+    from sources.fetching import due_days_of_run
 
     @dg.schedule(
         job=fetch_and_load,

@@ -25,7 +25,7 @@ from dbt.contracts.graph.nodes import ModelNode
 from dbt.parser import manifest as parser
 from dbt_common.events.base_types import EventMsg
 
-from pipeline.fingerprints import parsing_fingerprint
+from pipeline.fingerprints import parsed_folder
 from pipeline.notices import details
 from pipeline.seeds import check_seeds
 from pipeline.settings import PROJECT_DIR, Rules, SettingsError
@@ -130,12 +130,19 @@ def _environment(warehouse: Warehouse, facts: Mapping[str, str]) -> Iterator[Non
 
 @contextmanager
 def _gc_frozen() -> Iterator[None]:
-    """Exempts existing objects from garbage collection: scanning dbt's manifest takes a tenth of a small build."""
+    """Exempts existing objects from garbage collection: scanning dbt's manifest takes a tenth of a small build.
+
+    What the caller has exempted stays so, and what dbt leaves behind too.
+    """
+    is_frozen = gc.get_freeze_count() > 0
     gc.freeze()
     try:
         yield
     finally:
-        gc.unfreeze()
+        if is_frozen:
+            gc.freeze()
+        else:
+            gc.unfreeze()
 
 
 def _log_progress(event: EventMsg) -> None:
@@ -152,8 +159,8 @@ def prepared_manifest() -> Path:
 
 def _parsed_project(rules: Rules) -> Path:
     """The folder with the parsed project: parsed once for all warehouses."""
-    parsed = PROJECT_DIR / "target" / "parsed"
-    folder = parsed / parsing_fingerprint(rules)
+    folder = parsed_folder(rules)
+    parsed = folder.parent
     with suppress(FileNotFoundError):
         os.utime(folder)  # keeps recently used folders longest
         return folder

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import json
+from pathlib import Path
 
 from pipeline.settings import PROJECT_DIR, Rules
 
@@ -31,6 +32,11 @@ def parsing_fingerprint(rules: Rules) -> str:
         digest.update(f"{package} {importlib.metadata.version(package)}\0".encode())
     digest.update(json.dumps([rules.as_vars()[name] for name in PARSED_SETTINGS]).encode())
     return digest.hexdigest()[:16]
+
+
+def parsed_folder(rules: Rules) -> Path:
+    """Where the project of today is kept as dbt parsed it, once it has."""
+    return PROJECT_DIR / "target" / "parsed" / parsing_fingerprint(rules)
 
 
 def _digest_of_project() -> "hashlib._Hash":

@@ -10,13 +10,13 @@ import logging
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
-
-from sqlglot import MappingSchema, exp
-from sqlglot.lineage import lineage
+from typing import TYPE_CHECKING, Any
 
 from pipeline.dbt_runner import Build, prepared_manifest
 from pipeline.warehouse import sync
+
+if TYPE_CHECKING:
+    from sqlglot import MappingSchema
 
 log = logging.getLogger("multichannel")
 
@@ -40,6 +40,8 @@ def column_lineage(build: Build) -> dict[str, Origins]:
     digests = {unique_id: hashlib.sha256(query.encode()).hexdigest() for unique_id, query in queries.items()}
     unread = [unique_id for unique_id, digest in digests.items() if digest not in kept.get(unique_id, {})]
     if unread:
+        from sqlglot import MappingSchema
+
         project = json.loads(manifest.read_text("utf-8"))
         tables = project["sources"] | project["nodes"]
         schema = MappingSchema(dialect="duckdb")
@@ -61,7 +63,10 @@ def column_lineage(build: Build) -> dict[str, Origins]:
     }
 
 
-def _origins(unique_id: str, query: str, parents: list[Mapping[str, Any]], schema: MappingSchema) -> Origins:
+def _origins(unique_id: str, query: str, parents: list[Mapping[str, Any]], schema: "MappingSchema") -> Origins:
+    from sqlglot import exp
+    from sqlglot.lineage import lineage
+
     # Tables as the build before left them have a schema of their own in the names of assets: `previous`.
     schemas = {(parent["schema"], parent["name"]): parent.get("source_name", parent["schema"]) for parent in parents}
     try:

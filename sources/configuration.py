@@ -1,29 +1,16 @@
-"""Reads sources.yml. Each kind of source is an entry of KINDS."""
+"""Reads sources.yml. Each kind of source is an entry of KINDS in sources/kinds.py."""
 
 import os
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from pipeline.settings import SettingsError, sources_file
-from sources.calltouch import Calltouch
-from sources.files import Files
-from sources.mango import Mango
-from sources.mapping import faults
-from sources.metrica import Metrica
-from sources.postgres import Postgres
-from sources.source import NAME, Source
 from sources.yaml_text import YamlTextError, read_yaml_text
 
-KINDS: dict[str, type[Source]] = {
-    "mango": Mango,
-    "calltouch": Calltouch,
-    "metrica": Metrica,
-    "files": Files,
-    "postgres": Postgres,
-}
-
+if TYPE_CHECKING:
+    from sources.source import Source
 
 # What messages may show of the file: no service issues tokens of such letters only.
 PLAIN_NAME = "[a-z][a-z0-9_]{0,30}"
@@ -34,7 +21,7 @@ class UnusableSourceError(Exception):
     """A source's settings can't be used. Its arguments are the faults, without values: one may be a misplaced credential."""
 
 
-def read_sources() -> dict[str, Source]:
+def read_sources() -> dict[str, "Source"]:
     """All sources by name; empty without the file. Raises SettingsError."""
     file = sources_file()
     if not file.exists():
@@ -63,8 +50,13 @@ def read_sources() -> dict[str, Source]:
     return sources
 
 
-def _source(name: str, settings: Any) -> Source:
+def _source(name: str, settings: Any) -> "Source":
     """Raises UnusableSourceError."""
+    # Half a second of libraries, of no use without sources.
+    from sources.files import Files
+    from sources.kinds import KINDS
+    from sources.source import NAME
+
     if not isinstance(settings, dict):
         raise UnusableSourceError("its settings go below it, indented, each on a line of its own")
     kind = settings.get("kind")
@@ -89,6 +81,8 @@ def _source(name: str, settings: Any) -> Source:
 
 def _shown_faults(error: ValidationError) -> list[str]:
     """The faults, without names that may be misplaced values."""
+    from sources.mapping import faults
+
     parts = {str(part) for fault in error.errors(include_input=False, include_url=False) for part in fault["loc"]}
     hidden = [part for part in parts if not re.fullmatch(PLAIN_SETTING, part) and not part.isdecimal()]
     messages = faults(error)

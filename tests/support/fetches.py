@@ -12,9 +12,9 @@ from stand_ins import CalltouchStandIn, MangoStandIn, MetricaStandIn
 
 from pipeline.settings import Rules, Settings
 from pipeline.warehouse import Warehouse
-from sources.configuration import KINDS
 from sources.delivering import Fetched
 from sources.fetching import fetch
+from sources.kinds import KINDS
 from sources.source import Source
 
 DAY = date(2026, 3, 10)

@@ -99,6 +99,8 @@ def serve() -> None:
     # What parsing leaves behind, threads of DuckDB among it, stays in a child.
     _in_a_child(prepared_manifest, (), None)
     import orchestration.definitions  # noqa: F401
+    import pipeline.building  # noqa: F401
+    import sources.kinds  # noqa: F401
 
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

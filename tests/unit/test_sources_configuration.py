@@ -15,8 +15,9 @@ from pydantic import BaseModel
 from cli.load import _leave_out_unusable_sources
 from orchestration.assets import source_key
 from pipeline.settings import PROJECT_DIR, SettingsError
-from sources.configuration import KINDS, read_sources
+from sources.configuration import read_sources
 from sources.delivering import delivery_file
+from sources.kinds import KINDS
 from sources.source import Source, SourceError, environment_value
 
 EXAMPLE = PROJECT_DIR / "sources.example.yml"

@@ -535,7 +535,7 @@ ORDERED = """
 import os, sys
 from pathlib import Path
 from fetches import DAY, Fetches
-from sources.configuration import KINDS
+from sources.kinds import KINDS
 source = KINDS["metrica"].model_validate({
     "name": "metrica", "kind": "metrica", "counter_id": "42", "url": sys.argv[1], "token_variable": "STAND_IN_TOKEN",
     "poll_seconds": 60,
