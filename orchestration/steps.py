@@ -1,5 +1,7 @@
 """What all Dagster steps share, and what they need beside Dagster's public interface."""
 
+import atexit
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -35,7 +37,7 @@ class Pipeline(dg.ConfigurableResource):
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Pipeline"]:
         purpose = f"Dagster run {context.run.run_id[:8]}" if context.run else "Dagster"
-        with translate_errors(self.warehouse), self.warehouse.locked(purpose):
+        with translate_errors(self.warehouse), self.warehouse.locked(purpose), _gc_frozen():
             yield self
 
     @property
@@ -45,6 +47,20 @@ class Pipeline(dg.ConfigurableResource):
     @property
     def resolved_rules(self) -> Rules:
         return Rules.read(self.rules)
+
+
+@contextmanager
+def _gc_frozen() -> Iterator[None]:
+    """Exempts the modules of Dagster and dbt from garbage collection: a run is too short to be worth scanning them."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+# Nor at the end of the process.
+atexit.register(gc.freeze)
 
 
 @contextmanager
