@@ -105,11 +105,11 @@ def full_loads(folder: Path, touches: int, runs: int, peers: PeerRuns | None) ->
 
 
 def small_days(folder: Path, runs: int) -> list[Row]:
-    """One more day on 30, and nothing new, beside a build of one trivial model."""
+    """One more day on 30, by the command line and through Dagster, and nothing new, beside a build of one trivial model."""
     landing = prepared(folder, 31, 62_000, "csv")
     home = folder / "daily"
     shutil.rmtree(home, ignore_errors=True)
-    before, after, trivial = home / "before", home / "after", home / "trivial"
+    before, after, trivial, history = home / "before", home / "after", home / "trivial", home / "dagster"
     day_before = LAST_DAY - timedelta(days=1)
     load(landing, before, "--to", str(day_before))
     (trivial / "models").mkdir(parents=True)
@@ -124,10 +124,23 @@ def small_days(folder: Path, runs: int) -> list[Row]:
         shutil.copytree(before, after, symlinks=True)
         return load(landing, after)
 
+    def one_day_through_dagster() -> Cost:
+        """The run that the daily schedule asks for, in a process of its own, with its history on disk."""
+        shutil.rmtree(after, ignore_errors=True)
+        shutil.copytree(before, after, symlinks=True)
+        history.mkdir(exist_ok=True)
+        shutil.copy(PROJECT_DIR / "dagster.yaml", history)
+        tags = json.dumps({"dagster/partition": str(LAST_DAY)})
+        return cost_of(
+            [sys.executable, "-m", "dagster", "job", "execute", "-m", "orchestration.definitions", "-j", "daily_update", "--tags", tags],
+            LANDING_DIR=str(landing), WAREHOUSE_DIR=str(after), DAGSTER_HOME=str(history), SOURCES_FILE=os.devnull,
+        )  # fmt: skip
+
     build = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", "--no-send-anonymous-usage-stats", "build"]
     costs = {
         "dbt builds one trivial model": lambda: cost_of(build, trivial),
         "one more day": one_day,
+        "one more day, through Dagster": one_day_through_dagster,
         "nothing new": lambda: load(landing, before, "--to", str(day_before)),
     }
     cost_of(build, trivial)  # parsed once, as the project is
