@@ -83,7 +83,7 @@ def _described_asset(spec: dg.AssetSpec) -> dict[str, Any]:
     metadata = {name: value for name, value in spec.metadata.items() if name not in OF_THE_RUNNER}
     return {
         "key": spec.key.path,
-        "deps": [dep.asset_key.path for dep in spec.deps],
+        "deps": sorted(dep.asset_key.path for dep in spec.deps),
         "description": spec.description,
         "group_name": spec.group_name,
         "code_version": spec.code_version,
@@ -97,7 +97,7 @@ def _described_check(spec: dg.AssetCheckSpec) -> dict[str, Any]:
     return {
         "name": spec.name,
         "asset": spec.asset_key.path,
-        "additional_deps": [dep.asset_key.path for dep in spec.additional_deps],
+        "additional_deps": sorted(dep.asset_key.path for dep in spec.additional_deps),
         "description": spec.description,
         "blocking": spec.blocking,
         "metadata": spec.metadata,

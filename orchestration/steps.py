@@ -2,8 +2,11 @@
 
 import atexit
 import gc
+import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any
 
 import dagster as dg
@@ -52,6 +55,7 @@ class Pipeline(dg.ConfigurableResource):
 @contextmanager
 def _gc_frozen() -> Iterator[None]:
     """Exempts the modules of Dagster and dbt from garbage collection: a run is too short to be worth scanning them."""
+    _leave_memory_at_exit()
     gc.freeze()
     try:
         yield
@@ -59,8 +63,20 @@ def _gc_frozen() -> Iterator[None]:
         gc.unfreeze()
 
 
-# Nor at the end of the process.
-atexit.register(gc.freeze)
+@cache
+def _leave_memory_at_exit() -> None:
+    atexit.register(_leave_memory)
+
+
+def _leave_memory() -> None:
+    """Leaves freeing the memory to the operating system, as the command line does.
+
+    DuckDB's bindings would call that a leak, on a line each: nobody hears what is said from here on.
+    """
+    gc.freeze()
+    with suppress(OSError):
+        sys.stderr.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventL
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, create_engine, event
 
 from pipeline.settings import PROJECT_DIR
 
@@ -28,39 +28,38 @@ class OpenEventLog(SqliteEventLogStorage):
     """Keeps open what was used last."""
 
     def __init__(self, base_dir: str) -> None:
-        self._engines: OrderedDict[str, tuple[int, Engine]] = OrderedDict()
+        self._open: OrderedDict[str, tuple[int, Connection]] = OrderedDict()
         self._known_tables: set[str] = set()
         super().__init__(base_dir)
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
         with self._db_lock:
-            engine = self._engine(shard)
-            if shard not in self._initialized_dbs:
-                self._initdb(engine)
-                self._initialized_dbs.add(shard)
-            with engine.connect() as connection, connection.begin():
+            connection = self._connection(shard)
+            with connection.begin():
                 yield connection
 
-    def _engine(self, shard: str) -> Engine:
-        inode, engine = self._engines.pop(shard, (0, None))
+    def _connection(self, shard: str) -> Connection:
         file = Path(self.path_for_shard(shard))
-        if engine is not None and not (file.exists() and file.stat().st_ino == inode):
+        inode, connection = self._open.pop(shard, (0, None))
+        if connection is not None and not (file.exists() and file.stat().st_ino == inode):
             # Deleted, and maybe made again, as by `dagster run wipe`.
-            engine.dispose()
+            _close(connection)
             self._initialized_dbs.discard(shard)
-            engine = None
-        if engine is None:
+            connection = None
+        if connection is None:
             engine = create_engine(
                 self.conn_string_for_shard(shard), connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
             )
             event.listen(engine, "connect", _sync_at_checkpoints)
-            engine.connect().close()  # makes the file
-        self._engines[shard] = file.stat().st_ino, engine
-        if len(self._engines) > FILES_KEPT_OPEN:
-            _, (_, oldest) = self._engines.popitem(last=False)
-            oldest.dispose()
-        return engine
+            if shard not in self._initialized_dbs:
+                self._initdb(engine)
+                self._initialized_dbs.add(shard)
+            connection = engine.connect()
+        self._open[shard] = file.stat().st_ino, connection
+        if len(self._open) > FILES_KEPT_OPEN:
+            _close(self._open.popitem(last=False)[1][1])
+        return connection
 
     def has_table(self, table_name: str) -> bool:
         if table_name not in self._known_tables and super().has_table(table_name):
@@ -69,8 +68,13 @@ class OpenEventLog(SqliteEventLogStorage):
 
     def dispose(self) -> None:
         super().dispose()
-        while self._engines:
-            self._engines.popitem()[1][1].dispose()
+        while self._open:
+            _close(self._open.popitem()[1][1])
+
+
+def _close(connection: Connection) -> None:
+    connection.close()
+    connection.engine.dispose()
 
 
 def _sync_at_checkpoints(connection: sqlite3.Connection, _: object) -> None:
