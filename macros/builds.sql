@@ -41,8 +41,8 @@ built and tested. Publication looks at the last entry, no matter who ran dbt.
         {% endfor %}
         {% set left_out = [] %}
         {% for node in graph.nodes.values() if node.resource_type in ('model', 'seed', 'test') and node.config.enabled and node.unique_id not in passed %}
-            {# Only a full build loads and tests seeds, and creates views that are the same in every build. #}
-            {% if flags.FULL_REFRESH or not ((node.attached_node or node.unique_id).startswith('seed.') or 'static_view' in node.tags) %}
+            {# Only a full build loads and tests seeds, creates views that are the same in every build, and runs tests of all rows. #}
+            {% if flags.FULL_REFRESH or not ((node.attached_node or node.unique_id).startswith('seed.') or 'static_view' in node.tags or 'full_build' in node.tags) %}
                 {% do left_out.append(node.unique_id) %}
             {% endif %}
         {% endfor %}

@@ -22,9 +22,9 @@ log = logging.getLogger("multichannel")
 # dbt would report these as built, although saved queries run on published marts and exposures aren't ours.
 NOT_BUILT = ("unit_test", "saved_query", "exposure")
 BUILD = ("build", *(word for kind in NOT_BUILT for word in ("--exclude-resource-type", kind)))
-# Changed seeds cause a full build; unchanged ones are loaded and tested already, as are static views. Indirect selection is
-# off, or the tests of what is excluded would be excluded too.
-WITHOUT_STATIC_VIEWS = ("--indirect-selection", "empty", "--exclude", "path:seeds", "tag:static_view")
+# Changed seeds cause a full build; unchanged ones are loaded and tested already, as are static views. Tests of all rows are left
+# to full builds. Indirect selection is off, or the tests of what is excluded would be excluded too.
+OF_CHANGES = ("--indirect-selection", "empty", "--exclude", "path:seeds", "tag:static_view", "tag:full_build")
 # The reason for a full build after an incremental one with failed tests only.
 MENDED = "what changed did not pass its tests"
 # The memory of an incremental build. It reads most of the warehouse's keys only once, so caching them costs more than it
@@ -124,7 +124,7 @@ def _build(
 ) -> Build:
     if reason:
         log.info("rebuilding everything: %s", reason)
-    arguments = [*BUILD, *(["--full-refresh"] if reason else ["--select", *select] if select else WITHOUT_STATIC_VIEWS)]
+    arguments = [*BUILD, *(["--full-refresh"] if reason else ["--select", *select] if select else OF_CHANGES)]
     # The hooks that keep raw.builds read these.
     facts = {
         # A partial build may leave inconsistent tables, so the next one is a full build.
@@ -135,12 +135,28 @@ def _build(
     if memory:
         facts["BUILD_MEMORY"] = f"{memory}B"
     outcome = build_of(run_dbt(warehouse.folder, arguments, rules, facts))
-    if not outcome.is_passed or select:
+    if not outcome.is_passed:
+        return _with_broken_rules(warehouse, outcome)
+    if select:
         return outcome
     with warehouse.connected() as connection:
         if reason:
             _drop_unused(connection, outcome)
         return replace(outcome, affected_clients=_note_affected(connection, outcome))
+
+
+def _with_broken_rules(warehouse: Warehouse, outcome: Build) -> Build:
+    """Says which rules are broken: dbt only counts a test's rows."""
+    if not any(node.broken_rules_query for node in outcome.nodes):
+        return outcome
+    with warehouse.connected() as connection:
+        nodes = [
+            replace(node, message=row[0])
+            if node.broken_rules_query and (row := connection.execute(node.broken_rules_query).fetchone())
+            else node
+            for node in outcome.nodes
+        ]
+    return replace(outcome, nodes=tuple(nodes))
 
 
 def _drop_unused(connection: duckdb.DuckDBPyConnection, full_build: Build) -> None:

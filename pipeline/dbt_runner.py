@@ -21,7 +21,7 @@ from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.artifacts.schemas.run import RunResult
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt.contracts.graph.manifest import Manifest
-from dbt.contracts.graph.nodes import ModelNode
+from dbt.contracts.graph.nodes import GenericTestNode, ModelNode
 from dbt.parser import manifest as parser
 from dbt_common.events.base_types import EventMsg
 
@@ -55,6 +55,8 @@ class NodeResult:
     execution_seconds: float
     # What a model in SQL was compiled to.
     sql: str | None = None
+    # Of a failed test of `rules`: the query that says which.
+    broken_rules_query: str | None = None
 
 
 @dataclass(frozen=True)
@@ -220,4 +222,11 @@ def _node_result(result: RunResult) -> NodeResult:
         failures=int(result.failures or 0),
         execution_seconds=result.execution_time,
         sql=node.compiled_code if isinstance(node, ModelNode) and node.language == "sql" else None,
+        broken_rules_query=_broken_rules_query(result),
     )
+
+
+def _broken_rules_query(result: RunResult) -> str | None:
+    node = result.node
+    is_broken = isinstance(node, GenericTestNode) and node.test_metadata.name == "rules" and str(result.status) == "fail"
+    return node.compiled_code if is_broken else None

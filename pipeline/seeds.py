@@ -245,11 +245,12 @@ def _column_conditions(column: str, test: str | dict[str, Any]) -> Iterator[tupl
 def _table_conditions(test: dict[str, Any]) -> Iterator[tuple[str, str]]:
     kind, options = next(iter(test.items()))
     arguments = options["arguments"]
-    if kind == "key":
-        yield (
-            _repeated(arguments["columns"]),
-            _message(f"{', '.join(arguments['columns'])} stand in a line before: remove one of them"),
-        )
+    if kind == "rules" and set(arguments) == {"keys"}:
+        for columns in arguments["keys"]:
+            yield (
+                _repeated(columns),
+                _message(f"{', '.join(columns)} stand in a line before: remove one of them"),
+            )
     elif kind == "accepted_values" and arguments["values"] == [True]:
         yield (
             f"not ({arguments['column_name']})",

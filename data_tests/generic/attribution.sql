@@ -24,12 +24,11 @@ where journal.contact_id is null
     {% endfor %}
 {% endtest %}
 
-{# Attribution: by every model, the data-driven ones too, the credits of each contact add up to exactly 1. Runs in full builds only;
-the audit checks what is published. #}
+{# Attribution: by every model, the data-driven ones too, the credits of each contact add up to exactly 1. Only full builds run it; the
+audit checks what is published. #}
 {% test all_credits_sum_to_one(model) %}
 select contact_id
 from {{ model }}
-where {{ is_full_build() }}
 group by contact_id
 having min(least({{ attribution_model_names() | join(', ') }})) < 0
     {% for name in attribution_model_names() %}

@@ -873,6 +873,15 @@ def test_an_identifier_of_two_groups_is_noticed_where_everything_is_built(place:
         assert not run_dbt(place.warehouse.folder, test_alone, RULES).success
 
 
+def test_a_failed_build_says_which_rules_are_broken(place: Place) -> None:
+    place.private("insert into intermediate.int_contacts select * from intermediate.int_contacts limit 1")
+    with place.warehouse.locked("test"):
+        outcome = build(place.warehouse, RULES, select=["rules_of_int_contacts"])
+    assert outcome.explain() == (
+        "test rules_of_int_contacts: contact_id repeats: 1; rows more or fewer than in int_record_clusters: 1"
+    )
+
+
 def test_ties_that_do_not_lie_where_they_were_found_are_taken_out_all_the_same(place: Place) -> None:
     place.deliver("touches", SECOND, [touch("t-more", 20, "vk", visitor_id="group", yandex_client_id="group")])
     ties = "from intermediate.int_identifier_clusters order by all"

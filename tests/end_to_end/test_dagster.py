@@ -156,7 +156,7 @@ def test_the_graph_of_assets_runs_from_left_to_right() -> None:
 def test_every_dbt_test_of_the_build_is_an_asset_check() -> None:
     checks = {key.name for key in defs.resolve_asset_graph().asset_check_keys}
     assert {
-        "key_journal_contact_id",
+        "rules_of_journal",
         "histories_follow_the_journal",
         "data_is_fresh",
     } <= checks

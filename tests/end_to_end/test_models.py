@@ -24,7 +24,7 @@ from dbt.contracts.graph.nodes import ModelNode
 
 from pipeline.building import build
 from pipeline.contracts import delivered_tables, raw_compressions
-from pipeline.dbt_runner import prepared_manifest, run_dbt
+from pipeline.dbt_runner import build_of, prepared_manifest, run_dbt
 from pipeline.settings import PROJECT_DIR, Rules
 from pipeline.warehouse import Warehouse
 
@@ -98,18 +98,85 @@ def test_keys_that_repeat_and_columns_that_are_empty_are_found(warehouse: Wareho
             "from (values ('client-c1', 'c1', 'okna'), ('client-c2', 'c2', null), ('client-c4', 'not affected', null)) "
             "as card(client_id, first_contact_id, brand_id)"
         )
-    outcome = run_dbt(
-        warehouse.folder, ["test", "--select", "client_history", "test_name:complete,client_card"], Rules.read()
-    )
-    failures = {result.node.name: result.failures for result in outcome.result.results if result.status == "fail"}
+    broken = broken_rules(warehouse, "test_name:rules,client_history", "test_name:rules,client_card")
     with warehouse.connected() as connection:
         for table in ("marts.client_history", "marts.client_card", "intermediate.int_affected_contacts"):
             connection.execute(f"delete from {table}")
-    assert failures == {
-        "key_client_history_contact_id": 1,  # c2
-        "key_client_history_contact_number": 2,  # the first of client-c1 twice, one of client-c2 without a number
-        "complete_client_card": 2,  # whatever is missing, a row counts once
-        "client_history_has_as_many_contacts_as_the_journal": 1,
+    assert broken == {
+        # c2 is there twice; client-c1 has two first contacts, and one of client-c2 has no number.
+        "rules_of_client_history": "contact_id repeats: 1; client_id, contact_number repeats: 1; contact_number is null: 1; "
+        "rows more or fewer than in int_journal: 4",
+        "rules_of_client_card": "brand_id is null: 1; client_name is null: 2; location is null: 2; first_contact_at is null: 2; "
+        "last_contact_at is null: 2; contact_count is null: 2; multichannel_contact_count is null: 2",
+    }
+
+
+def broken_rules(warehouse: Warehouse, *selected: str) -> dict[str, str]:
+    """What the failed tests of rules say, by test."""
+    outcome = build_of(run_dbt(warehouse.folder, ["test", "--select", *selected], Rules.read()))
+    with warehouse.connected() as connection:
+        return {
+            node.name: str(connection.execute(node.broken_rules_query).fetchall()[0][0])
+            for node in outcome.nodes
+            if node.broken_rules_query
+        }
+
+
+def test_each_rule_is_told_where_it_is_broken(
+    warehouse: Warehouse, nodes: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    shutil.copytree(warehouse.folder, tmp_path / "broken")
+    broken = Warehouse(tmp_path / "broken")
+    tests = {
+        node["name"]: node
+        for node in nodes.values()
+        if node["resource_type"] == "test"
+        and node["test_metadata"]["name"] == "rules"
+        and not (node["attached_node"] or "").startswith("seed.")
+    }
+    assert len(tests) > 25
+    expected: dict[str, set[str]] = {}
+    with broken.locked("test"):
+        with broken.connected() as connection:
+            connection.execute("insert into intermediate.int_affected_contacts values ('c1')")
+            for number, (name, node) in enumerate(tests.items()):
+                arguments = node["test_metadata"]["kwargs"]
+                break_rows(connection, nodes.get(node["attached_node"], {}), arguments, number + 2)
+                expected[name] = rules_declared(arguments)
+        said = broken_rules(broken, "test_name:rules")
+    assert {name: {rule.rpartition(":")[0] for rule in text.split("; ")} for name, text in said.items()} == expected
+
+
+def break_rows(
+    connection: duckdb.DuckDBPyConnection, model: dict[str, Any], arguments: dict[str, Any], row_count: int
+) -> None:
+    """Adds so many rows without values, so that all tables have different numbers of rows, and as many with values that aren't accepted."""
+    table = f"{model['schema']}.{model['name']}" if model else "raw.loads"
+    if model and model["config"]["materialized"] == "view":
+        connection.execute(f"drop view {table} cascade")
+        columns = ", ".join(f"{column['name']} {column['data_type']}" for column in model["columns"].values())
+        connection.execute(f"create table {table} ({columns})")
+    if table == "raw.loads":
+        connection.execute("alter table raw.loads alter load_id drop not null")
+    affected = {arguments["affected_by"]: "c1"} if "affected_by" in arguments else {}
+    for values in (affected, dict.fromkeys(arguments.get("accepted_values", ()), "nonsense") | affected):
+        columns = ", ".join(f"'{value}' as {column}" for column, value in values.items()) or "null as {}".format(
+            next(iter(model["columns"])) if model else "load_id"
+        )
+        connection.execute(f"insert into {table} by name select {columns} from range({row_count})")
+
+
+def rules_declared(arguments: dict[str, Any]) -> set[str]:
+    """The rules that a test's arguments declare, in the words in which it says that they are broken."""
+    keys = [key if isinstance(key, list) else [key] for key in arguments.get("keys", [])]
+    unique = [key if isinstance(key, list) else [key] for key in arguments.get("unique", [])]
+    not_null = {column for key in keys for column in key} | set(arguments.get("not_null", ()))
+    return {
+        *(f"{', '.join(key)} repeats" for key in keys + unique),
+        # A row without the contact that it is found by isn't one of this build's.
+        *(f"{column} is null" for column in not_null - {arguments.get("affected_by")}),
+        *(f"{column} is none of {', '.join(values)}" for column, values in arguments.get("accepted_values", {}).items()),
+        *([f"rows more or fewer than in {arguments['row_count_of'][5:-2]}"] if "row_count_of" in arguments else []),
     }
 
 
