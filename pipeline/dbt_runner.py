@@ -228,5 +228,7 @@ def _node_result(result: RunResult) -> NodeResult:
 
 def _broken_rules_query(result: RunResult) -> str | None:
     node = result.node
-    is_broken = isinstance(node, GenericTestNode) and node.test_metadata.name == "rules" and str(result.status) == "fail"
+    is_broken = (
+        isinstance(node, GenericTestNode) and node.test_metadata.name == "rules" and str(result.status) == "fail"
+    )
     return node.compiled_code if is_broken else None

@@ -413,7 +413,7 @@ MUTANTS = (
     Mutant("R24", model("channel_participation"), "    group by contact_id, widget_id, contact_date, channel\n", "    group by contact_id, widget_id, contact_date, channel, campaign\n"),
     Mutant("Why", model("int_contact_touch_ranges"), "coalesce(max(case when bound = 'start' then client_touches_before end), 0)", "0"),
     Mutant("Why", model("client_card"), "where carried_identifiers.record_count > 1", "where true"),
-    Mutant("Why", model("int_contacts"), "{{ identifying('phone', 'phones.number', 'placeholders', 'ignored_identifiers') }} as identifying_phone", "phones.number as identifying_phone"),
+    Mutant("Why", model("int_contacts"), "{{ identifying('phone', 'phones.number', 'ignored') }} as identifying_phone", "phones.number as identifying_phone"),
     Mutant("Attribution", ATTRIBUTION, "touch_position = coalesce(last_non_direct_position, kept_touch_count)", "touch_position = last_non_direct_position"),
     Mutant("Attribution", ATTRIBUTION, "greatest(kept_touch_count - 2, 1)\"\n            \" when touch_position = kept", "1\"\n            \" when touch_position = kept", ATTRIBUTIONS),
     Mutant("Attribution", ATTRIBUTION, "power(0.5, half_lives_before_last)", "power(0.4, half_lives_before_last)"),

@@ -29,15 +29,9 @@ widgets as (
 
 ),
 
-placeholders as (
+ignored as (
 
-    select * from {{ ref('placeholders') }}
-
-),
-
-ignored_identifiers as (
-
-    select * from {{ ref('stg_ignored_identifiers') }}
+    {{ lists_of_ignored(ref('placeholders'), ref('stg_ignored_identifiers')) }}
 
 ),
 
@@ -49,16 +43,17 @@ contacts_with_brands as (
         contacts.contact_id,
         {{ report_date(instant('contacts.contacted_at')) }} as record_date,
         coalesce(widgets.brand_id, 'default') as brand_id,
-        {{ identifying('visitor_id', 'contacts.visitor_id', 'placeholders', 'ignored_identifiers') }} as visitor_id,
-        {{ identifying('yandex_client_id', 'contacts.yandex_client_id', 'placeholders', 'ignored_identifiers') }} as yandex_client_id,
-        {{ identifying('google_client_id', 'contacts.google_client_id', 'placeholders', 'ignored_identifiers') }} as google_client_id,
-        {{ identifying('crm_client_id', 'contacts.crm_client_id', 'placeholders', 'ignored_identifiers') }} as crm_client_id,
-        {{ identifying('phone', 'phones.number', 'placeholders', 'ignored_identifiers') }} as phone,
-        {{ identifying('email', 'emails.address', 'placeholders', 'ignored_identifiers') }} as email
+        {{ identifying('visitor_id', 'contacts.visitor_id', 'ignored') }} as visitor_id,
+        {{ identifying('yandex_client_id', 'contacts.yandex_client_id', 'ignored') }} as yandex_client_id,
+        {{ identifying('google_client_id', 'contacts.google_client_id', 'ignored') }} as google_client_id,
+        {{ identifying('crm_client_id', 'contacts.crm_client_id', 'ignored') }} as crm_client_id,
+        {{ identifying('phone', 'phones.number', 'ignored') }} as phone,
+        {{ identifying('email', 'emails.address', 'ignored') }} as email
     from contacts
     left join phones on contacts.phone = phones.phone
     left join emails on contacts.email = emails.email
     left join widgets on contacts.widget_id = widgets.widget_id
+    cross join ignored
 
 ),
 

@@ -17,15 +17,9 @@ widgets as (
 
 ),
 
-placeholders as (
+ignored as (
 
-    select * from {{ ref('placeholders') }}
-
-),
-
-ignored_identifiers as (
-
-    select * from {{ ref('stg_ignored_identifiers') }}
+    {{ lists_of_ignored(ref('placeholders'), ref('stg_ignored_identifiers')) }}
 
 ),
 
@@ -37,12 +31,13 @@ touches_with_brands as (
         touches.touch_id,
         {{ report_date(instant('touches.touched_at')) }} as record_date,
         coalesce(widgets.brand_id, 'default') as brand_id,
-        {{ identifying('visitor_id', 'touches.visitor_id', 'placeholders', 'ignored_identifiers') }} as visitor_id,
-        {{ identifying('yandex_client_id', 'touches.yandex_client_id', 'placeholders', 'ignored_identifiers') }} as yandex_client_id,
-        {{ identifying('google_client_id', 'touches.google_client_id', 'placeholders', 'ignored_identifiers') }} as google_client_id,
-        {{ identifying('crm_client_id', 'touches.crm_client_id', 'placeholders', 'ignored_identifiers') }} as crm_client_id
+        {{ identifying('visitor_id', 'touches.visitor_id', 'ignored') }} as visitor_id,
+        {{ identifying('yandex_client_id', 'touches.yandex_client_id', 'ignored') }} as yandex_client_id,
+        {{ identifying('google_client_id', 'touches.google_client_id', 'ignored') }} as google_client_id,
+        {{ identifying('crm_client_id', 'touches.crm_client_id', 'ignored') }} as crm_client_id
     from touches
     left join widgets on touches.widget_id = widgets.widget_id
+    cross join ignored
 
 ),
 

@@ -175,7 +175,10 @@ def rules_declared(arguments: dict[str, Any]) -> set[str]:
         *(f"{', '.join(key)} repeats" for key in keys + unique),
         # A row without the contact that it is found by isn't one of this build's.
         *(f"{column} is null" for column in not_null - {arguments.get("affected_by")}),
-        *(f"{column} is none of {', '.join(values)}" for column, values in arguments.get("accepted_values", {}).items()),
+        *(
+            f"{column} is none of {', '.join(values)}"
+            for column, values in arguments.get("accepted_values", {}).items()
+        ),
         *([f"rows more or fewer than in {arguments['row_count_of'][5:-2]}"] if "row_count_of" in arguments else []),
     }
 

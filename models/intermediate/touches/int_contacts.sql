@@ -36,15 +36,9 @@ widgets as (
 
 ),
 
-placeholders as (
+ignored as (
 
-    select * from {{ ref('placeholders') }}
-
-),
-
-ignored_identifiers as (
-
-    select * from {{ ref('stg_ignored_identifiers') }}
+    {{ lists_of_ignored(ref('placeholders'), ref('stg_ignored_identifiers')) }}
 
 ),
 
@@ -67,15 +61,15 @@ select
     {{ report_date('typed_contacts.contacted_instant') }} as contact_date,
     {{ word('typed_contacts.contact_type') }} as contact_type,
     record_clusters.cluster_key,
-    {{ identifying('visitor_id', 'typed_contacts.visitor_id', 'placeholders', 'ignored_identifiers') }} as visitor_id,
-    {{ identifying('yandex_client_id', 'typed_contacts.yandex_client_id', 'placeholders', 'ignored_identifiers') }} as yandex_client_id,
-    {{ identifying('google_client_id', 'typed_contacts.google_client_id', 'placeholders', 'ignored_identifiers') }} as google_client_id,
-    {{ identifying('crm_client_id', 'typed_contacts.crm_client_id', 'placeholders', 'ignored_identifiers') }} as crm_client_id,
+    {{ identifying('visitor_id', 'typed_contacts.visitor_id', 'ignored') }} as visitor_id,
+    {{ identifying('yandex_client_id', 'typed_contacts.yandex_client_id', 'ignored') }} as yandex_client_id,
+    {{ identifying('google_client_id', 'typed_contacts.google_client_id', 'ignored') }} as google_client_id,
+    {{ identifying('crm_client_id', 'typed_contacts.crm_client_id', 'ignored') }} as crm_client_id,
     coalesce(phones.number, typed_contacts.phone) as phone,
     phones.number as valid_phone,
     emails.address as valid_email,
-    {{ identifying('phone', 'phones.number', 'placeholders', 'ignored_identifiers') }} as identifying_phone,
-    {{ identifying('email', 'emails.address', 'placeholders', 'ignored_identifiers') }} as identifying_email,
+    {{ identifying('phone', 'phones.number', 'ignored') }} as identifying_phone,
+    {{ identifying('email', 'emails.address', 'ignored') }} as identifying_email,
     typed_contacts.client_name,
     typed_contacts.location,
     typed_contacts.final_group,
@@ -90,3 +84,4 @@ inner join record_clusters on typed_contacts.record_number = record_clusters.rec
 left join phones on typed_contacts.phone = phones.phone
 left join emails on typed_contacts.email = emails.email
 left join widgets on typed_contacts.widget_id = widgets.widget_id
+cross join ignored

@@ -5,10 +5,10 @@
 
 {% set only_of_clients = {
     'action_type': "case when lower(touches.action_type) = 'click' then 'click' else 'visit' end",
-    'visitor_id': identifying('visitor_id', 'touches.visitor_id', 'placeholders', 'ignored_identifiers'),
-    'yandex_client_id': identifying('yandex_client_id', 'touches.yandex_client_id', 'placeholders', 'ignored_identifiers'),
-    'google_client_id': identifying('google_client_id', 'touches.google_client_id', 'placeholders', 'ignored_identifiers'),
-    'crm_client_id': identifying('crm_client_id', 'touches.crm_client_id', 'placeholders', 'ignored_identifiers'),
+    'visitor_id': identifying('visitor_id', 'touches.visitor_id', 'ignored'),
+    'yandex_client_id': identifying('yandex_client_id', 'touches.yandex_client_id', 'ignored'),
+    'google_client_id': identifying('google_client_id', 'touches.google_client_id', 'ignored'),
+    'crm_client_id': identifying('crm_client_id', 'touches.crm_client_id', 'ignored'),
     'landing_page': 'touches.landing_page',
     'location': 'touches.location',
     'device_type': 'touches.device_type',
@@ -50,15 +50,9 @@ untyped_touches as (
 
 ),
 
-placeholders as (
+ignored as (
 
-    select * from {{ ref('placeholders') }}
-
-),
-
-ignored_identifiers as (
-
-    select * from {{ ref('stg_ignored_identifiers') }}
+    {{ lists_of_ignored(ref('placeholders'), ref('stg_ignored_identifiers')) }}
 
 ),
 
@@ -84,3 +78,4 @@ select
     touches.delivered_by
 from touches
 inner join untyped_touches on touches.record_number = untyped_touches.record_number
+cross join ignored
