@@ -9,7 +9,7 @@ from pipeline.settings import PROJECT_DIR, Rules
 
 # What builds depend on beside the data: all that dbt reads, and the packages that affect values.
 BUILT_FROM = ("dbt_project.yml", "models", "macros", "seeds", "data_tests")
-DECIDING_PACKAGES = ("ada-url", "dbt-duckdb", "duckdb", "idna", "phonenumbers", "publicsuffixlist", "scipy")
+DECIDING_PACKAGES = ("ada-url", "dbt-duckdb", "duckdb", "idna", "numpy", "phonenumbers", "publicsuffixlist", "scipy")
 PARSING_PACKAGES = ("dbt-core", "dbt-adapters", "dbt-common")
 # Settings that dbt reads when parsing; it reads all others when building.
 PARSED_SETTINGS = ("default_phone_region",)

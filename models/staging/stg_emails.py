@@ -74,6 +74,13 @@ def label_form(label: str) -> str:
         return label
 
 
+def texts(values):
+    """An Arrow array of texts. `pyarrow.array` would import pandas, which takes longer than reading the addresses of a small build."""
+    builder = pyarrow.lib.StringBuilder()
+    builder.append_values(values)
+    return builder.finish()
+
+
 def model(dbt, session):
     dbt.config(materialized="incremental", incremental_strategy="append")
     contacts = dbt.source("raw", "contacts").filter("email is not null")
@@ -92,4 +99,4 @@ def model(dbt, session):
         spellings = spellings.join(known, "email", how="anti")
     spellings = spellings.order("email").to_arrow_table().column("email")
     addresses = [valid_address(spelling) for spelling in spellings.to_pylist()]
-    return pyarrow.table({"email": spellings, "address": pyarrow.array(addresses, pyarrow.string())})
+    return pyarrow.table({"email": spellings, "address": texts(addresses)})

@@ -163,6 +163,13 @@ def judged(number: str, region: str | None) -> str | None:
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
 
 
+def texts(values):
+    """An Arrow array of texts. `pyarrow.array` would import pandas, which takes longer than reading the phones of a small build."""
+    builder = pyarrow.lib.StringBuilder()
+    builder.append_values(values)
+    return builder.finish()
+
+
 def model(dbt, session):
     dbt.config(materialized="incremental", incremental_strategy="append")
     region = dbt.config.meta_get("default_phone_region")
@@ -182,4 +189,4 @@ def model(dbt, session):
         spellings = spellings.join(known, "phone", how="anti")
     spellings = spellings.order("phone").to_arrow_table().column("phone")
     numbers = [valid_number(spelling, region) for spelling in spellings.to_pylist()]
-    return pyarrow.table({"phone": spellings, "number": pyarrow.array(numbers, pyarrow.string())})
+    return pyarrow.table({"phone": spellings, "number": texts(numbers)})

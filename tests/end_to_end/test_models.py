@@ -447,11 +447,14 @@ def steps_of(chains: Sequence[Chain], channels: list[str]) -> tuple[numpy.ndarra
     )
 
 
-@pytest.mark.parametrize("largest_dense", [5_000, 1])
+@pytest.mark.parametrize(("few_channels", "largest_dense"), [(500, 5_000), (0, 5_000), (0, 1)])
 @pytest.mark.parametrize("seed", range(8))
-def test_removal_effects_are_the_oracles(seed: int, largest_dense: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_removal_effects_are_the_oracles(
+    seed: int, few_channels: int, largest_dense: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whichever way walks among channels are worked out; some channels are on no way back, some on none to a contact."""
     model = python_model("int_removal_effects")
+    monkeypatch.setattr(model, "FEW_CHANNELS", few_channels)
     monkeypatch.setattr(model, "LARGEST_DENSE", largest_dense)
     dice = random.Random(seed)
     names = [f"channel {number}" for number in range(dice.randint(1, 7))]

@@ -7,19 +7,37 @@ the channel and led from there to the contact. So the expected visits of walks g
 
 import numpy
 import pyarrow
-import pyarrow.compute
-from scipy.sparse import coo_matrix, identity
-from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import splu
 
 PARTS_OF_ONE = 10**12
-# Up to this many channels in a strongly connected component, one dense inverse gives all visits in seconds.
+# Up to this many channels, one dense inverse gives everything in less time than scipy takes to import.
+FEW_CHANNELS = 500
+# Up to this many channels in a strongly connected component, one dense inverse gives all its visits in seconds.
 LARGEST_DENSE = 5_000
 CHANNELS_AT_ONCE = 256
 
 
+def dense_walks(shares, from_channel, to_channel, start, converts):
+    """Of each channel: how often a walk comes there, how often one that begins there is there, and its share of walks to a contact."""
+    matrix = numpy.identity(len(start))
+    matrix[from_channel, to_channel] -= shares
+    inverse = numpy.linalg.inv(matrix)
+    return start @ inverse, inverse.diagonal(), inverse @ converts
+
+
+def sparse_walks(shares, from_channel, to_channel, start, converts):
+    """The same for very many channels, of which most lead to few others."""
+    from scipy.sparse import coo_matrix, identity
+
+    size = len(start)
+    matrix = (identity(size) - coo_matrix((shares, (from_channel, to_channel)), shape=(size, size))).tocsr()
+    solver = factorized(matrix)
+    return solver.solve(start, trans="T"), expected_visits(matrix), solver.solve(converts)
+
+
 def factorized(matrix):
     """Factorizes `matrix`. No entry of a row is larger than its diagonal, so no pivots are needed, and a symmetric order fills in least."""
+    from scipy.sparse.linalg import splu
+
     return splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0, options={"SymmetricMode": True})
 
 
@@ -29,6 +47,8 @@ def expected_visits(matrix):
     A walk that leaves a strongly connected component never returns to it, so each component is solved by itself. Most have only
     one channel.
     """
+    from scipy.sparse.csgraph import connected_components
+
     visits = numpy.ones(matrix.shape[0])
     _, groups = connected_components(matrix, directed=True, connection="strong")
     sizes = numpy.bincount(groups)
@@ -57,43 +77,53 @@ def removal_effects(from_channel, to_channel, contact_count, step_count, size):
     start = numpy.bincount(to_channel[begins], step_count[begins], minlength=size) / step_count[begins].sum()
     converts = numpy.bincount(from_channel[ends], contact_count[ends], minlength=size) / out_of
     shares = step_count[goes_on] / out_of[from_channel[goes_on]]
-    steps = coo_matrix((shares, (from_channel[goes_on], to_channel[goes_on])), shape=(size, size))
-    matrix = (identity(size) - steps).tocsr()
-    solver = factorized(matrix)
-    leads_to_contact = solver.solve(converts)
+    walks = dense_walks if size <= FEW_CHANNELS else sparse_walks
+    visits, visits_from_itself, leads_to_contact = walks(
+        shares, from_channel[goes_on], to_channel[goes_on], start, converts
+    )
     rate = start @ leads_to_contact
-    if rate <= 0:
-        return numpy.zeros(size)
-    visits = solver.solve(start, trans="T")
-    return visits / expected_visits(matrix) * leads_to_contact / rate
+    return visits / visits_from_itself * leads_to_contact / rate if rate > 0 else numpy.zeros(size)
 
 
 def model(dbt, session):
-    steps = dbt.ref("int_chain_steps").order("brand_id, from_channel, to_channel").to_arrow_table()
-    brand = steps.column("brand_id").combine_chunks().dictionary_encode()
-    from_channel, to_channel = (steps.column(name).combine_chunks() for name in ("from_channel", "to_channel"))
-    contact_count = steps.column("contact_count").to_numpy().astype(float)
-    step_count = contact_count + steps.column("other_count").to_numpy()
-    tables = []
-    for number, name in enumerate(brand.dictionary):
-        of_brand = brand.indices.to_numpy() == number
-        froms, tos = from_channel.filter(pyarrow.array(of_brand)), to_channel.filter(pyarrow.array(of_brand))
-        # Every channel of a chain is the `from_channel` of a step.
-        channels = froms.drop_null().unique().sort()
-        effects = removal_effects(
-            *(pyarrow.compute.index_in(ends, channels).fill_null(-1).to_numpy() for ends in (froms, tos)),
-            contact_count[of_brand],
-            step_count[of_brand],
-            len(channels),
-        )
-        tables.append(
-            pyarrow.table(
-                {
-                    "brand_id": pyarrow.repeat(name, len(channels)),
-                    "channel": channels,
-                    "removal_effect": numpy.rint(effects * PARTS_OF_ONE).clip(0).astype(numpy.int64),
-                }
-            )
-        )
-    columns = pyarrow.schema({"brand_id": pyarrow.string(), "channel": pyarrow.string(), "removal_effect": pyarrow.int64()})
-    return pyarrow.concat_tables([columns.empty_table(), *tables])
+    steps = dbt.ref("int_chain_steps")
+    # Every channel of a chain is the `from_channel` of a step.
+    channels = session.sql(
+        """
+        select
+            brand_id,
+            from_channel as channel,
+            dense_rank() over (order by brand_id) - 1 as brand,
+            row_number() over (partition by brand_id order by from_channel) - 1 as number
+        from steps
+        where from_channel is not null
+        group by brand_id, from_channel
+        order by brand_id, from_channel
+        """
+    )
+    columns = channels.to_arrow_table()
+    numbered = session.sql(
+        """
+        select
+            brands.brand,
+            coalesce(froms.number, -1) as from_channel,
+            coalesce(tos.number, -1) as to_channel,
+            cast(steps.contact_count as double) as contact_count,
+            cast(steps.contact_count + steps.other_count as double) as step_count
+        from steps
+        inner join (select distinct brand_id, brand from channels) as brands on steps.brand_id = brands.brand_id
+        left join channels as froms on steps.brand_id = froms.brand_id and steps.from_channel = froms.channel
+        left join channels as tos on steps.brand_id = tos.brand_id and steps.to_channel = tos.channel
+        order by brands.brand, froms.number, tos.number
+        """
+    ).fetchnumpy()
+    sizes = numpy.bincount(channels.project("brand").fetchnumpy()["brand"])
+    effects = [numpy.zeros(0)]
+    for brand, size in enumerate(sizes):
+        of_brand = numbered["brand"] == brand
+        names = ("from_channel", "to_channel", "contact_count", "step_count")
+        effects.append(removal_effects(*(numbered[name][of_brand] for name in names), size))
+    parts = numpy.rint(numpy.concatenate(effects) * PARTS_OF_ONE).clip(0).astype(numpy.int64)
+    # `pyarrow.array` would import pandas, which takes longer than all this.
+    removal_effect = pyarrow.Array.from_buffers(pyarrow.int64(), len(parts), [None, pyarrow.py_buffer(parts)])
+    return columns.select(["brand_id", "channel"]).append_column("removal_effect", removal_effect)

@@ -28,7 +28,6 @@ KINDS = {
     "social": ("social", "social_network"),
     "advertising": ("cpc", "advertising_host"),
 }
-NO_ORIGINS = pyarrow.schema([(column, pyarrow.string()) for column in COLUMNS]).empty_table()
 # How many origins are taken out of Arrow at once, so that memory doesn't grow with their number.
 ORIGINS_AT_ONCE = 50_000
 
@@ -41,6 +40,8 @@ BROKEN_ESCAPE = re.compile(r"%(?!u[0-9a-f]{4}|[0-9a-f]{2})", re.IGNORECASE)
 SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):[\\/]{2}", re.IGNORECASE)
 SCHEMES_WITH_HOSTS = ("http", "https", "android-app", "tg")
 BARE_HOST = re.compile(r"(?:[\w-]+\.)+[^\W\d_][\w-]+\.?(?::\d+)?(?:[/?#].*)?", re.DOTALL)
+# A host that is written as `host_of` writes it; nearly all of the seeds are, and there are thousands.
+PLAIN_HOST = re.compile(r"(?:\*\.)?(?:(?!xn--)[a-z0-9-]+\.)+[a-z]{2,}")
 # {source}, also in double braces, ${x}, %campaign%, __CID__, <%= x %>, [%x%]: a template that an advertising system should have filled in.
 TEMPLATE = re.compile(r"\$?\{[^{}]*\}|%[\w.]+%|__[A-Z0-9]+(?:_[A-Z0-9]+)*__|<%.*?%>|\[%.*?%\]", re.DOTALL)
 SIGN_OF_TEMPLATE = re.compile(r"[%{<\[]|__")
@@ -98,7 +99,9 @@ class Seeds:
         """Takes click ids in their order, and referrers by host; an asterisk in front of a host stands for all subdomains."""
         self.click_ids = click_ids
         self.referrers = {
-            "*." * host.startswith("*.") + (host_of(host.removeprefix("*.")) or host): referrer
+            host
+            if PLAIN_HOST.fullmatch(host)
+            else "*." * host.startswith("*.") + (host_of(host.removeprefix("*.")) or host): referrer
             for host, referrer in referrers.items()
         }
         self.known_parameters = frozenset((*TAGS, *(click_id.parameter for click_id in click_ids)))
@@ -355,11 +358,18 @@ def public_suffixes() -> publicsuffixlist.PublicSuffixList:
 # The model
 
 
-def named_origins(texts: pyarrow.ChunkedArray, seeds: Seeds) -> pyarrow.Table:
+def named_origins(origins: pyarrow.ChunkedArray, seeds: Seeds) -> pyarrow.Table:
     """One row per origin, which is given as JSON."""
-    named = [name_channel(Origin(*json.loads(text)), seeds) for text in texts.to_pylist()]
-    columns = [texts, *(pyarrow.array(values, pyarrow.string()) for values in zip(*named, strict=True))]
+    named = [name_channel(Origin(*json.loads(origin)), seeds) for origin in origins.to_pylist()]
+    columns = [origins, *map(texts, zip(*named, strict=True))]
     return pyarrow.table(dict(zip(COLUMNS, columns, strict=True)))
+
+
+def texts(values: tuple[str | None, ...]) -> pyarrow.Array:
+    """An Arrow array of texts. `pyarrow.array` would import pandas, which takes longer than naming the origins of a small build."""
+    builder = pyarrow.lib.StringBuilder()
+    builder.append_values(values)
+    return builder.finish()
 
 
 def read_seeds(widgets, click_ids, search_engines, referrers) -> Seeds:
@@ -383,7 +393,8 @@ def model(dbt, session):
         # Look the known ones up first: an anti join with the whole table would compare with every row.
         known = session.table(str(dbt.this)).join(origins, "origin", how="semi")
         origins = origins.join(known, "origin", how="anti")
-    texts = origins.to_arrow_table().column("origin")
-    known_seeds = read_seeds(*seeds) if len(texts) else None
-    slices = [texts.slice(start, ORIGINS_AT_ONCE) for start in range(0, len(texts), ORIGINS_AT_ONCE)]
-    return pyarrow.concat_tables([NO_ORIGINS, *(named_origins(some, known_seeds) for some in slices)])
+    unnamed = origins.to_arrow_table().column("origin")
+    known_seeds = read_seeds(*seeds) if len(unnamed) else None
+    slices = [unnamed.slice(start, ORIGINS_AT_ONCE) for start in range(0, len(unnamed), ORIGINS_AT_ONCE)]
+    nothing = pyarrow.table({column: texts(()) for column in COLUMNS})
+    return pyarrow.concat_tables([nothing, *(named_origins(some, known_seeds) for some in slices)])
