@@ -50,9 +50,9 @@ def build(warehouse: Warehouse, rules: Rules, select: Sequence[str] = (), full_r
 
 
 def _build_due(warehouse: Warehouse, rules: Rules, select: Sequence[str], full_refresh: bool) -> Build:
-    check_seeds()
     current = fingerprint(rules)
     if full_refresh:
+        check_seeds()
         repair(warehouse)
     else:
         Publications(warehouse).check()
@@ -62,6 +62,8 @@ def _build_due(warehouse: Warehouse, rules: Rules, select: Sequence[str], full_r
         memory = None if reason else _memory_for_changes(connection)
     if select and reason:
         return Build(False, (), error=f"Build everything first, not a selection: {reason}.")
+    if reason and not full_refresh:
+        check_seeds()  # without a reason they are as they were when the published build was made
     outcome = _build(warehouse, rules, current, select, reason, memory)
     if memory and is_out_of_memory(outcome.explain()):
         log.info("the changes need more memory than usual: building again with all of MEMORY_LIMIT")

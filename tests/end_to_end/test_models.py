@@ -22,6 +22,7 @@ from attribution_oracle import Chain, removal_effects
 from dbt.contracts.graph.manifest import Manifest
 from dbt.contracts.graph.nodes import ModelNode
 
+from pipeline import dbt_runner
 from pipeline.building import build
 from pipeline.contracts import delivered_tables, raw_compressions
 from pipeline.dbt_runner import build_of, prepared_manifest, run_dbt
@@ -181,6 +182,13 @@ def rules_declared(arguments: dict[str, Any]) -> set[str]:
         ),
         *([f"rows more or fewer than in {arguments['row_count_of'][5:-2]}"] if "row_count_of" in arguments else []),
     }
+
+
+def test_macros_that_are_called_are_left_in() -> None:
+    manifest = dbt_runner._manifest(Rules.read())
+    assert "macro.dbt.dateadd" not in manifest.macros
+    callers = (*manifest.nodes.values(), *manifest.unit_tests.values(), *manifest.macros.values())
+    assert {name for caller in callers for name in caller.depends_on.macros} <= set(manifest.macros)
 
 
 def test_unit_tests_say_which_rule_they_are_about() -> None:
