@@ -12,7 +12,10 @@ broken rule, its columns, and in how many cases it is broken.
   these are checked.
 #}
 {% test rules(model, keys=[], unique=[], not_null=[], accepted_values={}, row_count_of=none, row_count_where='true', affected_by=none, affected_contacts=none) %}
-{%- set rows = model ~ ' where ' ~ is_affected(affected_by, affected_contacts) -%}
+{%- set checked = model ~ ' where ' ~ is_affected(affected_by, affected_contacts) -%}
+{#- Of a table each rule reads its own columns; a view is computed once for all rules. -#}
+{%- set is_view = execute and (load_cached_relation(model) or {}).is_view -%}
+{%- set rows = 'rows_of_view' if is_view else checked -%}
 {%- set never_null = [] -%}
 {%- set rules = [] -%}
 {%- for key in keys + unique -%}
@@ -31,7 +34,13 @@ broken rule, its columns, and in how many cases it is broken.
 {%- if row_count_of -%}
     {%- do rules.append(('rows more or fewer than in ' ~ row_count_of.identifier, 'abs(count(*) - (select count(*) from ' ~ row_count_of ~ ' where ' ~ row_count_where ~ '))')) -%}
 {%- endif -%}
-with counts as (
+with
+{%- if is_view %}
+rows_of_view as (
+    select * from {{ checked }}
+),
+{%- endif %}
+counts as (
     select
         {%- for rule, count in rules %}
         {{ count }} as count_{{ loop.index }}{{ ',' if not loop.last }}
