@@ -216,12 +216,16 @@ def _drop_unused_macros(manifest: Manifest) -> None:
         for unique_id, macro in manifest.macros.items()
         if macro.package_name != manifest.metadata.project_name and RARELY_USED_MACROS.match(macro.original_file_path)
     }
-    callers = [*manifest.nodes.values(), *manifest.unit_tests.values()]
-    callers += [macro for unique_id, macro in manifest.macros.items() if unique_id not in unused]
-    while callers:
-        called = unused.intersection(callers.pop().depends_on.macros)
-        unused -= called
-        callers += [manifest.macros[unique_id] for unique_id in called]
+    called = [name for node in manifest.nodes.values() for name in node.depends_on.macros]
+    called += [name for unit_test in manifest.unit_tests.values() for name in unit_test.depends_on.macros]
+    called += [
+        name for caller, macro in manifest.macros.items() if caller not in unused for name in macro.depends_on.macros
+    ]
+    while called:
+        name = called.pop()
+        if name in unused:
+            unused.remove(name)
+            called += manifest.macros[name].depends_on.macros
     for unique_id in unused:
         del manifest.macros[unique_id]
 
@@ -252,7 +256,6 @@ def _node_result(result: RunResult) -> NodeResult:
 
 def _broken_rules_query(result: RunResult) -> str | None:
     node = result.node
-    is_broken = (
-        isinstance(node, GenericTestNode) and node.test_metadata.name == "rules" and str(result.status) == "fail"
-    )
-    return node.compiled_code if is_broken else None
+    if isinstance(node, GenericTestNode) and node.test_metadata.name == "rules" and str(result.status) == "fail":
+        return node.compiled_code
+    return None

@@ -14,8 +14,7 @@ broken rule, its columns, and in how many cases it is broken.
 {% test rules(model, keys=[], unique=[], not_null=[], accepted_values={}, row_count_of=none, row_count_where='true', affected_by=none, affected_contacts=none) %}
 {%- set checked = model ~ ' where ' ~ is_affected(affected_by, affected_contacts) -%}
 {#- Of a table each rule reads its own columns; a view is computed once for all rules. -#}
-{%- set is_view = execute and (load_cached_relation(model) or {}).is_view -%}
-{%- set rows = 'rows_of_view' if is_view else checked -%}
+{%- set rows = 'rows_of_view' if execute and (load_cached_relation(model) or {}).is_view else checked -%}
 {%- set never_null = [] -%}
 {%- set rules = [] -%}
 {%- for key in keys + unique -%}
@@ -34,27 +33,27 @@ broken rule, its columns, and in how many cases it is broken.
 {%- if row_count_of -%}
     {%- do rules.append(('rows more or fewer than in ' ~ row_count_of.identifier, 'abs(count(*) - (select count(*) from ' ~ row_count_of ~ ' where ' ~ row_count_where ~ '))')) -%}
 {%- endif -%}
-with
-{%- if is_view %}
-rows_of_view as (
+with rows_of_view as (
     select * from {{ checked }}
 ),
-{%- endif %}
 counts as (
     select
-        {%- for rule, count in rules %}
+        {% for rule, count in rules %}
         {{ count }} as count_{{ loop.index }}{{ ',' if not loop.last }}
-        {%- endfor %}
+        {% endfor %}
     from {{ rows }}
+),
+broken as (
+    select
+        concat_ws(
+            '; '
+            {% for rule, count in rules %}
+            , case when count_{{ loop.index }} > 0 then concat('{{ rule | replace("'", "''") }}: ', count_{{ loop.index }}) end
+            {% endfor %}
+        ) as broken_rules
+    from counts
 )
-select
-    concat_ws(
-        '; '
-        {%- for rule, count in rules -%}
-        ,
-        case when count_{{ loop.index }} > 0 then concat('{{ rule | replace("'", "''") }}: ', count_{{ loop.index }}) end
-        {%- endfor %}
-    ) as broken_rules
-from counts
-where {% for rule, count in rules %}{{ ' or ' if not loop.first }}count_{{ loop.index }} > 0{% endfor %}
+select broken_rules
+from broken
+where broken_rules <> ''
 {% endtest %}
