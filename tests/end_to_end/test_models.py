@@ -7,6 +7,8 @@ import json
 import os
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -437,6 +439,36 @@ def test_without_ties_there_are_no_components() -> None:
     nothing = components([])
     assert nothing.num_rows == 0
     assert duckdb_types(duckdb.connect(), nothing) == {"node": "BIGINT", "component": "BIGINT"}
+
+
+ROWS_OF_PYTHON_MODELS = """
+import runpy, sys
+from types import SimpleNamespace
+import duckdb
+
+connection = duckdb.connect()
+tables = {
+    "int_identity_edges": "select unnest([1, 1, 2]) as identity_key, unnest([3, 4, 4]) as identifier_key",
+    "int_identity_nodes": "select unnest([3, 4]) as identifier_key, unnest([0, 1]) as node",
+    "int_chain_steps": "select 'b' as brand_id, unnest([null, 'c']) as from_channel, unnest(['c', null]) as to_channel, 1 as contact_count, 0 as other_count",
+}
+dbt = SimpleNamespace(ref=lambda name: connection.sql(tables[name]))
+for path in sys.argv[1:]:
+    model = runpy.run_path(path)
+    if "texts" in model:
+        assert model["texts"](["a", None]).to_pylist() == ["a", None]
+    else:
+        assert model["model"](dbt, connection).num_rows > 0
+print({"pandas", "scipy"} & set(sys.modules))
+"""
+
+
+def test_small_builds_import_neither_pandas_nor_scipy() -> None:
+    """Each takes longer to import than the models take."""
+    models = sorted(map(str, (PROJECT_DIR / "models").rglob("*.py")))
+    assert len(models) == 5
+    done = subprocess.run([sys.executable, "-c", ROWS_OF_PYTHON_MODELS, *models], capture_output=True, text=True)
+    assert done.stdout == "set()\n", done.stderr
 
 
 def steps_of(chains: Sequence[Chain], channels: list[str]) -> tuple[numpy.ndarray, ...]:
