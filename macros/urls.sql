@@ -4,10 +4,10 @@ R11: the origin of a touch, that is, what it says about where it came from, as J
 that aren't tags, and the values of click ids. It shortens only URLs that are well formed; any other goes to `int_origins` whole, which
 reads it with care. Plain Jinja, so that tests can compare shortened and whole URLs.
 #}
-{% macro origin(touches, click_id_parameters) -%}
+{% macro origin(touches, landing_page) -%}
     to_json([
         {{ touches }}.widget_id,
-        {{ origin_of_landing_page(touches ~ '.landing_page', click_id_parameters) }},
+        {{ landing_page }},
         {{ origin_of_referrer(touches ~ '.referrer') }},
         {{ touches }}.utm_source,
         {{ touches }}.utm_medium,
@@ -15,6 +15,14 @@ reads it with care. Plain Jinja, so that tests can compare shortened and whole U
         {{ touches }}.utm_term,
         {{ touches }}.utm_content
     ])::varchar
+{%- endmacro %}
+
+{#
+A URL that ends in the value of a click id, with one character of the value left. Cutting a URL up takes long, and click ids, which
+usually come last, are what makes URLs differ. Without them few are left to be cut up.
+#}
+{% macro short_landing_page(url, click_id_parameters) -%}
+    regexp_replace({{ url }}, '(?i)([?&](?:{{ (click_id_parameters or ['yclid']) | join('|') }})=[A-Za-z0-9])[A-Za-z0-9_-]*$', '\1')
 {%- endmacro %}
 
 {# The site, and from the query the tags and click ids. The value of a click id is kept only if it may be no value. #}

@@ -49,13 +49,7 @@ client_touches as (
 prospect_touches as (
 
     select * from {{ ref('int_prospect_touches') }}
-    where touch_id not in (select id from left_out_touches)
-
-),
-
-channel_names as (
-
-    select * from {{ ref('int_channel_names') }}
+    where is_counted and touch_id not in (select id from left_out_touches)
 
 ),
 
@@ -73,15 +67,12 @@ touches_without_contact as (
         and clients.counting_ends_at <= client_touches.touched_at
     union all
     select
-        prospect_touches.cluster_key,
-        prospect_touches.brand_id,
-        prospect_touches.touched_at,
-        prospect_touches.touch_id,
-        {{ channel('channel_names.channel_name', 'prospect_touches.source', 'prospect_touches.medium', 'prospect_touches.utm_campaign') }} as channel
+        cluster_key,
+        brand_id,
+        touched_at,
+        touch_id,
+        channel
     from prospect_touches
-    left join channel_names
-        on prospect_touches.source = channel_names.source and prospect_touches.medium = channel_names.medium
-    where {{ is_counted('prospect_touches.source', 'prospect_touches.medium') }}
 
 ),
 

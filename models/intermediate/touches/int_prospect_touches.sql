@@ -1,6 +1,6 @@
 -- One row per touch of affected people who never made contact (R16), with only what their chains (R23) and R28 need: brand (R13),
--- source and medium (R11).
-{{ config(materialized='table') }}
+-- source, medium and channel (R11), and whether it counts (R12).
+{{ config(materialized='view', tags='static_view') }}
 
 with
 
@@ -13,7 +13,33 @@ touches as (
 
 origins as (
 
-    select * from {{ ref('int_origins') }}
+    select
+        origin,
+        lower(source) as source,
+        lower(medium) as medium,
+        utm_campaign
+    from {{ ref('int_origins') }}
+
+),
+
+channel_names as (
+
+    select * from {{ ref('int_channel_names') }}
+
+),
+
+-- Very many touches share few origins.
+origins_with_channels as (
+
+    select
+        origins.origin,
+        origins.source,
+        origins.medium,
+        {{ channel('channel_names.channel_name', 'origins.source', 'origins.medium', 'origins.utm_campaign') }} as channel,
+        {{ is_counted('origins.source', 'origins.medium') }} as is_counted
+    from origins
+    left join channel_names
+        on origins.source = channel_names.source and origins.medium = channel_names.medium
 
 ),
 
@@ -29,10 +55,11 @@ select
     touches.widget_id,
     touches.touch_id,
     touches.touched_at,
-    lower(origins.source) as source,
-    lower(origins.medium) as medium,
-    origins.utm_campaign,
+    origins_with_channels.source,
+    origins_with_channels.medium,
+    origins_with_channels.channel,
+    origins_with_channels.is_counted,
     touches.delivered_by
 from touches
-left join origins on touches.origin = origins.origin
+left join origins_with_channels on touches.origin = origins_with_channels.origin
 left join widgets on touches.widget_id = widgets.widget_id

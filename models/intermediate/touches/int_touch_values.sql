@@ -1,22 +1,6 @@
--- One row per affected touch that no previous build has typed, and per touch of a prospect (R16), with its values read (R10,
--- R25), its origin (R11), and the identifiers that tie it (R13, R15). Of prospects' touches, which are most, only what their
--- chains need is read.
+-- One row per affected touch that no previous build has typed, and per touch of a prospect (R16), with its instant (R10) and its
+-- origin (R11). Of prospects' touches, which are most, nothing more is ever read.
 {{ config(materialized='table') }}
-
-{% set only_of_clients = {
-    'action_type': "case when lower(touches.action_type) = 'click' then 'click' else 'visit' end",
-    'visitor_id': identifying('visitor_id', 'touches.visitor_id', 'ignored'),
-    'yandex_client_id': identifying('yandex_client_id', 'touches.yandex_client_id', 'ignored'),
-    'google_client_id': identifying('google_client_id', 'touches.google_client_id', 'ignored'),
-    'crm_client_id': identifying('crm_client_id', 'touches.crm_client_id', 'ignored'),
-    'landing_page': 'touches.landing_page',
-    'location': 'touches.location',
-    'device_type': 'touches.device_type',
-    'visited_pages': without_empty(text_list('touches.visited_pages')),
-    'time_on_site': seconds('touches.time_on_site'),
-    'visit_duration': seconds('touches.visit_duration'),
-    'page_hash': 'touches.page_hash',
-} %}
 
 with
 
@@ -50,32 +34,45 @@ untyped_touches as (
 
 ),
 
-ignored as (
+touches as (
 
-    {{ lists_of_ignored(ref('placeholders'), ref('stg_ignored_identifiers')) }}
+    select
+        *,
+        {{ stored_row_id(source('raw', 'touches')) }} as row_id,
+        {{ short_landing_page('landing_page', click_id_parameters(ref('click_ids'))) }} as short_landing_page
+    from {{ source('raw', 'touches') }}
+    where {{ are_among(source('raw', 'touches'), 'untyped_touches') }}
 
 ),
 
-touches as (
+-- Very many touches share few of these.
+landing_pages as (
 
-    select * from {{ source('raw', 'touches') }}
-    where {{ are_among(source('raw', 'touches'), 'untyped_touches') }}
+    select distinct short_landing_page
+    from touches
+
+),
+
+origins_of_landing_pages as (
+
+    select
+        short_landing_page,
+        {{ origin_of_landing_page('short_landing_page', click_id_parameters(ref('click_ids'))) }} as landing_page_origin
+    from landing_pages
 
 )
 
 select
     touches.record_number,
     touches.load_id,
+    touches.row_id,
     untyped_touches.cluster_key,
     untyped_touches.is_prospect,
     touches.touch_id,
     touches.widget_id,
     {{ instant('touches.touched_at') }} as touched_at,
-    {{ origin('touches', click_id_parameters(ref('click_ids'))) }} as origin,
-    {% for column, value in only_of_clients.items() -%}
-    case when not untyped_touches.is_prospect then {{ value }} end as {{ column }},
-    {% endfor -%}
+    {{ origin('touches', 'origins_of_landing_pages.landing_page_origin') }} as origin,
     touches.delivered_by
 from touches
 inner join untyped_touches on touches.record_number = untyped_touches.record_number
-cross join ignored
+left join origins_of_landing_pages on touches.short_landing_page = origins_of_landing_pages.short_landing_page
