@@ -161,14 +161,11 @@ id (see `are_among`). Some others come along: those in the same bucket, and thos
 {#
 The condition that selects a few rows of a stored table by their record numbers. For that many numbers DuckDB uses no index. A filter
 on record numbers also lets one other row in two hundred pass; a filter on row ids lets none pass, so that wide columns are read only
-where they are needed. (Rows of a unit test are not stored and have no row id.) A full build wants nearly all rows, and an inner join
-with the wanted ones, which must follow, is enough.
+where they are needed. (Rows of a unit test are not stored and have no row id.)
 #}
 {% macro are_among(table, wanted) -%}
-    {%- if table.is_cte -%}
+    {%- if is_full_build() or table.is_cte -%}
     record_number in (select record_number from {{ wanted }})
-    {%- elif is_full_build() -%}
-    true
     {%- else -%}
     {{ row_id() }} in (
         select {{ row_id() }}
@@ -177,6 +174,11 @@ with the wanted ones, which must follow, is enough.
             and load_id in (select load_id from {{ wanted }})
     )
     {%- endif -%}
+{%- endmacro %}
+
+{# The same where a full build wants nearly all rows: there an inner join with the wanted ones, which must follow, is enough. #}
+{% macro may_be_among(table, wanted) -%}
+    {{ 'true' if is_full_build() else are_among(table, wanted) }}
 {%- endmacro %}
 
 {#

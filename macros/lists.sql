@@ -50,6 +50,15 @@
     unnest({{ values }})
 {%- endmacro %}
 
+{# The positions, from 1, of the rows that `each_of` makes of the same list. #}
+{% macro each_position_in(values) -%}
+    unnest(range(1, len({{ values }}) + 1))
+{%- endmacro %}
+
+{% macro smallest_of(values) -%}
+    list_min({{ values }})
+{%- endmacro %}
+
 {# One row per whole number from the first to the last, both included. #}
 {% macro each_number(first, last) -%}
     unnest(range({{ first }}, {{ last }} + 1))

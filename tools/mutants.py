@@ -220,7 +220,7 @@ MUTANTS = (
     Mutant("R13", model("stg_touch_keys"), "'google_client_id', 'crm_client_id']) }} as identifier_keys", "'google_client_id']) }} as identifier_keys"),
     Mutant("R13", model("stg_contact_keys"), "'phone', 'email']) }} as identifier_keys", "'phone']) }} as identifier_keys"),
     Mutant("R13", model("int_identity_components"), "where edges_of_nodes.node <> firsts.tied_to", "where edges_of_nodes.node = firsts.tied_to"),
-    Mutant("R13", model("int_record_clusters"), "coalesce(identity_clusters.cluster_key, records.identity_key)", "identity_clusters.cluster_key"),
+    Mutant("R13", model("int_record_clusters"), "coalesce(tied_identifiers.cluster_key, records.smallest_identifier_key)", "tied_identifiers.cluster_key"),
     Mutant("R14", model("stg_contact_keys"), "identifying('phone', 'phones.number',", "identifying('phone', 'contacts.phone',"),
     Mutant("R14", PHONES, 'if not phonenumbers.is_valid_number(parsed):', 'if not phonenumbers.is_possible_number(parsed):', SPELLINGS),
     Mutant("R14", PHONES, 'text = html.unescape(html.unescape(spelling))\n    return unquote', 'text = spelling\n    return unquote', SPELLINGS),
@@ -315,7 +315,7 @@ MUTANTS = (
            "false", HISTORIES),
     # Of a group, only what was asked for is taken; or it is written in pieces.
     Mutant("R27", model("int_affected_edges"), "first_row_id + cluster_size - 1", "first_row_id", TESTS_OF_CHANGES),
-    Mutant("R27", model("int_identifier_clusters"), "order by last_record_number, cluster_bucket, cluster_position", "order by record_number, identifier_key", TESTS_OF_CHANGES),
+    Mutant("R27", model("int_identifier_clusters"), "order by last_record_number, cluster_position", "order by record_number, identifier_key", TESTS_OF_CHANGES),
     # Rows are taken out by where they lay, wherever they lie now.
     Mutant("R27", CHANGES, "execute and run_query(moved_edges).rows | length == 0", "execute", TESTS_OF_CHANGES),
     # What tied the affected before is forgotten.

@@ -13,16 +13,16 @@ R13: no identifier is in two clusters, so a cluster holds everything that is tie
 clusters: other builds take clusters over as they were, and whole.
 #}
 {% test clusters_are_complete(model) %}
--- Buckets find the few identifiers that may be in several clusters; only their keys are read.
-with of_several_groups as (
+-- Buckets find the few identifiers that may be in several clusters; only their keys are read. A cluster is known by where it begins.
+with of_several_clusters as (
     select identifier_bucket
     from {{ model }}
     group by identifier_bucket
-    having min(cluster_bucket) <> max(cluster_bucket)
+    having min({{ row_id() }} - cluster_position) <> max({{ row_id() }} - cluster_position)
 )
 select identifier_key
 from {{ model }}
-where identifier_bucket in (select identifier_bucket from of_several_groups)
+where identifier_bucket in (select identifier_bucket from of_several_clusters)
 group by identifier_key
-having min(cluster_bucket) <> max(cluster_bucket)
+having min({{ row_id() }} - cluster_position) <> max({{ row_id() }} - cluster_position)
 {% endtest %}

@@ -837,7 +837,7 @@ def test_the_rows_of_a_group_lie_one_after_another_in_whatever_build_they_were_w
     place, _, _ = many
     assert place.last_build()["is_full"] is False
     scattered = """
-        select cluster_bucket, cluster_size, rowid - cluster_position as first_row_id
+        select cluster_size, rowid - cluster_position as first_row_id
         from intermediate.int_identifier_clusters
         group by all
         having count(*) <> cluster_size
@@ -863,7 +863,7 @@ def test_an_identifier_of_two_groups_is_noticed_where_everything_is_built(place:
     place.private(
         """
         insert into intermediate.int_identifier_clusters by name
-        select * replace (3 as record_number, 2 as cluster_bucket)
+        select * replace (3 as record_number)
         from intermediate.int_identifier_clusters
         where identifier_key = md5_number('yandex_client_id 7 default group') limit 1
         """
@@ -890,7 +890,7 @@ def test_ties_that_do_not_lie_where_they_were_found_are_taken_out_all_the_same(p
         with place.warehouse.locked("test"):
             assert run_dbt(place.warehouse.folder, ["run", "--select", *models], RULES).success
 
-    run("+int_affected_edges", "+int_identity_clusters")
+    run("+int_affected_edges", "+int_tied_identifiers")
     place.private(
         """
         create or replace table intermediate.int_identifier_clusters as

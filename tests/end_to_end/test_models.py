@@ -374,13 +374,13 @@ def test_the_region_of_phones_is_the_setting(tmp_path: Path) -> None:
 
 # Components of ties: R13
 
-# An identity, and an identifier that it ties to its others.
+# The record that stands for an identity, and an identifier that it ties to its others.
 Tie = tuple[int, int]
 
 
 def components(ties: Sequence[Tie]) -> pyarrow.Table:
     connection = duckdb.connect()
-    connection.execute("create table int_identity_edges (identity_key uhugeint, identifier_key uhugeint)")
+    connection.execute("create table int_identity_edges (record_number bigint, identifier_key uhugeint)")
     if ties:
         connection.executemany("insert into int_identity_edges values (?, ?)", ties)
     nodes = """

@@ -27,29 +27,29 @@ def components(size, tied_to, node):
 
 def model(dbt, session):
     nodes = dbt.ref("int_identity_nodes")
-    ties = dbt.ref("int_identity_edges")
+    edges = dbt.ref("int_identity_edges")
     size = nodes.aggregate("count(*)").fetchall()[0][0]
     edges = session.sql(
         """
         with edges_of_nodes as (
             select
-                ties.identity_key,
+                edges.record_number,
                 cast(nodes.node as integer) as node
-            from ties
+            from edges
             inner join nodes using (identifier_key)
         ),
         firsts as (
             select
-                identity_key,
+                record_number,
                 min(node) as tied_to
             from edges_of_nodes
-            group by identity_key
+            group by record_number
         )
         select
             firsts.tied_to,
             edges_of_nodes.node
         from edges_of_nodes
-        inner join firsts using (identity_key)
+        inner join firsts using (record_number)
         where edges_of_nodes.node <> firsts.tied_to
         """
     ).fetchnumpy()

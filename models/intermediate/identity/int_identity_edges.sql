@@ -1,27 +1,27 @@
--- One row per identity edge: an identity of several identifiers, and one of these (R13), with the latest record that carries it.
+-- One row per identity edge: an identity of several identifiers, and one of these (R13). The latest record that carries an identity
+-- stands for it, as its number is much quicker to read than a key.
 with
 
 records as (
 
     select * from {{ ref('int_records') }}
+    where identifier_keys is not null
 
 ),
 
-carried_identifiers as (
+latest_records as (
 
-    select
-        identity_key,
-        {{ each_of('identifier_keys') }} as identifier_key,
-        record_number,
-        load_id
+    select max(record_number) as record_number
     from records
+    group by identity_key
 
 )
 
 select
-    identity_key,
-    identifier_key,
-    max(record_number) as record_number,
-    max(load_id) as load_id
-from carried_identifiers
-group by identity_key, identifier_key
+    record_number,
+    {{ each_of('identifier_keys') }} as identifier_key,
+    {{ each_position_in('identifier_keys') }} as identifier_position,
+    {{ length_of('identifier_keys') }} as identifier_count,
+    {{ smallest_of('identifier_keys') }} as smallest_identifier_key
+from records
+where record_number in (select record_number from latest_records)

@@ -4,13 +4,18 @@ with
 
 records as (
 
-    select * from {{ ref('int_records') }}
+    select
+        record_kind,
+        record_number,
+        load_id,
+        coalesce({{ smallest_of('identifier_keys') }}, identity_key) as smallest_identifier_key
+    from {{ ref('int_records') }}
 
 ),
 
-identity_clusters as (
+tied_identifiers as (
 
-    select * from {{ ref('int_identity_clusters') }}
+    select * from {{ ref('int_tied_identifiers') }}
 
 ),
 
@@ -20,9 +25,9 @@ record_clusters as (
         records.record_kind,
         records.record_number,
         records.load_id,
-        coalesce(identity_clusters.cluster_key, records.identity_key) as cluster_key
+        coalesce(tied_identifiers.cluster_key, records.smallest_identifier_key) as cluster_key
     from records
-    left join identity_clusters on records.identity_key = identity_clusters.identity_key
+    left join tied_identifiers on records.smallest_identifier_key = tied_identifiers.identifier_key
 
 ),
 

@@ -30,9 +30,9 @@ record_changes as (
 
 ),
 
-identity_clusters as (
+tied_identifiers as (
 
-    select * from {{ ref('int_identity_clusters') }}
+    select * from {{ ref('int_tied_identifiers') }}
 
 ),
 
@@ -52,7 +52,7 @@ changed_identifiers as (
 cluster_changes as (
 
     select
-        coalesce(identity_clusters.cluster_key, changed_identifiers.identifier_key) as cluster_key,
+        coalesce(tied_identifiers.cluster_key, changed_identifiers.identifier_key) as cluster_key,
         max(case when changed_identifiers.record_kind = 'contact' then 1 else 0 end) as has_changed_contacts,
         min(
             case when changed_identifiers.record_kind = 'touch' and changed_identifiers.is_new then changed_identifiers.record_date end
@@ -61,8 +61,8 @@ cluster_changes as (
             case when changed_identifiers.record_kind = 'touch' and not changed_identifiers.is_new then changed_identifiers.record_date end
         ) as first_changed_touch_date
     from changed_identifiers
-    left join identity_clusters on changed_identifiers.identifier_key = identity_clusters.identity_key
-    group by coalesce(identity_clusters.cluster_key, changed_identifiers.identifier_key)
+    left join tied_identifiers on changed_identifiers.identifier_key = tied_identifiers.identifier_key
+    group by coalesce(tied_identifiers.cluster_key, changed_identifiers.identifier_key)
 
 ),
 

@@ -14,7 +14,7 @@ record_clusters as (
 contacts as (
 
     select * from {{ source('raw', 'contacts') }}
-    where {{ are_among(source('raw', 'contacts'), 'record_clusters') }}
+    where {{ may_be_among(source('raw', 'contacts'), 'record_clusters') }}
 
 ),
 

@@ -41,7 +41,7 @@ touches as (
         {{ stored_row_id(source('raw', 'touches')) }} as row_id,
         {{ short_landing_page('landing_page', click_id_parameters(ref('click_ids'))) }} as short_landing_page
     from {{ source('raw', 'touches') }}
-    where {{ are_among(source('raw', 'touches'), 'untyped_touches') }}
+    where {{ may_be_among(source('raw', 'touches'), 'untyped_touches') }}
 
 ),
 

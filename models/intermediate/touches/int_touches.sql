@@ -18,7 +18,7 @@ record_clusters as (
 touches as (
 
     select * from {{ ref('int_typed_touches') }}
-    where {{ are_among(ref('int_typed_touches'), 'record_clusters') }}
+    where {{ may_be_among(ref('int_typed_touches'), 'record_clusters') }}
 
 ),
 
