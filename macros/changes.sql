@@ -58,12 +58,20 @@ of the model of the same name. With `row_ids`, a column `row_id` says where each
     {%- endif -%}
 {%- endmacro %}
 
-{# The loads whose rows an append-only table doesn't hold yet. #}
-{% macro loads_missing_in(relation, loads) -%}
-    select load_id
-    from {{ loads }}
-    where outcome = 'loaded'
-    {%- if is_incremental() %} and load_id > (select coalesce(max(load_id), 0) from {{ relation }}){% endif %}
+{#
+The rows that an append-only table doesn't hold yet. In a full build these are all: raw has rows of accepted loads only. (DuckDB would
+think that a condition leaves few of them, and begin joins from the wrong side.)
+#}
+{% macro are_missing_in(relation, loads) -%}
+    {%- if is_incremental() -%}
+    load_id in (
+        select load_id
+        from {{ loads }}
+        where outcome = 'loaded' and load_id > (select coalesce(max(load_id), 0) from {{ relation }})
+    )
+    {%- else -%}
+    true
+    {%- endif -%}
 {%- endmacro %}
 
 {# The loader drops replaced rows once a build that knows the replacement is published. What was derived from them is dropped here. #}

@@ -223,6 +223,7 @@ MUTANTS = (
     Mutant("R13", model("int_record_clusters"), "coalesce(tied_identifiers.cluster_key, records.smallest_identifier_key)", "tied_identifiers.cluster_key"),
     Mutant("R14", model("stg_contact_keys"), "identifying('phone', 'phones.number',", "identifying('phone', 'contacts.phone',"),
     Mutant("R14", PHONES, 'if not phonenumbers.is_valid_number(parsed):', 'if not phonenumbers.is_possible_number(parsed):', SPELLINGS),
+    Mutant("R14", PHONES, 'if MOBILE.fullmatch(number) else None', 'if number else None', SPELLINGS),
     Mutant("R14", PHONES, 'text = html.unescape(html.unescape(spelling))\n    return unquote', 'text = spelling\n    return unquote', SPELLINGS),
     Mutant("R14", PHONES, 'return unquote(text) if', 'return text if', SPELLINGS),
     Mutant("R14", PHONES, 'if category == "Nd":', 'if False:', SPELLINGS),

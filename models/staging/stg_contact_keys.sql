@@ -7,7 +7,7 @@ with
 contacts as (
 
     select * from {{ source('raw', 'contacts') }}
-    where load_id in ({{ loads_missing_in(this, source('raw', 'loads')) }})
+    where {{ are_missing_in(this, source('raw', 'loads')) }}
 
 ),
 

@@ -22,18 +22,33 @@ BETWEEN_DIGITS = r" .()\[\]/\\~'’·•_-"
 PLAIN = re.compile(r"\+?[0-9]+")
 RUN_OF_DIGITS = re.compile(rf"\+?[{BETWEEN_DIGITS}]*\d[\d{BETWEEN_DIGITS}]*")
 
+# A mobile number of Russia, alone and as nearly everybody writes it, and the numbers that libphonenumber knows as mobile.
+USUAL = re.compile(
+    r"(?:\+7|[78])?[ (-]{0,3}(9[0-9]{2})[) -]{0,3}([0-9]{3})[ -]{0,3}([0-9]{2})[ -]{0,3}([0-9]{2})"
+)
+MOBILE = re.compile(phonenumbers.PhoneMetadata.metadata_for_region("RU").mobile.national_number_pattern)
+
 
 def valid_number(spelling: str, region: str) -> str | None:
     """The first valid number in a spelling."""
+    if region == "RU" and (usual := usual_number(spelling)):
+        return usual
     if len(spelling) > MOST_CHARACTERS:
         return None
-    # Nothing is to be changed in most spellings.
+    # Nothing is to be changed in plain spellings.
     text = spelling if PLAIN.fullmatch(spelling) else without_what_is_no_number(in_plain_characters(decoded(spelling)))
     for run in RUN_OF_DIGITS.findall(text):
         for number in numbers_of(run, region):
             if number is not None:
                 return number
     return None
+
+
+def usual_number(spelling: str) -> str | None:
+    """The number in a usual spelling, as all steps would read it, in a tenth of the time; None if the spelling isn't usual."""
+    parts = USUAL.fullmatch(spelling)
+    number = "".join(parts.groups()) if parts else ""
+    return f"+7{number}" if MOBILE.fullmatch(number) else None
 
 
 def decoded(spelling: str) -> str:

@@ -7,7 +7,7 @@ with
 touches as (
 
     select * from {{ source('raw', 'touches') }}
-    where load_id in ({{ loads_missing_in(this, source('raw', 'loads')) }})
+    where {{ are_missing_in(this, source('raw', 'loads')) }}
 
 ),
 

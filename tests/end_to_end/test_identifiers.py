@@ -3,6 +3,7 @@
 import csv
 import html
 import itertools
+import random
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -199,6 +200,22 @@ def test_a_valid_number_is_found_in_every_spelling(region: str) -> None:
         e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
         read = {spelling: model.valid_number(spelling, "RU") for spelling in spellings_of(number)}
         assert {spelling: found for spelling, found in read.items() if found != e164} == {}
+
+
+def test_a_usual_spelling_is_read_as_all_steps_read_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = python_model("stg_phones")
+    dice = random.Random(14)
+
+    def spelling() -> str:
+        digits = dice.choice(("9", "93", "930", "9300"))
+        digits += "".join(dice.choices("0123456789", k=10 - len(digits)))
+        parts = (dice.choice(("+7", "7", "8", "")), digits[:3], digits[3:6], digits[6:8], digits[8:])
+        return "".join("".join(dice.choices(" -()", k=dice.choice((0, 0, 1, 2)))) + part for part in parts)
+
+    read = {written: model.valid_number(written, "RU") for written in (spelling() for _ in range(3_000))}
+    assert sum(model.usual_number(written) is not None for written in read) > 300
+    monkeypatch.setattr(model, "usual_number", lambda _: None)
+    assert read == {written: model.valid_number(written, "RU") for written in read}
 
 
 @pytest.mark.parametrize(
