@@ -1,5 +1,5 @@
--- One row per chain that the counts of chains lose (-1) or gain (1): the affected people's chains (R23, Attribution) as they were
--- and as they are.
+-- One row per brand and chain of which the counts lose some or gain some (R23, Attribution): the affected people's chains as they
+-- were and as they are. Very many are alike.
 {{ config(materialized='table') }}
 
 with
@@ -59,5 +59,7 @@ select
     contact_id is not null as led_to_contact,
     brand_id,
     channels,
-    change
+    cast(sum(change) as bigint) as change
 from changes
+group by contact_id is not null, brand_id, channels
+having sum(change) <> 0

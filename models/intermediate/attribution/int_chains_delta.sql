@@ -88,25 +88,31 @@ touches_of_person as (
 
 ),
 
+-- Most people have a single touch, whose chain needs no order.
 people_with_several_touches as (
 
-    select cluster_key from touches_of_person
+    select * from touches_of_person
     where touch_count > 1
 
 ),
 
--- Most people have a single touch, whose chain needs no order.
 numbered_touches as (
 
     select
-        cluster_key,
-        brand_id,
-        channel,
-        row_number() over (partition by cluster_key order by touched_at, touch_id) as touch_number,
-        lag(channel) over (partition by cluster_key order by touched_at, touch_id) as previous_channel,
-        count(*) over (partition by cluster_key) as touch_count
+        touches_without_contact.cluster_key,
+        people_with_several_touches.brand_id,
+        people_with_several_touches.touch_count,
+        touches_without_contact.channel,
+        row_number() over (
+            partition by touches_without_contact.cluster_key
+            order by touches_without_contact.touched_at, touches_without_contact.touch_id
+        ) as touch_number,
+        lag(touches_without_contact.channel) over (
+            partition by touches_without_contact.cluster_key
+            order by touches_without_contact.touched_at, touches_without_contact.touch_id
+        ) as previous_channel
     from touches_without_contact
-    where cluster_key in (select cluster_key from people_with_several_touches)
+    inner join people_with_several_touches on touches_without_contact.cluster_key = people_with_several_touches.cluster_key
 
 ),
 
