@@ -45,11 +45,11 @@ touches as (
 
 ),
 
--- Very many touches share few of these.
+-- Very many touches share few of these. (A full build reads them apart, or it would hold all touches in memory to read them twice.)
 landing_pages as (
 
-    select distinct short_landing_page
-    from touches
+    select distinct {{ short_landing_page('landing_page', click_id_parameters(ref('click_ids'))) }} as short_landing_page
+    from {{ all_or_changed(source('raw', 'touches'), 'touches') }}
 
 ),
 
