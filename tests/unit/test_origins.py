@@ -310,7 +310,9 @@ def shortened(rows: Sequence[Mapping[str, str | None]]) -> list[Any]:
     columns = {column: pyarrow.array([row.get(column) for row in rows], pyarrow.string()) for column in model().ORIGIN}
     connection = duckdb.connect()
     connection.register("touches", pyarrow.table(columns))
-    landing_page = macros.origin_of_landing_page(macros.short_landing_page("touches.landing_page", parameters), parameters)
+    landing_page = macros.origin_of_landing_page(
+        macros.short_landing_page("touches.landing_page", parameters), parameters
+    )
     found = connection.sql(f"select {macros.origin('touches', landing_page)} from touches").fetchall()
     return [origin for (origin,) in found]
 
