@@ -31,9 +31,12 @@ wherever one is due; this error stops a build after a table was dropped, or when
     rowid
 {%- endmacro %}
 
-{# The same for a table that may be the input of a unit test, whose rows have none. #}
+{#
+What finds the rows of a raw table again, later in the build: their row ids. In a full build the table may be a view of another
+warehouse's, and in a unit test its rows are not stored; there, the record number does.
+#}
 {% macro stored_row_id(table) -%}
-    {{ 'record_number' if table.is_cte else row_id() }}
+    {{ 'record_number' if is_full_build() or table.is_cte else row_id() }}
 {%- endmacro %}
 
 {#

@@ -7,6 +7,10 @@
     list_sort(list_distinct({{ values }}))
 {%- endmacro %}
 
+{% macro in_ascending_order(values) -%}
+    list_sort({{ values }})
+{%- endmacro %}
+
 {# The values of rows as one ordered list. #}
 {% macro list_in_order(value, order, condition=none) -%}
     list({{ value }} order by {{ order }}){% if condition %} filter (where {{ condition }}){% endif %}

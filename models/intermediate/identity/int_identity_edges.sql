@@ -15,6 +15,17 @@ latest_records as (
     from records
     group by identity_key
 
+),
+
+-- Sorted, as the same identity may come with its identifiers in any order.
+identities as (
+
+    select
+        record_number,
+        {{ in_ascending_order('identifier_keys') }} as identifier_keys
+    from records
+    where record_number in (select record_number from latest_records)
+
 )
 
 select
@@ -23,5 +34,4 @@ select
     {{ each_position_in('identifier_keys') }} as identifier_position,
     {{ length_of('identifier_keys') }} as identifier_count,
     {{ smallest_of('identifier_keys') }} as smallest_identifier_key
-from records
-where record_number in (select record_number from latest_records)
+from identities
