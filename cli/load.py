@@ -6,7 +6,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
@@ -162,6 +164,8 @@ def _run(
     try:
         report = _dagster_report()
         if waiting:
+            # Takes seconds of one processor, which loading leaves free.
+            Thread(target=import_module, args=["pipeline.building"], daemon=True).start()
             _load_all(warehouse, waiting, rules, reload, run_id, report)
         build = build_loaded(warehouse, rules, full_refresh=full_refresh)
         if report:

@@ -433,7 +433,7 @@ MUTANTS = (
     Mutant("Attribution", model("int_chains_delta"), "            or touch_number = touch_count - {{ var('history_touch_limit') }} + 1\n", ""),
     Mutant("Attribution", model("int_shapley_values"), "((contact_count + other_count) * '", "(contact_count * '"),
     Mutant("Attribution", model("int_path_credits"), "steps.brand_id = shapley_values.brand_id and ", ""),
-    Mutant("Attribution", model("int_removal_effects"), "visits / visits_from_itself * leads_to_contact / rate", "visits * leads_to_contact / rate", ATTRIBUTIONS),
+    Mutant("Attribution", model("int_removal_effects"), "visits / expected_visits(matrix) * leads_to_contact / rate", "visits * leads_to_contact / rate", ATTRIBUTIONS),
     Mutant("Attribution", model("int_removal_effects"), "steps.contact_count + steps.other_count as double", "steps.other_count as double", ATTRIBUTIONS),
     Mutant("Attribution", model("channel_credits"), "count(distinct contact_id)", "count(contact_id)"),
     Mutant("Attribution", model("channel_credits"), "coalesce(credited_value, 0)", "credited_value"),

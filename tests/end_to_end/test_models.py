@@ -448,7 +448,7 @@ import duckdb
 
 connection = duckdb.connect()
 tables = {
-    "int_identity_edges": "select unnest([1, 1, 2]) as identity_key, unnest([3, 4, 4]) as identifier_key",
+    "int_identity_edges": "select unnest([1, 1, 2]) as record_number, unnest([3, 4, 4]) as identifier_key",
     "int_identity_nodes": "select unnest([3, 4]) as identifier_key, unnest([0, 1]) as node",
     "int_chain_steps": "select 'b' as brand_id, unnest([null, 'c']) as from_channel, unnest(['c', null]) as to_channel, 1 as contact_count, 0 as other_count",
 }
@@ -459,16 +459,16 @@ for path in sys.argv[1:]:
         assert model["texts"](["a", None]).to_pylist() == ["a", None]
     else:
         assert model["model"](dbt, connection).num_rows > 0
-print({"pandas", "scipy"} & set(sys.modules))
+print("pandas" in sys.modules)
 """
 
 
-def test_small_builds_import_neither_pandas_nor_scipy() -> None:
-    """Each takes longer to import than the models take."""
+def test_models_do_not_import_pandas() -> None:
+    """It takes longer to import than the models of a small build take, and pyarrow does so unasked."""
     models = sorted(map(str, (PROJECT_DIR / "models").rglob("*.py")))
     assert len(models) == 5
     done = subprocess.run([sys.executable, "-c", ROWS_OF_PYTHON_MODELS, *models], capture_output=True, text=True)
-    assert done.stdout == "set()\n", done.stderr
+    assert done.stdout == "False\n", done.stderr
 
 
 def steps_of(chains: Sequence[Chain], channels: list[str]) -> tuple[numpy.ndarray, ...]:
@@ -487,14 +487,11 @@ def steps_of(chains: Sequence[Chain], channels: list[str]) -> tuple[numpy.ndarra
     )
 
 
-@pytest.mark.parametrize(("few_channels", "largest_dense"), [(500, 5_000), (0, 5_000), (0, 1)])
+@pytest.mark.parametrize("largest_dense", [5_000, 1])
 @pytest.mark.parametrize("seed", range(8))
-def test_removal_effects_are_the_oracles(
-    seed: int, few_channels: int, largest_dense: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_removal_effects_are_the_oracles(seed: int, largest_dense: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever way walks among channels are worked out; some channels are on no way back, some on none to a contact."""
     model = python_model("int_removal_effects")
-    monkeypatch.setattr(model, "FEW_CHANNELS", few_channels)
     monkeypatch.setattr(model, "LARGEST_DENSE", largest_dense)
     dice = random.Random(seed)
     names = [f"channel {number}" for number in range(dice.randint(1, 7))]

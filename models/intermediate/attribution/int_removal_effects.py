@@ -7,37 +7,18 @@ the channel and led from there to the contact. So the expected visits of walks g
 
 import numpy
 import pyarrow
+from scipy.sparse import coo_matrix, identity
+from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import splu
 
 PARTS_OF_ONE = 10**12
-# Up to this many channels, one dense inverse gives everything in less time than scipy takes to import.
-FEW_CHANNELS = 500
 # Up to this many channels in a strongly connected component, one dense inverse gives all its visits in seconds.
 LARGEST_DENSE = 5_000
 CHANNELS_AT_ONCE = 256
 
 
-def dense_walks(shares, from_channel, to_channel, start, converts):
-    """Of each channel: how often a walk comes there, how often one that begins there is there, and its share of walks to a contact."""
-    matrix = numpy.identity(len(start))
-    matrix[from_channel, to_channel] -= shares
-    inverse = numpy.linalg.inv(matrix)
-    return start @ inverse, inverse.diagonal(), inverse @ converts
-
-
-def sparse_walks(shares, from_channel, to_channel, start, converts):
-    """The same for very many channels, of which most lead to few others."""
-    from scipy.sparse import coo_matrix, identity
-
-    size = len(start)
-    matrix = (identity(size) - coo_matrix((shares, (from_channel, to_channel)), shape=(size, size))).tocsr()
-    solver = factorized(matrix)
-    return solver.solve(start, trans="T"), expected_visits(matrix), solver.solve(converts)
-
-
 def factorized(matrix):
     """Factorizes `matrix`. No entry of a row is larger than its diagonal, so no pivots are needed, and a symmetric order fills in least."""
-    from scipy.sparse.linalg import splu
-
     return splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0, options={"SymmetricMode": True})
 
 
@@ -47,8 +28,6 @@ def expected_visits(matrix):
     A walk that leaves a strongly connected component never returns to it, so each component is solved by itself. Most have only
     one channel.
     """
-    from scipy.sparse.csgraph import connected_components
-
     visits = numpy.ones(matrix.shape[0])
     _, groups = connected_components(matrix, directed=True, connection="strong")
     sizes = numpy.bincount(groups)
@@ -77,12 +56,15 @@ def removal_effects(from_channel, to_channel, contact_count, step_count, size):
     start = numpy.bincount(to_channel[begins], step_count[begins], minlength=size) / step_count[begins].sum()
     converts = numpy.bincount(from_channel[ends], contact_count[ends], minlength=size) / out_of
     shares = step_count[goes_on] / out_of[from_channel[goes_on]]
-    walks = dense_walks if size <= FEW_CHANNELS else sparse_walks
-    visits, visits_from_itself, leads_to_contact = walks(
-        shares, from_channel[goes_on], to_channel[goes_on], start, converts
-    )
+    steps = coo_matrix((shares, (from_channel[goes_on], to_channel[goes_on])), shape=(size, size))
+    matrix = (identity(size) - steps).tocsr()
+    solver = factorized(matrix)
+    leads_to_contact = solver.solve(converts)
     rate = start @ leads_to_contact
-    return visits / visits_from_itself * leads_to_contact / rate if rate > 0 else numpy.zeros(size)
+    if rate <= 0:
+        return numpy.zeros(size)
+    visits = solver.solve(start, trans="T")
+    return visits / expected_visits(matrix) * leads_to_contact / rate
 
 
 def model(dbt, session):

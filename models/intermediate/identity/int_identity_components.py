@@ -5,24 +5,8 @@ The numbers of nodes and components mean nothing outside one build.
 
 import numpy
 import pyarrow
-
-
-def components(size, tied_to, node):
-    """The component of each node, which is the smallest of its nodes.
-
-    Each node points to one that is no larger. A round lets the two that an edge's ends point to point to the smaller one, and then
-    everything to where its target points. A chain is followed in a number of rounds that grows with the logarithm of its length.
-    """
-    target = numpy.arange(size)
-    while True:
-        smaller = numpy.minimum(target[tied_to], target[node])
-        pointed = target.copy()
-        numpy.minimum.at(pointed, target[tied_to], smaller)
-        numpy.minimum.at(pointed, target[node], smaller)
-        pointed = pointed[pointed]
-        if numpy.array_equal(pointed, target):
-            return target
-        target = pointed
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 
 def model(dbt, session):
@@ -53,10 +37,13 @@ def model(dbt, session):
         where edges_of_nodes.node <> firsts.tied_to
         """
     ).fetchnumpy()
+    of_edges = numpy.ones(len(edges["node"]), dtype=numpy.int8)
+    graph = coo_matrix((of_edges, (edges["tied_to"], edges["node"])), shape=(size, size))
+    _, components = connected_components(graph, directed=False)
     return pyarrow.table(
         {
             "node": integers(numpy.arange(size)),
-            "component": integers(components(size, edges["tied_to"], edges["node"])),
+            "component": integers(components),
         }
     )
 
