@@ -72,10 +72,12 @@ def test_make_run_says_in_at_most_40_lines_what_was_done_and_what_comes_next(sai
     assert str(project / "data/demo/warehouse/marts.duckdb") in said
 
 
-def test_make_run_leaves_its_history_for_make_dev(said: str, project: Path) -> None:
+def test_make_run_leaves_its_history_for_make_dev(said: str, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = str(project / "data/demo/dagster")
+    monkeypatch.setenv("DAGSTER_HOME", home)
     yesterday = Rules.read().yesterday()
     days = {str(yesterday - timedelta(days=back)) for back in range(DAYS)}
-    with dg.DagsterInstance.from_config(str(project / "data/demo/dagster")) as instance:
+    with dg.DagsterInstance.from_config(home) as instance:
         for table in ("touches", "contacts", "costs"):
             assert instance.get_materialized_partitions(dg.AssetKey(["raw", table])) == days
         for asset, metadata in {

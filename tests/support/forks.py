@@ -4,6 +4,7 @@ To start Python and import everything takes seconds, a fork none. The warm proce
 don't survive a fork: whatever needs it is done in a child. Children say what a command of their own would have said.
 """
 
+import atexit
 import base64
 import contextlib
 import errno
@@ -163,6 +164,8 @@ def _be_the_child(action: Callable[..., Any], arguments: tuple[Any, ...], said: 
         with contextlib.suppress(Exception):
             sys.stdout.flush()
             sys.stderr.flush()
+        # As the command ends, too: without it, dbt's locks are warned of as leaked.
+        atexit._run_exitfuncs()
         os._exit(exit_code)
 
 
