@@ -448,8 +448,8 @@ MUTANTS = (
     Mutant("Attribution", model("int_touch_credits"), "when histories.kept_touch_count > 1\n", "when histories.kept_touch_count > 2\n"),
     Mutant("Attribution", "macros/identifiers.sql", "md5_number({{ set_key(brand_id, channels) }})", "md5_number({{ joined(channels, ' ') }})", ATTRIBUTIONS),
     # Of chains that changed, what they were stays counted; or they stay.
-    Mutant("R27", model("int_chain_changes"), "-1 as change\n    from previous_chains\n    where contact_id", "0 as change\n    from previous_chains\n    where contact_id", HISTORIES),
-    Mutant("R27", model("int_chain_changes"), "-1 as change\n    from previous_chains\n    where cluster_key", "0 as change\n    from previous_chains\n    where cluster_key", HISTORIES),
+    Mutant("R27", model("int_chain_changes"), "-1 as change\n    from {{ previous(source('previous', 'int_chains')) }} as previous_chains\n    where contact_id", "0 as change\n    from {{ previous(source('previous', 'int_chains')) }} as previous_chains\n    where contact_id", HISTORIES),
+    Mutant("R27", model("int_chain_changes"), "-1 as change\n    from {{ previous(source('previous', 'int_chains')) }} as previous_chains\n    where cluster_key", "0 as change\n    from {{ previous(source('previous', 'int_chains')) }} as previous_chains\n    where cluster_key", HISTORIES),
     Mutant("Attribution", model("int_path_credits"), "steps.brand_id = removal_effects.brand_id and ", ""),
     Mutant("R27", CHANGES, "\n        or cluster_key in (select identity_key from {{ affected_identities }})", "", HISTORIES),
     # Whose contact is removed is no prospect.
@@ -459,7 +459,7 @@ MUTANTS = (
     Mutant("R27", REPLACING, '        {_differing(former, present, "contact_date")}\n        union\n', "", COPIES),
     Mutant("R27", REPLACING, '        {_differing("published.channel_costs", "marts.channel_costs", "cost_date")}\n        union\n', "", COPIES),
     Mutant("R27", REPLACING, 'COUNTED_BY_NO_DAY = (', 'COUNTED_BY_NO_DAY = ("touch_count", "touch_chain", "icon", "value", ', COPIES),
-    Mutant("R27", REPLACING, 'where not ({changed}) and {data_driven}")', 'where false")', COPIES),
+    Mutant("R27", REPLACING, 'from ({query}) where {data_driven}")', 'from ({query}) where {data_driven} and {changed}")', COPIES),
     Mutant("R27", REPLACING, "having difference <> 0", "having difference > 0", COPIES),
     Mutant("R27", REPLACING, 'if meta["fingerprint"] != build["fingerprint"]:', "if False:", COPIES),
     Mutant("R27", REPLACING, "and not bool_or(builds.is_full)", "", COPIES),
@@ -767,7 +767,7 @@ MUTANTS = (
     Mutant("Killed", "pipeline/ledger.py", 'from raw.builds order by started_at desc limit 1\n        """\n    ).fetchone()\n    names', 'from raw.builds order by finished_at desc limit 1\n        """\n    ).fetchone()\n    names', PUBLICATIONS),
     Mutant("Killed", "pipeline/publishing/generations.py", "        number = max([*kept, self._shown() or 0]) + 1", "        number = max(kept, default=0) + 1", DAMAGE),
     Mutant("Killed", "pipeline/publishing/tables.py", '    if build["outcome"] != "passed" or', "    if", PUBLICATIONS),
-    Mutant("Killed", "pipeline/publishing/generations.py", "            self._check_nothing_is_lost(newest)\n", "", DAMAGE),
+    Mutant("Killed", "pipeline/publishing/generations.py", "                self._check_nothing_is_lost(newest, connection)\n", "", DAMAGE),
     Mutant("Killed", "pipeline/publishing/generations.py", "whole = (each for each in reversed(kept) if self.is_whole(each))", "whole = (each for each in reversed(kept))", DAMAGE),
     Mutant("Killed", "pipeline/publishing/generations.py", "if current is not None and number < current and self.is_whole(number)", "if current is not None and number < current", DAMAGE),
     Mutant("Killed", "pipeline/publishing/generations.py", "if os.path.lexists(self.link) and not self.link.is_symlink():", "if False:", DAMAGE),

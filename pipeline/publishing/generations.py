@@ -19,7 +19,8 @@ from pipeline.landing import Signature
 from pipeline.last_update import last_update, record_update, recorded_failure
 from pipeline.publishing.audit import audit
 from pipeline.publishing.errors import PublicationError
-from pipeline.publishing.tables import ordered_bytes_to_continue, write_tables
+from pipeline.publishing.replacing import ordered_bytes
+from pipeline.publishing.tables import build_to_publish, write_tables
 from pipeline.settings import Rules
 from pipeline.warehouse import DamageError, Warehouse, WarehouseBusyError, first_line, is_damage, set_aside, sync
 
@@ -177,20 +178,21 @@ class Publications:
         kept = self.numbers()
         with self.warehouse.connected() as connection:
             check_publication(self.warehouse, connection, self.file(kept[-1]) if kept else None)
-            build = ledger.last_build(connection)
-        # Even if the build is published again, compare it with what readers had before it.
-        whole = (each for each in reversed(kept) if self.is_whole(each))
-        newest = next(whole, None)
-        if newest is not None:
-            self._check_nothing_is_lost(newest)
-            if build and self.meta(newest)["build_id"] == build["build_id"]:
-                newest = next((each for each in whole if self.meta(each)["build_id"] != build["build_id"]), None)
-        previous = None if newest is None else self.file(newest)
+            build = build_to_publish(connection)
+            whole = (each for each in reversed(kept) if self.is_whole(each))
+            newest = next(whole, None)
+            if newest is not None:
+                self._check_nothing_is_lost(newest, connection)
+                # Even if the build is published again, compare it with what readers had before it.
+                if self.meta(newest)["build_id"] == build["build_id"]:
+                    newest = next((each for each in whole if self.meta(each)["build_id"] != build["build_id"]), None)
+            previous = None if newest is None else self.file(newest)
+            ordered = ordered_bytes(connection, build, previous) if previous else None
         number = max([*kept, self._shown() or 0]) + 1
         unfinished = self.folder / f"{number:06}.tmp"
         unfinished.mkdir()
         try:
-            row_counts = self._write(unfinished / "marts.duckdb", number, previous, rules)
+            row_counts = self._write(unfinished / "marts.duckdb", number, previous, rules, ordered)
         except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
@@ -211,10 +213,10 @@ class Publications:
         changes = json.loads(meta["changes"])
         return Generation(number, self.file(number), meta["data_through"], row_counts, changes, pinned is None)
 
-    def _write(self, file: Path, number: int, previous: Path | None, rules: Rules) -> dict[str, int]:
+    def _write(
+        self, file: Path, number: int, previous: Path | None, rules: Rules, ordered_bytes: int | None
+    ) -> dict[str, int]:
         """Writes and audits a file: only what changed, into a copy of `previous`, where that can be; else everything."""
-        with self.warehouse.connected() as connection:
-            ordered_bytes = ordered_bytes_to_continue(connection, previous)
         if ordered_bytes is not None:
             try:
                 return self._write_and_audit(file, number, previous, rules, ordered_bytes)
@@ -232,13 +234,12 @@ class Publications:
         audit(file, rules, written.row_counts, self.warehouse.resources(), written.contacts)
         return written.row_counts
 
-    def _check_nothing_is_lost(self, newest: int) -> None:
+    def _check_nothing_is_lost(self, newest: int, connection: duckdb.DuckDBPyConnection) -> None:
         """Detects a restored or recreated private file with less data than readers have. Raises PublicationError."""
         days = "select table_name || '/' || load_day from {} where outcome = 'loaded' and superseded_by is null"
-        with self.opened(newest) as connection:
-            published = {day for (day,) in connection.execute(days.format("_loads")).fetchall()}
-        with self.warehouse.connected() as connection:
-            lost = sorted(published - {day for (day,) in connection.execute(days.format("raw.loads")).fetchall()})
+        with self.opened(newest) as generation:
+            published = {day for (day,) in generation.execute(days.format("_loads")).fetchall()}
+        lost = sorted(published - {day for (day,) in connection.execute(days.format("raw.loads")).fetchall()})
         if lost:
             more = f" and {len(lost) - SHOWN_DAYS:,} more" if len(lost) > SHOWN_DAYS else ""
             raise PublicationError(

@@ -148,20 +148,19 @@ def replace_days(connection: duckdb.DuckDBPyConnection, mart: str, query: str, d
 def replace_models(connection: duckdb.DuckDBPyConnection, mart: str, query: str, days: list[date]) -> None:
     """Replaces all rows of days, and those of data-driven models of any day.
 
-    Writes what stays again, too: where a quarter of all rows is replaced each time, gaps would soon outgrow the rest.
+    The latter lie together, so that what they lay in is free for others then.
     """
     changed = _among(DAYS[mart], (f"date {sql.literal(day)}" for day in days))
-    models = connection.execute("describe published._path_credits").fetchall()
-    data_driven = _among(
-        "model", (sql.literal(name) for name, data_type, *_ in models if data_type == "DECIMAL(18,12)")
-    )
-    connection.execute(
-        f"create or replace temp table kept as from published.{mart} where not ({changed}) and not ({data_driven})"
-    )
-    connection.execute(f"delete from published.{mart}")
-    connection.execute(f"insert into published.{mart} from kept")
-    connection.execute(f"insert into published.{mart} from ({query}) where not ({changed}) and {data_driven}")
-    connection.execute(f"insert into published.{mart} from ({query}) where {changed}")
+    data_driven = is_data_driven(connection)
+    connection.execute(f"delete from published.{mart} where {changed} or {data_driven}")
+    connection.execute(f"insert into published.{mart} from ({query}) where {changed} and not ({data_driven})")
+    connection.execute(f"insert into published.{mart} from ({query}) where {data_driven}")
+
+
+def is_data_driven(connection: duckdb.DuckDBPyConnection) -> str:
+    """The condition on `model` of models whose credits change with every build."""
+    columns = connection.execute("describe published._path_credits").fetchall()
+    return _among("model", (sql.literal(name) for name, data_type, *_ in columns if data_type == "DECIMAL(18,12)"))
 
 
 def _among(column: str, values: Iterable[str]) -> str:

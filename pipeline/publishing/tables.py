@@ -33,12 +33,6 @@ class Written:
     contacts: list[str] | None
 
 
-def ordered_bytes_to_continue(connection: duckdb.DuckDBPyConnection, previous: Path | None) -> int | None:
-    """See `replacing.ordered_bytes`. Raises PublicationError if the last build can't be published."""
-    build = build_to_publish(connection)
-    return replacing.ordered_bytes(connection, build, previous) if previous else None
-
-
 def write_tables(
     connection: duckdb.DuckDBPyConnection,
     file: Path,
@@ -100,7 +94,10 @@ def _write_all(connection: duckdb.DuckDBPyConnection) -> None:
         # No schema names, so that the view works under any name of the attached database.
         connection.execute(f"create view published.{view} as {_query(connection, view, schema='')}")
     for mart in DERIVED:
-        _fill(connection, mart, _query(connection, mart))
+        query = _query(connection, mart)
+        if mart in BY_MODEL:
+            query = f"from ({query}) order by {replacing.is_data_driven(connection)}, {DAYS[mart]}, channel"
+        _fill(connection, mart, query)
 
 
 def _write_changed(connection: duckdb.DuckDBPyConnection, history_touch_limit: int) -> None:
@@ -118,6 +115,7 @@ def _write_changed(connection: duckdb.DuckDBPyConnection, history_touch_limit: i
 
 
 def build_to_publish(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    """The last build. Raises PublicationError if it can't be published."""
     build = ledger.last_build(connection)
     if build is None:
         raise PublicationError("Nothing was built yet: run a load first.")

@@ -4,12 +4,6 @@
 
 with
 
-previous_chains as (
-
-    select * from {{ previous(source('previous', 'int_chains')) }}
-
-),
-
 affected_contacts as (
 
     select * from {{ ref('int_affected_contacts') }}
@@ -35,7 +29,7 @@ changes as (
         brand_id,
         channels,
         -1 as change
-    from previous_chains
+    from {{ previous(source('previous', 'int_chains')) }} as previous_chains
     where contact_id in (select contact_id from affected_contacts)
     union all
     select
@@ -43,7 +37,7 @@ changes as (
         brand_id,
         channels,
         -1 as change
-    from previous_chains
+    from {{ previous(source('previous', 'int_chains')) }} as previous_chains
     where cluster_key in (select identity_key from affected_identities)
     union all
     select

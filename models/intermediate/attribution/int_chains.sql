@@ -5,19 +5,13 @@
 
 with
 
-chains as (
-
-    select * from {{ ref('int_chains_delta') }}
-
-),
-
 -- Very many chains are alike.
 distinct_chains as (
 
     select
         brand_id,
         channels
-    from chains
+    from {{ ref('int_chains_delta') }} as chains
     group by brand_id, channels
 
 ),
@@ -36,5 +30,5 @@ select
     chains.*,
     checksums.steps_checksum,
     checksums.set_checksum
-from chains
+from {{ ref('int_chains_delta') }} as chains
 inner join checksums on chains.brand_id = checksums.brand_id and chains.channels = checksums.channels

@@ -5,12 +5,6 @@
 
 with
 
-previous_clusters as (
-
-    select * from {{ previous(source('previous', 'int_identifier_clusters'), row_ids=true) }}
-
-),
-
 changed_buckets as (
 
     select distinct {{ hash_bucket('identifier_key') }} as identifier_bucket
@@ -21,7 +15,7 @@ changed_buckets as (
 rows_of_changed_buckets as (
 
     select row_id
-    from previous_clusters
+    from {{ previous(source('previous', 'int_identifier_clusters'), row_ids=true) }} as previous_clusters
     where identifier_bucket in (select identifier_bucket from changed_buckets)
 
 ),
@@ -31,7 +25,7 @@ affected_clusters as (
     select distinct
         row_id - cluster_position as first_row_id,
         cluster_size
-    from previous_clusters
+    from {{ previous(source('previous', 'int_identifier_clusters'), row_ids=true) }} as previous_clusters
     where row_id in (select row_id from rows_of_changed_buckets)
 
 ),
@@ -49,5 +43,5 @@ select
     cluster_size,
     record_number,
     identifier_key
-from previous_clusters
+from {{ previous(source('previous', 'int_identifier_clusters'), row_ids=true) }} as previous_clusters
 where row_id in (select row_id from affected_rows)

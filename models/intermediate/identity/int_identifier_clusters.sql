@@ -3,12 +3,6 @@
 
 with
 
-edges as (
-
-    select * from {{ ref('int_identity_edges') }}
-
-),
-
 nodes as (
 
     select * from {{ ref('int_identity_nodes') }}
@@ -24,7 +18,7 @@ tied_identifiers as (
 tied_identities as (
 
     select edges.record_number
-    from edges
+    from {{ ref('int_identity_edges') }} as edges
     inner join nodes on edges.identifier_key = nodes.identifier_key
 
 ),
@@ -35,7 +29,7 @@ tied_edges as (
         edges.record_number,
         edges.identifier_key,
         coalesce(tied_identifiers.cluster_key, edges.smallest_identifier_key) as cluster_key
-    from edges
+    from {{ ref('int_identity_edges') }} as edges
     left join tied_identifiers on edges.smallest_identifier_key = tied_identifiers.identifier_key
     where edges.record_number in (select record_number from tied_identities)
 
@@ -58,7 +52,7 @@ clusters as (
         identifier_position - 1 as cluster_position,
         identifier_count as cluster_size,
         record_number as last_record_number
-    from edges
+    from {{ ref('int_identity_edges') }} as edges
     where record_number not in (select record_number from tied_identities)
 
 )

@@ -2,17 +2,11 @@
 -- stands for it, as its number is much quicker to read than a key.
 with
 
-records as (
-
-    select * from {{ ref('int_records') }}
-    where identifier_keys is not null
-
-),
-
 latest_records as (
 
     select max(record_number) as record_number
-    from records
+    from {{ ref('int_records') }}
+    where identifier_keys is not null
     group by identity_key
 
 ),
@@ -23,7 +17,7 @@ identities as (
     select
         record_number,
         {{ in_ascending_order('identifier_keys') }} as identifier_keys
-    from records
+    from {{ ref('int_records') }}
     where record_number in (select record_number from latest_records)
 
 )

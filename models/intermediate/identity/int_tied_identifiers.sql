@@ -2,12 +2,6 @@
 -- it has the same name in every build, and an identifier without a row is the name of its own.
 with
 
-edges as (
-
-    select * from {{ ref('int_identity_edges') }}
-
-),
-
 shared_identifiers as (
 
     select
@@ -25,7 +19,7 @@ tied_identities as (
         edges.record_number,
         min(edges.smallest_identifier_key) as smallest_identifier_key,
         min(shared_identifiers.component) as component
-    from edges
+    from {{ ref('int_identity_edges') }} as edges
     inner join shared_identifiers on edges.identifier_key = shared_identifiers.identifier_key
     group by edges.record_number
 
@@ -56,7 +50,7 @@ identifiers as (
     select
         edges.identifier_key,
         coalesce(identity_clusters.cluster_key, edges.smallest_identifier_key) as cluster_key
-    from edges
+    from {{ ref('int_identity_edges') }} as edges
     left join identity_clusters on edges.record_number = identity_clusters.record_number
     where edges.identifier_key not in (select identifier_key from shared_identifiers)
     union all
