@@ -10,15 +10,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from pipeline.building import build
 from pipeline.contracts import delivered_tables
-from pipeline.landing import Landing, scan
+from pipeline.landing import scan
 from pipeline.ledger import known_signatures
-from pipeline.loading import load_deliveries, pending
+from pipeline.loading import pending
 from pipeline.publishing import Publications
 from pipeline.settings import Rules, Settings
+from pipeline.updating import load_days
 from pipeline.warehouse import Warehouse
 
 
@@ -73,21 +75,17 @@ def run() -> None:
 
 
 def _load(warehouse: Warehouse, rules: Rules, settings: Settings) -> None:
-    def landed(tables: list[str]) -> Landing:
-        return scan(settings.landing_dir, tables, rules.first_load_day, rules.yesterday())
-
-    # The command looks what is waiting, then every table's step looks again.
+    # As the command does: what is waiting, then table by table.
+    landing = scan(settings.landing_dir, list(delivered_tables()), rules.first_load_day, rules.yesterday())
     with warehouse.connected() as connection:
-        waiting = pending(landed(list(delivered_tables())).deliveries, known_signatures(connection))
+        waiting = [delivery.day for delivery in pending(landing.deliveries, known_signatures(connection))]
     if not waiting:
         sys.exit("there is nothing to load")
+    days = [min(waiting) + timedelta(days=number) for number in range((max(waiting) - min(waiting)).days + 1)]
     for table in delivered_tables():
-        landing = landed([table])
-        with warehouse.connected() as connection:
-            waiting = pending(landing.deliveries, known_signatures(connection))
-            for load in load_deliveries(connection, waiting, rules, settings.landing_dir):
-                if load.outcome != "loaded":
-                    sys.exit(f"{load.table} of {load.day} is {load.outcome}: {load.message}")
+        for load in load_days(warehouse, table, days, rules):
+            if load.outcome == "failed":
+                sys.exit(f"{load.table} of {load.day} is {load.outcome}: {load.message}")
 
 
 if __name__ == "__main__":

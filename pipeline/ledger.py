@@ -11,16 +11,20 @@ from pipeline.landing import Signature
 
 
 def known_signatures(
-    connection: duckdb.DuckDBPyConnection, loads: str = "raw.loads"
+    connection: duckdb.DuckDBPyConnection,
+    loads: str = "raw.loads",
+    first_day: date = date.min,
+    last_day: date = date.max,
 ) -> dict[tuple[str, date], tuple[str, Signature]]:
     """The latest attempt's outcome and files, by table and day."""
     rows = connection.execute(
         f"""
         select table_name, load_day, outcome, list_transform(files, lambda file: (file.file_name, file.size_bytes, file.modified_ns))
         from {loads}
-        where superseded_by is null
+        where superseded_by is null and load_day between ? and ?
         qualify row_number() over (partition by table_name, load_day order by load_id desc) = 1
-        """
+        """,
+        [first_day, last_day],
     ).fetchall()
     return {(table, day): (outcome, tuple(tuple(file) for file in files)) for table, day, outcome, files in rows}
 

@@ -49,7 +49,8 @@ def load_days(
     ):
         for warning in landing.warnings:
             warn(warning)
-        changed = {delivery.day for delivery in pending(landing.deliveries, known_signatures(connection))}
+        known = known_signatures(connection, first_day=days[0], last_day=days[-1])
+        changed = {delivery.day for delivery in pending(landing.deliveries, known)}
         to_load = [found[day] for day in days if day in found and (day in changed or reload)]
         check_load(warehouse, to_load)
         loading = load_deliveries(connection, to_load, rules, settings.landing_dir, reload, run_id)
