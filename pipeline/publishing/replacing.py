@@ -13,7 +13,7 @@ from pipeline.publishing.errors import PublicationError
 
 # What the journal says of a contact that no mart by day counts. It changes for earlier contacts when their client comes again.
 COUNTED_BY_NO_DAY = ("client_id", "contact_number", "later_touch_count")
-# Replaced rows lie out of order, and leave gaps: a file that has grown by so much is written anew.
+# Replaced rows lie out of order, and leave gaps: a file whose rows take so many times as much as in order is written anew.
 LARGEST_GROWTH = 1.25
 # To write a smaller file anew costs no more.
 SMALLEST_COPY = 16 * 2**20
