@@ -10,7 +10,7 @@ from rich.markup import escape
 from cli.output import Problem, console, show_progress
 from pipeline import sql
 from pipeline.capacity import translate_errors
-from pipeline.marts import MARTS, UNPIVOTED
+from pipeline.marts import CHANNEL_ATTRIBUTION, MARTS
 from pipeline.publishing import PublicationError, Publications
 from pipeline.settings import Rules, Settings
 from pipeline.warehouse import Warehouse
@@ -64,7 +64,7 @@ def export(
     out.mkdir(parents=True, exist_ok=True)
     with publications.opened(current) as connection:
         connection.execute("set TimeZone = 'UTC'")
-        for mart in (*MARTS, UNPIVOTED):
+        for mart in (*MARTS, CHANNEL_ATTRIBUTION):
             unfinished = out / f".{mart}.parquet.part"
             connection.execute(f"copy {mart} to {sql.literal(unfinished)} (format parquet, compression zstd)")
             os.replace(unfinished, out / f"{mart}.parquet")

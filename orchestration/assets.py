@@ -23,7 +23,7 @@ from pipeline.contracts import delivered_tables
 from pipeline.last_update import recorded_failure
 from pipeline.ledger import failed_loads
 from pipeline.loading import Load, doubled_files_warnings
-from pipeline.marts import MARTS, UNPIVOTED
+from pipeline.marts import CHANNEL_ATTRIBUTION, MARTS
 from pipeline.notices import collected_warnings, details, environment_warnings, generation_warnings, warn
 from pipeline.publishing import Publications
 from pipeline.settings import Rules, Settings
@@ -208,7 +208,7 @@ def dbt_models(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterato
     group_name="published",
     kinds={"duckdb"},
     owners=OWNERS,
-    deps=[dg.AssetKey(["marts", mart]) for mart in (*MARTS, UNPIVOTED)],
+    deps=[dg.AssetKey(["marts", mart]) for mart in (*MARTS, CHANNEL_ATTRIBUTION)],
     description="WAREHOUSE_DIR/marts.duckdb: the marts that people query, swapped in whole after an audit.",
     check_specs=[
         dg.AssetCheckSpec("data_is_fresh", asset=["published", "marts"], description="Data reaches yesterday."),

@@ -1,6 +1,6 @@
 """The marts that are published."""
 
-# In this order.
+# All of them but `channel_attribution`, in the order of the documentation.
 MARTS = (
     "journal",
     "client_card",
@@ -18,10 +18,10 @@ MARTS = (
     "channel_performance",
     "metric_days",
 )
-# `touch_credits` row by row, so not compared on its own.
-UNPIVOTED = "channel_attribution"
+# The credits of `touch_credits` with a row per model. Comparing both would compare the same twice.
+CHANNEL_ATTRIBUTION = "channel_attribution"
 # Published as views over published tables.
-VIEWS = ("touch_credits", UNPIVOTED)
+VIEWS = ("touch_credits", CHANNEL_ATTRIBUTION)
 # Published under another name: what a view reads, and what explains the marts.
 PUBLISHED_AS = {
     "int_touch_credits": "_touch_credits",
@@ -29,16 +29,17 @@ PUBLISHED_AS = {
     "int_oversized_clients": "_large_clients",
     "int_left_out_events": "_same_events",
 }
-# The column of the contact in tables of which builds replace the rows of the contacts that they work out again.
-CONTACTS = {
+# Tables whose rows a build replaces by contact, and the column with the contact.
+CONTACT_COLUMNS = {
     "journal": "contact_id",
     "client_card": "first_contact_id",
     "interaction_history": "contact_id",
     "client_history": "contact_id",
     "int_touch_credits": "contact_id",
 }
-# The column of the day in marts whose rows depend on contacts and costs of that day alone; those of data-driven models, on all contacts.
-DAYS = {
+# Marts whose rows depend only on one day's contacts and costs, and the column with the day. Rows of data-driven models (in BY_MODEL)
+# depend on all contacts.
+DAY_COLUMNS = {
     "contact_counts": "contact_date",
     "touch_chains": "contact_date",
     "channel_steps": "contact_date",
@@ -47,9 +48,9 @@ DAYS = {
     "channel_performance": "performance_date",
 }
 BY_MODEL = ("channel_credits", "channel_performance")
-# Published as tables: what views read, then what is made of these.
-BASES = (*CONTACTS, "int_path_credits")
-DERIVED = tuple(mart for mart in MARTS if mart not in (*BASES, *VIEWS))
+# Published as tables: first what views read, then the other marts, most of which read it.
+WRITTEN_FIRST = (*CONTACT_COLUMNS, "int_path_credits")
+WRITTEN_FROM_THESE = tuple(mart for mart in MARTS if mart not in (*WRITTEN_FIRST, *VIEWS))
 # The published order of rows where readers look for a few of many: a page of the journal, one client.
 ORDERS = {
     "journal": "contacted_at, contact_id",

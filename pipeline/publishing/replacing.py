@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 
 from pipeline import sql
-from pipeline.marts import CONTACTS, DAYS, ORDERS, PUBLISHED_AS
+from pipeline.marts import CONTACT_COLUMNS, DAY_COLUMNS, ORDERS, PUBLISHED_AS
 from pipeline.publishing.errors import PublicationError
 
 # What the journal says of a contact that no mart by day counts. It changes for earlier contacts when their client comes again.
@@ -55,14 +55,14 @@ def ordered_bytes(connection: duckdb.DuckDBPyConnection, build: dict[str, Any], 
 
 
 def find_changed_rows(connection: duckdb.DuckDBPyConnection) -> None:
-    """Creates temporary tables: for each table of `CONTACTS`, the affected contacts' rows as they were and as they are, and which differ.
+    """Creates temporary tables: for each table of `CONTACT_COLUMNS`, the affected contacts' rows as they were and as they are, and which differ.
 
     Row ids, found by a narrow column, keep DuckDB from reading wide columns of all other rows.
     """
     connection.execute(
         "create or replace temp table affected as select contact_id from intermediate.int_affected_contacts"
     )
-    for table, contact in CONTACTS.items():
+    for table, contact in CONTACT_COLUMNS.items():
         for which, place in {"former": f"published.{published_name(table)}", "present": private_name(table)}.items():
             connection.execute(
                 f"""
@@ -93,11 +93,14 @@ def _differing(former: str, present: str, column: str) -> str:
 
 
 def replace_changed_rows(connection: duckdb.DuckDBPyConnection, table: str) -> None:
-    """Replaces the rows that `find_changed_rows` found in one of the tables of `CONTACTS`.
+    """Replaces the rows that `find_changed_rows` found in one of the tables of `CONTACT_COLUMNS`.
 
     Raises PublicationError if there are not as many rows then as in the private file.
     """
-    published, changed = f"published.{published_name(table)}", f"where {CONTACTS[table]} in (from changed_{table})"
+    published, changed = (
+        f"published.{published_name(table)}",
+        f"where {CONTACT_COLUMNS[table]} in (from changed_{table})",
+    )
     order = f"order by {ORDERS[table]}" if table in ORDERS else ""
     connection.execute(f"delete from {published} where rowid in (select place from former_{table} {changed})")
     connection.execute(
@@ -109,8 +112,8 @@ def replace_changed_rows(connection: duckdb.DuckDBPyConnection, table: str) -> N
 
 
 def changed_contacts(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """The contacts of which a row changed in any of the tables of `CONTACTS`."""
-    changed = " union ".join(f"from changed_{table}" for table in CONTACTS)
+    """The contacts of which a row changed in any of the tables of `CONTACT_COLUMNS`."""
+    changed = " union ".join(f"from changed_{table}" for table in CONTACT_COLUMNS)
     return [contact for (contact,) in connection.execute(changed).fetchall()]
 
 
@@ -140,7 +143,7 @@ def changed_days(connection: duckdb.DuckDBPyConnection, history_touch_limit: int
 def replace_days(connection: duckdb.DuckDBPyConnection, mart: str, query: str, days: list[date]) -> None:
     """Replaces all rows of days."""
     if days:
-        among = _among(DAYS[mart], (f"date {sql.literal(day)}" for day in days))
+        among = _among(DAY_COLUMNS[mart], (f"date {sql.literal(day)}" for day in days))
         connection.execute(f"delete from published.{mart} where {among}")
         connection.execute(f"insert into published.{mart} from ({query}) where {among}")
 
@@ -150,7 +153,7 @@ def replace_models(connection: duckdb.DuckDBPyConnection, mart: str, query: str,
 
     The latter lie together, so that what they lay in is free for others then.
     """
-    changed = _among(DAYS[mart], (f"date {sql.literal(day)}" for day in days))
+    changed = _among(DAY_COLUMNS[mart], (f"date {sql.literal(day)}" for day in days))
     data_driven = is_data_driven(connection)
     connection.execute(f"delete from published.{mart} where {changed} or {data_driven}")
     connection.execute(f"insert into published.{mart} from ({query}) where {changed} and not ({data_driven})")

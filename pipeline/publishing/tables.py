@@ -10,7 +10,17 @@ import duckdb
 
 from pipeline import ledger, sql
 from pipeline.contracts import raw_descriptions
-from pipeline.marts import BASES, BY_MODEL, CONTACTS, DAYS, DERIVED, MARTS, ORDERS, PUBLISHED_AS, VIEWS
+from pipeline.marts import (
+    BY_MODEL,
+    CONTACT_COLUMNS,
+    DAY_COLUMNS,
+    MARTS,
+    ORDERS,
+    PUBLISHED_AS,
+    VIEWS,
+    WRITTEN_FIRST,
+    WRITTEN_FROM_THESE,
+)
 from pipeline.publishing import replacing
 from pipeline.publishing.changes import changes_query, count_changes, journals
 from pipeline.publishing.errors import PublicationError
@@ -87,28 +97,28 @@ def write_tables(
 
 
 def _write_all(connection: duckdb.DuckDBPyConnection) -> None:
-    for table in BASES:
+    for table in WRITTEN_FIRST:
         order = f" order by {ORDERS[table]}" if table in ORDERS else ""
         _fill(connection, published_name(table), f"{_query(connection, table)}{order}")
     for view in VIEWS:
         # No schema names, so that the view works under any name of the attached database.
         connection.execute(f"create view published.{view} as {_query(connection, view, schema='')}")
-    for mart in DERIVED:
+    for mart in WRITTEN_FROM_THESE:
         query = _query(connection, mart)
         if mart in BY_MODEL:
-            query = f"from ({query}) order by {replacing.is_data_driven(connection)}, {DAYS[mart]}, channel"
+            query = f"from ({query}) order by {replacing.is_data_driven(connection)}, {DAY_COLUMNS[mart]}, channel"
         _fill(connection, mart, query)
 
 
 def _write_changed(connection: duckdb.DuckDBPyConnection, history_touch_limit: int) -> None:
-    for table in CONTACTS:
+    for table in CONTACT_COLUMNS:
         replacing.replace_changed_rows(connection, table)
     _fill(connection, published_name("int_path_credits"), _query(connection, "int_path_credits"), is_new=False)
     days = replacing.changed_days(connection, history_touch_limit)
-    for mart in DERIVED:
+    for mart in WRITTEN_FROM_THESE:
         if mart in BY_MODEL:
             replacing.replace_models(connection, mart, _query(connection, mart), days)
-        elif mart in DAYS:
+        elif mart in DAY_COLUMNS:
             replacing.replace_days(connection, mart, _query(connection, mart), days)
         else:
             _fill(connection, mart, _query(connection, mart), is_new=False)
@@ -138,7 +148,7 @@ def _query(connection: duckdb.DuckDBPyConnection, table: str, schema: str = "pub
     if view is None:
         return f"from {private_name(table)}"
     query = re.sub(r"^create view \S+ as |;\s*$", "", str(view), flags=re.IGNORECASE)
-    for each in (*BASES, *VIEWS, *DERIVED):
+    for each in (*WRITTEN_FIRST, *VIEWS, *WRITTEN_FROM_THESE):
         query = re.sub(rf"\b{private_name(each).replace('.', '[.]')}\b", f"{schema}{published_name(each)}", query)
     return query
 

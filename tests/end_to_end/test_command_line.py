@@ -20,7 +20,7 @@ from rich.table import Table
 
 from cli.output import console, errors
 from pipeline.last_update import last_update
-from pipeline.marts import MARTS, UNPIVOTED
+from pipeline.marts import CHANNEL_ATTRIBUTION, MARTS
 from pipeline.settings import PROJECT_DIR, Rules
 from pipeline.updating import load_days
 
@@ -319,7 +319,9 @@ def test_export_writes_the_published_marts(loaded: Site, tmp_path: Path) -> None
     outcome = loaded.run("export", "--out", str(out))
 
     assert outcome.exit_code == 0, outcome.progress
-    assert sorted(path.name for path in out.iterdir()) == sorted(f"{mart}.parquet" for mart in (*MARTS, UNPIVOTED))
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        f"{mart}.parquet" for mart in (*MARTS, CHANNEL_ATTRIBUTION)
+    )
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
         for mart, rows in loaded.marts().items():

@@ -24,7 +24,7 @@ from pipeline.dbt_runner import Build, NodeResult
 from pipeline.fingerprints import fingerprint
 from pipeline.last_update import LastUpdate, last_update, record_update
 from pipeline.ledger import last_settings
-from pipeline.marts import DAYS, MARTS, UNPIVOTED, VIEWS
+from pipeline.marts import CHANNEL_ATTRIBUTION, DAY_COLUMNS, MARTS, VIEWS
 from pipeline.publishing import PublicationError, replacing
 from pipeline.publishing.generations import KEPT_GENERATIONS
 from pipeline.settings import PROJECT_DIR, Rules
@@ -144,7 +144,7 @@ def mode(path: Path) -> int:
 # What readers get
 
 
-@pytest.mark.parametrize("mart", (*MARTS, UNPIVOTED))
+@pytest.mark.parametrize("mart", (*MARTS, CHANNEL_ATTRIBUTION))
 def test_columns_and_types_are_the_contract(loaded: Site, mart: str) -> None:
     contract = [column.split() for column in CONTRACT[mart].split(",")]
 
@@ -386,10 +386,10 @@ def publish_and_compare(place: Place) -> int | None:
         number = place.publications.publish(RULES).number
         with duckdb.connect(str(place.publications.file(number)), read_only=True) as connection:
             connection.execute("set TimeZone = 'UTC'")
-            published = {mart: rows_of(connection, f"from {mart}") for mart in (*MARTS, UNPIVOTED)}
+            published = {mart: rows_of(connection, f"from {mart}") for mart in (*MARTS, CHANNEL_ATTRIBUTION)}
             comments = connection.execute("select count(*), count(comment) from duckdb_tables()").fetchone()
         with place.warehouse.connected() as connection:
-            private = {mart: rows_of(connection, f"from marts.{mart}") for mart in (*MARTS, UNPIVOTED)}
+            private = {mart: rows_of(connection, f"from marts.{mart}") for mart in (*MARTS, CHANNEL_ATTRIBUTION)}
         ordered_bytes: int | None = place.publications.meta(number)["ordered_bytes"]
     assert {mart for mart in private if sorted(map(repr, published[mart])) != sorted(map(repr, private[mart]))} == set()
     assert comments and comments[0] == comments[1]
@@ -469,7 +469,7 @@ def test_only_what_the_build_went_on_from_is_copied(
 
 
 def test_marts_by_day_count_nothing_that_their_days_are_not_found_by() -> None:
-    for mart in DAYS:
+    for mart in DAY_COLUMNS:
         query = (PROJECT_DIR / "models/marts" / f"{mart}.sql").read_text("utf-8")
         assert [column for column in replacing.COUNTED_BY_NO_DAY if column in query] == []
 
