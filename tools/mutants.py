@@ -456,7 +456,7 @@ MUTANTS = (
     Mutant("R27", model("int_touch_values"), "where is_prospect or record_number", "where record_number", ATTRIBUTIONS),
     # Generations that are made of a copy.
     Mutant("R27", REPLACING, '    connection.execute(f"delete from {published} where rowid', '    (f"delete from {published} where rowid', COPIES),
-    Mutant("R27", REPLACING, '        {_differing(former, present, "contact_date")}\n        union\n', "", COPIES),
+    Mutant("R27", REPLACING, '        {_differing(previous_credits, credits, "contact_date")}\n        union\n', "", COPIES),
     Mutant("R27", REPLACING, '        {_differing("published.channel_costs", "marts.channel_costs", "cost_date")}\n        union\n', "", COPIES),
     Mutant("R27", REPLACING, 'COUNTED_BY_NO_DAY = (', 'COUNTED_BY_NO_DAY = ("touch_count", "touch_chain", "icon", "value", ', COPIES),
     Mutant("R27", REPLACING, 'from ({query}) where {data_driven}")', 'from ({query}) where {data_driven} and {changed}")', COPIES),

@@ -7,6 +7,7 @@ import duckdb
 from pipeline import sql
 from pipeline.marts import MARTS
 from pipeline.publishing.errors import PublicationError
+from pipeline.publishing.models import attribution_models
 from pipeline.settings import Rules
 from pipeline.warehouse import Resources
 from pipeline.wording import counted
@@ -17,12 +18,15 @@ QUERY = Path(__file__).with_name("sql") / "audit.sql"
 def audit(
     file: Path, rules: Rules, row_counts: dict[str, int], resources: Resources, contacts: list[str] | None = None
 ) -> None:
-    """Checks the written file as a reader sees it; rows by contact only of these contacts, if given. Raises PublicationError."""
+    """Checks the written file as a reader sees it. Raises PublicationError.
+
+    With `contacts`, checks of single contacts look at these only; sums cover all.
+    """
     with duckdb.connect(str(file), read_only=True, config=resources) as connection:
         connection.execute("set TimeZone = 'UTC'")
         query = sql.statement(
             QUERY,
-            models=_models(connection),
+            models=list(map(sql.Fragment, attribution_models(connection, "touch_credits"))),
             history_touch_limit=rules.history_touch_limit,
             contact_grace_seconds=rules.contact_grace_seconds,
             of_contacts=contacts is not None,
@@ -41,9 +45,3 @@ def audit(
             f"The audit found {'; '.join(found)}. The generation before stays published. "
             "`load --full-refresh` builds everything again."
         )
-
-
-def _models(connection: duckdb.DuckDBPyConnection) -> list[sql.Fragment]:
-    """The attribution models: the columns of the credits with a credit's type."""
-    columns = connection.execute("describe touch_credits").fetchall()
-    return [sql.Fragment(name) for name, data_type, *_ in columns if data_type == "DECIMAL(18,12)"]

@@ -30,10 +30,14 @@ def journals(connection: duckdb.DuckDBPyConnection, previous: Path | None) -> It
         connection.execute("detach previous")
 
 
-def changes_query(former: str, present: str, is_full: bool) -> str:
-    """The query of the table `_changes`, a row per contact, from journals as they were and as they are."""
+def changes_query(previous_journal: str, current_journal: str, is_full: bool) -> str:
+    """The query of the table `_changes`, a row per contact, from the previous journal and the current one."""
     return sql.statement(
-        QUERY, former=sql.Fragment(former), present=sql.Fragment(present), is_full=is_full, other_contact=OTHER_CONTACT
+        QUERY,
+        previous_journal=sql.Fragment(previous_journal),
+        current_journal=sql.Fragment(current_journal),
+        is_full=is_full,
+        other_contact=OTHER_CONTACT,
     )
 
 

@@ -10,6 +10,7 @@ import duckdb
 from pipeline import sql
 from pipeline.marts import CONTACT_COLUMNS, DAY_COLUMNS, ORDERS, PUBLISHED_AS
 from pipeline.publishing.errors import PublicationError
+from pipeline.publishing.models import attribution_models
 
 # What the journal says of a contact that no mart by day counts. It changes for earlier contacts when their client comes again.
 COUNTED_BY_NO_DAY = ("client_id", "contact_number", "later_touch_count")
@@ -55,37 +56,40 @@ def ordered_bytes(connection: duckdb.DuckDBPyConnection, build: dict[str, Any], 
 
 
 def find_changed_rows(connection: duckdb.DuckDBPyConnection) -> None:
-    """Creates temporary tables: for each table of `CONTACT_COLUMNS`, the affected contacts' rows as they were and as they are, and which differ.
+    """Finds the affected contacts' rows of each table of `CONTACT_COLUMNS`, in temporary tables.
 
-    Row ids, found by a narrow column, keep DuckDB from reading wide columns of all other rows.
+    These are `previous_…` with the published rows, `current_…` with the private ones, and `changed_…` with the contacts whose rows
+    differ. Row ids, found by a narrow column, keep DuckDB from reading wide columns of all other rows.
     """
     connection.execute(
         "create or replace temp table affected as select contact_id from intermediate.int_affected_contacts"
     )
     for table, contact in CONTACT_COLUMNS.items():
-        for which, place in {"former": f"published.{published_name(table)}", "present": private_name(table)}.items():
+        relations = {"previous": f"published.{published_name(table)}", "current": private_name(table)}
+        for which, relation in relations.items():
             connection.execute(
                 f"""
                 create or replace temp table {which}_{table} as
-                select rowid as place, * from {place}
-                where rowid in (select rowid from {place} where {contact} in (from affected))
+                select rowid as row_id, * from {relation}
+                where rowid in (select rowid from {relation} where {contact} in (from affected))
                 """
             )
-        changed = _differing(
-            f"(select * exclude (place) from former_{table})",
-            f"(select * exclude (place) from present_{table})",
-            contact,
-        )
+        changed = _differing(_rows("previous", table), _rows("current", table), contact)
         connection.execute(f"create or replace temp table changed_{table} as {changed}")
 
 
-def _differing(former: str, present: str, column: str) -> str:
+def _rows(which: str, table: str, left_out: Iterable[str] = ()) -> str:
+    """A query of the `previous` or `current` rows that `find_changed_rows` found, without some columns."""
+    return f"(select * exclude ({', '.join(('row_id', *left_out))}) from {which}_{table})"
+
+
+def _differing(previous: str, current: str, column: str) -> str:
     """A query of the values of a column in rows that two tables don't have equally often."""
     # A row that is there as often as it was cancels itself out.
     return f"""
         select distinct {column} from (
             select * exclude (change), sum(change) as difference
-            from (select *, -1 as change from {former} union all select *, 1 as change from {present})
+            from (select *, -1 as change from {previous} union all select *, 1 as change from {current})
             group by all
             having difference <> 0
         )
@@ -95,16 +99,14 @@ def _differing(former: str, present: str, column: str) -> str:
 def replace_changed_rows(connection: duckdb.DuckDBPyConnection, table: str) -> None:
     """Replaces the rows that `find_changed_rows` found in one of the tables of `CONTACT_COLUMNS`.
 
-    Raises PublicationError if there are not as many rows then as in the private file.
+    Raises PublicationError if the table then has another number of rows than the private one.
     """
-    published, changed = (
-        f"published.{published_name(table)}",
-        f"where {CONTACT_COLUMNS[table]} in (from changed_{table})",
-    )
+    published = f"published.{published_name(table)}"
+    changed = f"where {CONTACT_COLUMNS[table]} in (from changed_{table})"
     order = f"order by {ORDERS[table]}" if table in ORDERS else ""
-    connection.execute(f"delete from {published} where rowid in (select place from former_{table} {changed})")
+    connection.execute(f"delete from {published} where rowid in (select row_id from previous_{table} {changed})")
     connection.execute(
-        f"insert into {published} by name select * exclude (place) from present_{table} {changed} {order}"
+        f"insert into {published} by name select * exclude (row_id) from current_{table} {changed} {order}"
     )
     counts = [sql.count(connection, name) for name in (published, private_name(table))]
     if counts[0] != counts[1]:
@@ -112,28 +114,27 @@ def replace_changed_rows(connection: duckdb.DuckDBPyConnection, table: str) -> N
 
 
 def changed_contacts(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """The contacts of which a row changed in any of the tables of `CONTACT_COLUMNS`."""
+    """The contacts with a changed row in any of the tables of `CONTACT_COLUMNS`."""
     changed = " union ".join(f"from changed_{table}" for table in CONTACT_COLUMNS)
     return [contact for (contact,) in connection.execute(changed).fetchall()]
 
 
 def changed_days(connection: duckdb.DuckDBPyConnection, history_touch_limit: int) -> list[date]:
-    """The days of costs that changed, and of contacts of which a row of the journal or a touch's credit did.
+    """The days with changed costs, journal rows or credits of touches.
 
-    What a contact owes to touches beyond the limit shows in no row, so its day counts as changed.
+    Touches beyond the limit show in no row, so the days of contacts that have such touches count as changed.
     """
-    left_out = ", ".join(("place", *COUNTED_BY_NO_DAY))
-    former_journal, journal = (f"(select * exclude ({left_out}) from {each}_journal)" for each in ("former", "present"))
-    former, present = (f"(select * exclude (place) from {each}_int_touch_credits)" for each in ("former", "present"))
+    previous_journal, journal = (_rows(which, "journal", COUNTED_BY_NO_DAY) for which in ("previous", "current"))
+    previous_credits, credits = (_rows(which, "int_touch_credits") for which in ("previous", "current"))
     days = connection.execute(
         f"""
-        {_differing(former_journal, journal, "contact_date")}
+        {_differing(previous_journal, journal, "contact_date")}
         union
-        {_differing(former, present, "contact_date")}
+        {_differing(previous_credits, credits, "contact_date")}
         union
         {_differing("published.channel_costs", "marts.channel_costs", "cost_date")}
         union
-        select contact_date from (from former_journal union all from present_journal)
+        select contact_date from (from previous_journal union all from current_journal)
         where touch_count > {history_touch_limit}
         """
     ).fetchall()
@@ -151,19 +152,18 @@ def replace_days(connection: duckdb.DuckDBPyConnection, mart: str, query: str, d
 def replace_models(connection: duckdb.DuckDBPyConnection, mart: str, query: str, days: list[date]) -> None:
     """Replaces all rows of days, and those of data-driven models of any day.
 
-    The latter lie together, so that what they lay in is free for others then.
+    Rows of data-driven models are stored together, so deleting them frees whole blocks.
     """
     changed = _among(DAY_COLUMNS[mart], (f"date {sql.literal(day)}" for day in days))
-    data_driven = is_data_driven(connection)
+    data_driven = data_driven_condition(connection)
     connection.execute(f"delete from published.{mart} where {changed} or {data_driven}")
     connection.execute(f"insert into published.{mart} from ({query}) where {changed} and not ({data_driven})")
     connection.execute(f"insert into published.{mart} from ({query}) where {data_driven}")
 
 
-def is_data_driven(connection: duckdb.DuckDBPyConnection) -> str:
-    """The condition on `model` of models whose credits change with every build."""
-    columns = connection.execute("describe published._path_credits").fetchall()
-    return _among("model", (sql.literal(name) for name, data_type, *_ in columns if data_type == "DECIMAL(18,12)"))
+def data_driven_condition(connection: duckdb.DuckDBPyConnection) -> str:
+    """The SQL condition that a row's `model` is data-driven."""
+    return _among("model", map(sql.literal, attribution_models(connection, "published._path_credits")))
 
 
 def _among(column: str, values: Iterable[str]) -> str:

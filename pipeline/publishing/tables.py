@@ -67,11 +67,16 @@ def write_tables(
     try:
         if is_new:
             _write_all(connection)
-            with journals(connection, previous) as (former, present, is_full):
-                _fill(connection, "_changes", changes_query(former, present, is_full), is_new)
+            with journals(connection, previous) as (previous_journal, journal, is_full):
+                _fill(connection, "_changes", changes_query(previous_journal, journal, is_full), is_new)
         else:
             replacing.find_changed_rows(connection)
-            _fill(connection, "_changes", changes_query("former_journal", "present_journal", is_full=False), is_new)
+            _fill(
+                connection,
+                "_changes",
+                changes_query("temp.previous_journal", "temp.current_journal", is_full=False),
+                is_new,
+            )
             _write_changed(connection, rules.history_touch_limit)
         contacts = None if is_new else replacing.changed_contacts(connection)
         row_counts = {mart: sql.count(connection, f"published.{mart}") for mart in MARTS}
@@ -106,7 +111,9 @@ def _write_all(connection: duckdb.DuckDBPyConnection) -> None:
     for mart in WRITTEN_FROM_THESE:
         query = _query(connection, mart)
         if mart in BY_MODEL:
-            query = f"from ({query}) order by {replacing.is_data_driven(connection)}, {DAY_COLUMNS[mart]}, channel"
+            # Together, as `replace_models` replaces them.
+            order = f"{replacing.data_driven_condition(connection)}, {DAY_COLUMNS[mart]}, channel"
+            query = f"from ({query}) order by {order}"
         _fill(connection, mart, query)
 
 

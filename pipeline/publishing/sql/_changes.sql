@@ -9,7 +9,7 @@ previous_journal as (
         touch_count,
         touch_chain,
         client_id
-    from {{ former }}
+    from {{ previous_journal }}
 
 ),
 
@@ -21,7 +21,7 @@ journal as (
         touch_count,
         touch_chain,
         client_id
-    from {{ present }}
+    from {{ current_journal }}
 
 ),
 

@@ -1,5 +1,5 @@
--- What no reader may find in a published file. One row per fault, with how many rows have it. In a file that was made of a copy,
--- rows by contact are looked at only of the contacts in the table `audited`.
+-- What no reader may find in a published file. One row per fault, with how many rows have it. In a copy that was brought up to date,
+-- checks of single contacts look at those in the table `audited` only; sums cover all.
 with
 
 journal_rows as (
