@@ -13,14 +13,14 @@ from typing import Any
 
 import duckdb
 
-from pipeline import ledger
+from pipeline import ledger, sql
 from pipeline.capacity import check_publication
 from pipeline.landing import Signature
 from pipeline.last_update import last_update, record_update, recorded_failure
 from pipeline.publishing.audit import audit
 from pipeline.publishing.errors import PublicationError
-from pipeline.publishing.replacing import ordered_bytes
-from pipeline.publishing.tables import build_to_publish, write_tables
+from pipeline.publishing.replacing import Copy, copyable
+from pipeline.publishing.tables import build_to_publish, write_changes, write_everything
 from pipeline.settings import Rules
 from pipeline.warehouse import DamageError, Warehouse, WarehouseBusyError, first_line, is_damage, set_aside, sync
 
@@ -186,13 +186,13 @@ class Publications:
                 # Even if the build is published again, compare it with what readers had before it.
                 if self.meta(newest)["build_id"] == build["build_id"]:
                     newest = next((each for each in whole if self.meta(each)["build_id"] != build["build_id"]), None)
-            previous = None if newest is None else self.file(newest)
-            ordered = ordered_bytes(connection, build, previous) if previous else None
+            copy = None if newest is None else self._copyable(newest, connection, build)
         number = max([*kept, self._shown() or 0]) + 1
         unfinished = self.folder / f"{number:06}.tmp"
         unfinished.mkdir()
         try:
-            row_counts = self._write(unfinished / "marts.duckdb", number, previous, rules, ordered)
+            previous = None if newest is None else self.file(newest)
+            row_counts = self._write(unfinished / "marts.duckdb", number, build, previous, copy, rules)
         except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
@@ -213,26 +213,32 @@ class Publications:
         changes = json.loads(meta["changes"])
         return Generation(number, self.file(number), meta["data_through"], row_counts, changes, pinned is None)
 
+    def _copyable(self, number: int, connection: duckdb.DuckDBPyConnection, build: dict[str, Any]) -> Copy | None:
+        meta = self.meta(number)
+        with self.opened(number) as published:
+            # Without free blocks, which the next rows take.
+            used_bytes = sql.value(published, "select used_blocks * block_size from pragma_database_size()")
+        return copyable(connection, build, self.file(number), meta, used_bytes)
+
     def _write(
-        self, file: Path, number: int, previous: Path | None, rules: Rules, ordered_bytes: int | None
+        self, file: Path, number: int, build: dict[str, Any], previous: Path | None, copy: Copy | None, rules: Rules
     ) -> dict[str, int]:
-        """Writes and audits a file: only what changed, into a copy of `previous`, where that can be; else everything."""
-        if ordered_bytes is not None:
+        """Writes and audits a file: what changed, into a copy, if there is one; else everything. Returns each mart's row count."""
+        resources = self.warehouse.resources()
+        if copy:
             try:
-                return self._write_and_audit(file, number, previous, rules, ordered_bytes)
+                with self.warehouse.connected() as connection:
+                    row_counts, contacts = write_changes(connection, file, number, build, copy, rules)
+                audit(file, rules, row_counts, resources, contacts)
+                return row_counts
             except (PublicationError, DamageError, duckdb.Error) as error:
                 log.warning("generation %s is written anew: %s", number, first_line(error))
                 for leftover in file.parent.iterdir():
                     leftover.unlink()
-        return self._write_and_audit(file, number, previous, rules, None)
-
-    def _write_and_audit(
-        self, file: Path, number: int, previous: Path | None, rules: Rules, ordered_bytes: int | None
-    ) -> dict[str, int]:
         with self.warehouse.connected() as connection:
-            written = write_tables(connection, file, number, previous, rules, ordered_bytes)
-        audit(file, rules, written.row_counts, self.warehouse.resources(), written.contacts)
-        return written.row_counts
+            row_counts = write_everything(connection, file, number, build, previous)
+        audit(file, rules, row_counts, resources)
+        return row_counts
 
     def _check_nothing_is_lost(self, newest: int, connection: duckdb.DuckDBPyConnection) -> None:
         """Detects a restored or recreated private file with less data than readers have. Raises PublicationError."""

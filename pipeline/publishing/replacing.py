@@ -1,6 +1,7 @@
-"""Brings a copy of the generation before up to date, writing only rows of contacts and days that changed."""
+"""Brings a copy of the previous generation up to date, writing only rows of contacts and days that changed."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,26 +15,29 @@ from pipeline.publishing.models import attribution_models
 
 # What the journal says of a contact that no mart by day counts. It changes for earlier contacts when their client comes again.
 COUNTED_BY_NO_DAY = ("client_id", "contact_number", "later_touch_count")
-# Replaced rows lie out of order, and leave gaps: a file whose rows take so many times as much as in order is written anew.
+# Replaced rows lie out of order, and leave gaps: a file whose rows take so many times as much as in order is written as a whole.
 LARGEST_GROWTH = 1.25
-# To write a smaller file anew costs no more.
+# Writing a smaller file as a whole costs no more.
 SMALLEST_COPY = 16 * 2**20
 
 
-def ordered_bytes(connection: duckdb.DuckDBPyConnection, build: dict[str, Any], previous: Path) -> int | None:
-    """The bytes that the rows took when they were last written in order, if a build's file can be made of a copy of `previous`; else
-    None.
+@dataclass(frozen=True)
+class Copy:
+    """A generation's file to be copied, and how many bytes its rows took when last written in order."""
 
-    The build must have gone on from what `previous` holds, by the same rules.
+    file: Path
+    ordered_bytes: int
+
+
+def copyable(
+    connection: duckdb.DuckDBPyConnection, build: dict[str, Any], file: Path, meta: dict[str, Any], used_bytes: int
+) -> Copy | None:
+    """The copy of a generation's file that can be brought up to date with a build; None if the file is written as a whole.
+
+    The build must have gone on from what the generation holds, by the same rules.
     """
-    if previous.stat().st_size < SMALLEST_COPY:
+    if file.stat().st_size < SMALLEST_COPY:
         return None
-    with duckdb.connect(str(previous), read_only=True) as published:
-        cursor = published.execute("from _meta")
-        names = [column[0] for column in cursor.description or ()]
-        meta = dict(zip(names, cursor.fetchone() or (), strict=True))
-        # Without free blocks, which the next rows take.
-        used = int(sql.value(published, "select used_blocks * block_size from pragma_database_size()"))
     if meta["fingerprint"] != build["fingerprint"]:
         return None
     is_next = sql.value(
@@ -51,8 +55,8 @@ def ordered_bytes(connection: duckdb.DuckDBPyConnection, build: dict[str, Any], 
         """,
         {"previous": meta["build_id"], "build": build["build_id"]},
     )
-    ordered = meta["ordered_bytes"] or used
-    return ordered if is_next and used <= LARGEST_GROWTH * ordered else None
+    ordered_bytes = meta["ordered_bytes"] or used_bytes
+    return Copy(file, ordered_bytes) if is_next and used_bytes <= LARGEST_GROWTH * ordered_bytes else None
 
 
 def find_changed_rows(connection: duckdb.DuckDBPyConnection) -> None:

@@ -2,7 +2,8 @@
 
 import re
 import shutil
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from pipeline.marts import (
 from pipeline.publishing import replacing
 from pipeline.publishing.changes import changes_query, count_changes, journals
 from pipeline.publishing.errors import PublicationError
-from pipeline.publishing.replacing import private_name, published_name
+from pipeline.publishing.replacing import Copy, private_name, published_name
 from pipeline.settings import PROJECT_DIR, Rules
 from pipeline.yaml_files import read_yaml
 
@@ -35,100 +36,92 @@ LEDGERS = ("_meta", "_builds", "_loads", "_rejected", "_large_clients", "_same_e
 QUERIES = Path(__file__).with_name("sql")
 
 
-@dataclass(frozen=True)
-class Written:
-    """Each mart's row count, and the contacts whose rows were written; None: all."""
+def write_everything(
+    connection: duckdb.DuckDBPyConnection, file: Path, number: int, build: dict[str, Any], previous: Path | None
+) -> dict[str, int]:
+    """Writes a new file from a build, and the changes against the file `previous`. Returns each mart's row count."""
+    with _published(connection, file, f"storage_version '{STORAGE_VERSION}'"):
+        for table in WRITTEN_FIRST:
+            order = f" order by {ORDERS[table]}" if table in ORDERS else ""
+            _create(connection, published_name(table), f"{_query(connection, table)}{order}")
+        for view in VIEWS:
+            # No schema names, so that the view works under any name of the attached database.
+            connection.execute(f"create view published.{view} as {_query(connection, view, schema='')}")
+        for mart in WRITTEN_FROM_THESE:
+            query = _query(connection, mart)
+            if mart in BY_MODEL:
+                # Together, as `replace_models` replaces them.
+                order = f"{replacing.data_driven_condition(connection)}, {DAY_COLUMNS[mart]}, channel"
+                query = f"from ({query}) order by {order}"
+            _create(connection, mart, query)
+        with journals(connection, previous) as (previous_journal, journal, is_full):
+            _create(connection, "_changes", changes_query(previous_journal, journal, is_full))
+        row_counts = _write_ledgers(connection, _create, number, build)
+        _write_comments(connection)
+    return row_counts
 
-    row_counts: dict[str, int]
-    contacts: list[str] | None
 
+def write_changes(
+    connection: duckdb.DuckDBPyConnection, file: Path, number: int, build: dict[str, Any], copy: Copy, rules: Rules
+) -> tuple[dict[str, int], list[str]]:
+    """Writes what a build changed into a copy. Returns each mart's row count, and the contacts whose rows changed.
 
-def write_tables(
-    connection: duckdb.DuckDBPyConnection,
-    file: Path,
-    number: int,
-    previous: Path | None,
-    rules: Rules,
-    ordered_bytes: int | None,
-) -> Written:
-    """Writes a new file from the last build, and the changes against the file `previous`.
-
-    With `ordered_bytes` (see `replacing`), writes only what changed, into a copy of `previous`. Raises PublicationError if the last
-    build can't be published.
+    Raises PublicationError if the copy then isn't what the build made.
     """
-    build = build_to_publish(connection)
-    is_new = ordered_bytes is None
-    if is_new:
-        sql.attach(connection, file, "published", f"storage_version '{STORAGE_VERSION}'")
-    else:
-        assert previous is not None
-        shutil.copyfile(previous, file)  # its bytes, not its mode: nobody may write to what is published
-        sql.attach(connection, file, "published", "read_write")
+    shutil.copyfile(copy.file, file)  # its bytes, not its mode: nobody may write to what is published
+    with _published(connection, file, "read_write"):
+        replacing.find_changed_rows(connection)
+        for table in CONTACT_COLUMNS:
+            replacing.replace_changed_rows(connection, table)
+        _refill(connection, published_name("int_path_credits"), _query(connection, "int_path_credits"))
+        days = replacing.changed_days(connection, rules.history_touch_limit)
+        for mart in WRITTEN_FROM_THESE:
+            query = _query(connection, mart)
+            if mart in BY_MODEL:
+                replacing.replace_models(connection, mart, query, days)
+            elif mart in DAY_COLUMNS:
+                replacing.replace_days(connection, mart, query, days)
+            else:
+                _refill(connection, mart, query)
+        _refill(connection, "_changes", changes_query("temp.previous_journal", "temp.current_journal", is_full=False))
+        row_counts = _write_ledgers(connection, _refill, number, build, copy.ordered_bytes)
+    return row_counts, replacing.changed_contacts(connection)
+
+
+@contextmanager
+def _published(connection: duckdb.DuckDBPyConnection, file: Path, options: str) -> Iterator[None]:
+    """Attaches the file as `published`."""
+    sql.attach(connection, file, "published", options)
     try:
-        if is_new:
-            _write_all(connection)
-            with journals(connection, previous) as (previous_journal, journal, is_full):
-                _fill(connection, "_changes", changes_query(previous_journal, journal, is_full), is_new)
-        else:
-            replacing.find_changed_rows(connection)
-            _fill(
-                connection,
-                "_changes",
-                changes_query("temp.previous_journal", "temp.current_journal", is_full=False),
-                is_new,
-            )
-            _write_changed(connection, rules.history_touch_limit)
-        contacts = None if is_new else replacing.changed_contacts(connection)
-        row_counts = {mart: sql.count(connection, f"published.{mart}") for mart in MARTS}
-        values = {
-            "generation": number,
-            "build_id": build["build_id"],
-            "built_at": build["started_at"],
-            "load_ids": ledger.live_loads(connection),
-            "fingerprint": build["fingerprint"],
-            "settings": build["settings"],
-            "row_counts": sql.json_text(row_counts),
-            "changes": count_changes(connection),
-            "ordered_bytes": ordered_bytes,
-        }
-        for table in LEDGERS:
-            _fill(connection, table, sql.statement(QUERIES / f"{table}.sql", **values), is_new)
-        if is_new:
-            _write_comments(connection)
+        yield
         connection.execute("checkpoint published")
     finally:
         connection.execute("detach published")
-    return Written(row_counts, contacts)
 
 
-def _write_all(connection: duckdb.DuckDBPyConnection) -> None:
-    for table in WRITTEN_FIRST:
-        order = f" order by {ORDERS[table]}" if table in ORDERS else ""
-        _fill(connection, published_name(table), f"{_query(connection, table)}{order}")
-    for view in VIEWS:
-        # No schema names, so that the view works under any name of the attached database.
-        connection.execute(f"create view published.{view} as {_query(connection, view, schema='')}")
-    for mart in WRITTEN_FROM_THESE:
-        query = _query(connection, mart)
-        if mart in BY_MODEL:
-            # Together, as `replace_models` replaces them.
-            order = f"{replacing.data_driven_condition(connection)}, {DAY_COLUMNS[mart]}, channel"
-            query = f"from ({query}) order by {order}"
-        _fill(connection, mart, query)
-
-
-def _write_changed(connection: duckdb.DuckDBPyConnection, history_touch_limit: int) -> None:
-    for table in CONTACT_COLUMNS:
-        replacing.replace_changed_rows(connection, table)
-    _fill(connection, published_name("int_path_credits"), _query(connection, "int_path_credits"), is_new=False)
-    days = replacing.changed_days(connection, history_touch_limit)
-    for mart in WRITTEN_FROM_THESE:
-        if mart in BY_MODEL:
-            replacing.replace_models(connection, mart, _query(connection, mart), days)
-        elif mart in DAY_COLUMNS:
-            replacing.replace_days(connection, mart, _query(connection, mart), days)
-        else:
-            _fill(connection, mart, _query(connection, mart), is_new=False)
+def _write_ledgers(
+    connection: duckdb.DuckDBPyConnection,
+    write: Callable[[duckdb.DuckDBPyConnection, str, str], None],
+    number: int,
+    build: dict[str, Any],
+    ordered_bytes: int | None = None,
+) -> dict[str, int]:
+    """Writes the tables of `LEDGERS`, after all others. Returns each mart's row count."""
+    row_counts = {mart: sql.count(connection, f"published.{mart}") for mart in MARTS}
+    values = {
+        "generation": number,
+        "build_id": build["build_id"],
+        "built_at": build["started_at"],
+        "load_ids": ledger.live_loads(connection),
+        "fingerprint": build["fingerprint"],
+        "settings": build["settings"],
+        "row_counts": sql.json_text(row_counts),
+        "changes": count_changes(connection),
+        "ordered_bytes": ordered_bytes,
+    }
+    for table in LEDGERS:
+        write(connection, table, sql.statement(QUERIES / f"{table}.sql", **values))
+    return row_counts
 
 
 def build_to_publish(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
@@ -160,13 +153,14 @@ def _query(connection: duckdb.DuckDBPyConnection, table: str, schema: str = "pub
     return query
 
 
-def _fill(connection: duckdb.DuckDBPyConnection, table: str, query: str, is_new: bool = True) -> None:
-    """Writes a whole table. One that is there stays, with its comments."""
-    if is_new:
-        connection.execute(f"create table published.{table} as {query}")
-    else:
-        connection.execute(f"delete from published.{table}")
-        connection.execute(f"insert into published.{table} {query}")
+def _create(connection: duckdb.DuckDBPyConnection, table: str, query: str) -> None:
+    connection.execute(f"create table published.{table} as {query}")
+
+
+def _refill(connection: duckdb.DuckDBPyConnection, table: str, query: str) -> None:
+    """Replaces all rows of a table, which keeps its comments."""
+    connection.execute(f"delete from published.{table}")
+    connection.execute(f"insert into published.{table} {query}")
 
 
 def _write_comments(connection: duckdb.DuckDBPyConnection) -> None:

@@ -184,7 +184,7 @@ def test_a_publication_that_may_not_fit_publishes_nothing(site: Site, monkeypatc
     ("owner", "name", "error"),
     [
         (loading, "_write_ledger", duckdb.TransactionException(f"Failed to commit: {FULL.strerror}")),
-        (generations, "write_tables", duckdb.IOException(f"IO Error: Could not write file: {FULL.strerror}")),
+        (generations, "write_everything", duckdb.IOException(f"IO Error: Could not write file: {FULL.strerror}")),
         (generations, "sync", FULL),
     ],
 )

@@ -232,7 +232,7 @@ class Reader:
 # Everything that publication asks of the operating system or does in a database, one after the other.
 STEPS = (
     *((os, name) for name in ("mkdir", "chmod", "fsync", "rename", "replace", "symlink", "unlink", "rmdir")),
-    *((generations, name) for name in ("write_tables", "audit")),
+    *((generations, name) for name in ("write_changes", "write_everything", "audit")),
     (ledger, "drop_superseded"),
 )
 
