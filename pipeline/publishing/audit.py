@@ -41,7 +41,4 @@ def audit(
             if (count := sql.count(connection, mart)) != row_counts[mart]
         ]
     if found:
-        raise PublicationError(
-            f"The audit found {'; '.join(found)}. The generation before stays published. "
-            "`load --full-refresh` builds everything again."
-        )
+        raise PublicationError(f"The audit found {'; '.join(found)}")

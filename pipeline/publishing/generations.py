@@ -232,12 +232,18 @@ class Publications:
                 audit(file, rules, row_counts, resources, contacts)
                 return row_counts
             except (PublicationError, DamageError, duckdb.Error) as error:
-                log.warning("generation %s is written anew: %s", number, first_line(error))
+                message = "the copy can't be published, so generation %s is written as a whole: %s"
+                log.warning(message, number, first_line(error))
                 for leftover in file.parent.iterdir():
                     leftover.unlink()
         with self.warehouse.connected() as connection:
             row_counts = write_everything(connection, file, number, build, previous)
-        audit(file, rules, row_counts, resources)
+        try:
+            audit(file, rules, row_counts, resources)
+        except PublicationError as error:
+            raise PublicationError(
+                f"{error}. The generation before stays published. `load --full-refresh` builds everything again."
+            ) from None
         return row_counts
 
     def _check_nothing_is_lost(self, newest: int, connection: duckdb.DuckDBPyConnection) -> None:

@@ -410,7 +410,7 @@ def test_a_large_generation_is_made_of_a_copy_of_the_one_before(
     assert (publish_and_compare(place),) == used
 
     assert first.read_bytes() == before
-    assert "anew" not in caplog.text
+    assert "as a whole" not in caplog.text
     assert {change for change, _ in place.changes().values()} == {"new", "other verdict"}
 
 
@@ -425,7 +425,7 @@ def test_what_is_small_or_has_grown_is_written_in_order(
 
 
 @pytest.mark.parametrize(
-    ("statement", "said"),
+    ("statement", "message"),
     [
         ("delete from journal where contact_id = 'c-2026-03-01-0'", "published.journal has"),
         (
@@ -435,8 +435,8 @@ def test_what_is_small_or_has_grown_is_written_in_order(
         ("drop table touch_chains", "touch_chains"),
     ],
 )
-def test_a_copy_that_turns_out_wrong_is_written_anew(
-    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, statement: str, said: str
+def test_instead_of_a_copy_that_turns_out_wrong_everything_is_written(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, statement: str, message: str
 ) -> None:
     monkeypatch.setattr(replacing, "SMALLEST_COPY", 0)
     first = place.publications.file(1)
@@ -446,8 +446,8 @@ def test_a_copy_that_turns_out_wrong_is_written_anew(
 
     assert publish_and_compare(place) is None
 
-    assert "generation 2 is written anew" in caplog.text
-    assert said in caplog.text
+    assert "generation 2 is written as a whole" in caplog.text
+    assert message in caplog.text and "stays published" not in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -484,7 +484,7 @@ LATER_LOAD = """
 
 
 @pytest.mark.parametrize(
-    ("statement", "said"),
+    ("statement", "message"),
     [
         ("delete from raw.builds", "Nothing was built yet"),
         ("update raw.builds set outcome = 'failed'", "is failed"),
@@ -498,14 +498,14 @@ LATER_LOAD = """
         (LATER_LOAD, "loaded after the last build"),
     ],
 )
-def test_only_a_whole_build_of_all_loads_is_published(site: Site, statement: str, said: str) -> None:
+def test_only_a_whole_build_of_all_loads_is_published(site: Site, statement: str, message: str) -> None:
     change(site, statement)
 
-    assert_refused(site, said)
+    assert_refused(site, message)
 
 
 @pytest.mark.parametrize(
-    ("statement", "said"),
+    ("statement", "message"),
     [
         (
             "delete from marts.journal where contact_id = 'c-two'",
@@ -560,13 +560,13 @@ def test_only_a_whole_build_of_all_loads_is_published(site: Site, statement: str
         ),
     ],
 )
-def test_the_audit_refuses_marts_that_do_not_fit_together(site: Site, statement: str, said: str) -> None:
+def test_the_audit_refuses_marts_that_do_not_fit_together(site: Site, statement: str, message: str) -> None:
     change(site, statement)
 
-    assert_refused(site, said)
+    assert_refused(site, message)
 
 
-def assert_refused(site: Site, said: str) -> None:
+def assert_refused(site: Site, message: str) -> None:
     """Nothing is published, and all that is stays as it was."""
     file, link = site.publications.file(1), os.readlink(site.publications.link)
     before = hashlib.sha256(file.read_bytes()).hexdigest()
@@ -580,7 +580,7 @@ def assert_refused(site: Site, said: str) -> None:
     with pytest.raises(PublicationError) as refusal:
         site.publications.publish(RULES)
 
-    assert said in str(refusal.value)
+    assert message in str(refusal.value)
     assert what_became(site) == ("failed", "publication", str(refusal.value), None)
     assert os.readlink(site.publications.link) == link
     assert hashlib.sha256(file.read_bytes()).hexdigest() == before

@@ -122,7 +122,7 @@ def generations_made_of_copies() -> Iterator[None]:
     """Publications write only what changed wherever they can, and fail where they would write everything instead."""
 
     def refuse(record: logging.LogRecord) -> bool:
-        assert "is written anew" not in record.getMessage(), record.getMessage()
+        assert "is written as a whole" not in record.getMessage(), record.getMessage()
         return True
 
     log = logging.getLogger("multichannel")
