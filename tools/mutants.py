@@ -464,6 +464,8 @@ MUTANTS = (
     Mutant("R27", REPLACING, 'if meta["fingerprint"] != build["fingerprint"]:', "if False:", COPIES),
     Mutant("R27", REPLACING, "and not bool_or(builds.is_full)", "", COPIES),
     Mutant("R27", REPLACING, "published.build_id = $previous and", "", COPIES),
+    # Of contacts that stay as they are, only sums are audited.
+    Mutant("R27", "pipeline/publishing/sql/audit.sql", "    from credits_of_paths\n", "    from credits_of_paths\n    where false\n", COPIES),
     # Counts of a build that was cut short are believed.
     Mutant("R27", CHANGES, "found | length > 0 and found[0][0] == 'passed'", "true", ATTRIBUTIONS),
     Mutant("Report", "report/queries.py", "{sorted_by} {comparison}= $after_value", "{sorted_by} {comparison} $after_value", QUESTIONS),

@@ -24,8 +24,9 @@ where journal.contact_id is null
     {% endfor %}
 {% endtest %}
 
-{# Attribution: by every model, the data-driven ones too, the credits of each contact add up to exactly 1. Only full builds run it; the
-audit checks what is published. #}
+{# Attribution: by every model, the data-driven ones too, the credits of each contact add up to exactly 1. Only full builds run it. In
+other builds, `credits_sum_to_one` checks affected contacts by the other models, and the audit of each publication checks that each
+path's credits by the data-driven models add up to 1. #}
 {% test all_credits_sum_to_one(model) %}
 select contact_id
 from {{ model }}

@@ -26,7 +26,8 @@ def audit(
         connection.execute("set TimeZone = 'UTC'")
         query = sql.statement(
             QUERY,
-            models=list(map(sql.Fragment, attribution_models(connection, "touch_credits"))),
+            models=_models(connection, "touch_credits"),
+            data_driven_models=_models(connection, "_path_credits"),
             history_touch_limit=rules.history_touch_limit,
             contact_grace_seconds=rules.contact_grace_seconds,
             of_contacts=contacts is not None,
@@ -42,3 +43,7 @@ def audit(
         ]
     if found:
         raise PublicationError(f"The audit found {'; '.join(found)}")
+
+
+def _models(connection: duckdb.DuckDBPyConnection, table: str) -> list[sql.Fragment]:
+    return list(map(sql.Fragment, attribution_models(connection, table)))

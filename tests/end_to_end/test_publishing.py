@@ -450,6 +450,32 @@ def test_instead_of_a_copy_that_turns_out_wrong_everything_is_written(
     assert message in caplog.text and "stays published" not in caplog.text
 
 
+def test_no_copy_is_published_where_credits_of_paths_do_not_add_up(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(replacing, "SMALLEST_COPY", 0)
+    # Of contacts that stay as they are, so that the audit of a copy doesn't look at these. The sums over all stay, too.
+    with place.warehouse.locked("test"), place.warehouse.connected() as connection:
+        for contact_id, change in (("c-2026-03-01-0", 0.1), ("c-2026-03-02-0", -0.1)):
+            connection.execute(
+                f"""
+                update intermediate.int_path_credits set markov = markov + {change}
+                where touch_position = 1 and path_key in (
+                    select path_key from intermediate.int_touch_credits where contact_id = '{contact_id}'
+                )
+                """
+            )
+
+    fault = "2 paths whose credits do not add up"
+    with (
+        place.warehouse.locked("test"),
+        pytest.raises(PublicationError, match=f"{fault}.*stays published.*builds everything again"),
+    ):
+        place.publications.publish(RULES)
+
+    assert "the copy can't be published" in caplog.text and fault in caplog.text
+
+
 @pytest.mark.parametrize(
     "statement",
     [

@@ -169,7 +169,8 @@ def test_the_audit_uses_them(tmp_path: Path, chosen: Path, monkeypatch: pytest.M
     warehouse = Warehouse(tmp_path / "warehouse")
     file = tmp_path / "marts.duckdb"
     with duckdb.connect(str(file)) as connection:
-        connection.execute("create table touch_credits (contact_id text, linear decimal(18, 12))")
+        for table in ("touch_credits", "_path_credits"):
+            connection.execute(f"create table {table} (linear decimal(18, 12))")
     asked = []
 
     def count(connection: duckdb.DuckDBPyConnection, table: str) -> int:

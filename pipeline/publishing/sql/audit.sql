@@ -157,6 +157,15 @@ credits_of_contacts as (
 
 ),
 
+credits_of_paths as (
+
+    select path_key
+    from _path_credits
+    group by path_key
+    having {% for model in data_driven_models %}sum({{ model }}) <> 1{% if not loop.last %} or {% endif %}{% endfor %}
+
+),
+
 credited_contacts as (
 
     select distinct
@@ -402,48 +411,54 @@ faults as (
     union all
     select
         10 as fault_order,
+        'paths whose credits do not add up to one contact by every data-driven model' as fault,
+        count(*) as row_count
+    from credits_of_paths
+    union all
+    select
+        11 as fault_order,
         'contacts that are in only one of journal and credits, or with another value' as fault,
         count(*) as row_count
     from journal_or_credits
     union all
     select
-        11 as fault_order,
+        12 as fault_order,
         'sites, days and types with other contact counts than the journal' as fault,
         count(*) as row_count
     from other_contact_counts
     union all
     select
-        12 as fault_order,
+        13 as fault_order,
         'contacts with touches more or fewer than chains count' as fault,
         count(*) as row_count
     from contacts_without_chain
     union all
     select
-        13 as fault_order,
+        14 as fault_order,
         'contacts with touches more or fewer than channels opened' as fault,
         count(*) as row_count
     from contacts_without_opening
     union all
     select
-        14 as fault_order,
+        15 as fault_order,
         'channels of a site and day whose last steps are not as many as the contacts that they closed' as fault,
         count(*) as row_count
     from channels_with_other_ends
     union all
     select
-        15 as fault_order,
+        16 as fault_order,
         'attribution models whose credits do not add up to all contacts and their value' as fault,
         count(*) as row_count
     from models_with_other_credits
     union all
     select
-        16 as fault_order,
+        17 as fault_order,
         'attribution models whose spend, contacts or value do not add up across channels' as fault,
         count(*) as row_count
     from models_with_other_performance
     union all
     select
-        17 as fault_order,
+        18 as fault_order,
         'contacts after the last loaded day' as fault,
         count(*) as row_count
     from contacts_of_later_days
