@@ -124,7 +124,7 @@ lock: install  ## Resolve the dependencies of pyproject.toml again into requirem
 		--generate-hashes --no-header --no-annotate --upgrade --quiet -o $(LOCKED)
 	@$(MAKE) --no-print-directory lock-peers
 
-# The versions that the project has, where it has them.
+# Packages that the project has too get the project's versions.
 lock-peers: install  ## Resolve only what the benchmarks' peers need
 	$(RUN) uv pip compile --group benchmarks --constraint $(LOCKED) --python-version 3.11 --universal \
 		--generate-hashes --no-header --no-annotate --upgrade --quiet -o $(PEERS_LOCKED)

@@ -1,5 +1,5 @@
--- One row per brand and chain of which the counts lose some or gain some (R23, Attribution): the affected people's chains as they
--- were and as they are. Very many are alike.
+-- One row per brand, chain and outcome whose count changed (R23, Attribution): the affected people's chains as they were and as they
+-- are. Very many are alike.
 {{ config(materialized='table') }}
 
 with
