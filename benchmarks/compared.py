@@ -100,7 +100,7 @@ def full_loads(folder: Path, touches: int, runs: int, peers: PeerRuns | None) ->
         if peers and file_format == "csv":
             costs |= {what: partial(peers.run, what, landing, folder / "peer", warehouse) for what in peers.modules}
         measured = compared(costs, "DuckDB reads the files", runs, *row_counts(landing), file_format)
-        rows += [row for row in measured if not peers or row.what not in peers.refused]
+        rows += [row for row in measured if not peers or row.what not in peers.rejected]
     return rows
 
 

@@ -29,10 +29,10 @@ PYTHON = PROJECT_DIR / ".venv-benchmarks/bin/python"
 
 @dataclass
 class PeerRuns:
-    """The peers that this machine can run, and what they were found to differ in."""
+    """The peers that this machine can run, the notes for the results, and the peers whose journal differs."""
 
     notes: list[str] = field(default_factory=list)
-    refused: set[str] = field(default_factory=set)
+    rejected: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         if not PYTHON.exists():
@@ -61,8 +61,8 @@ class PeerRuns:
         command = [str(PYTHON), "-m", f"benchmarks.peers.{self.modules[what]}", str(landing), str(out), threads]
         cost = cost_of(command, POLARS_MAX_THREADS=threads)
         count = differing_rows(warehouse / "marts.duckdb", out)
-        if count and what not in self.refused:
-            self.refused.add(what)
+        if count and what not in self.rejected:
+            self.rejected.add(what)
             self.notes.append(
                 f"No figures for {what}: its journal differs from the project's in {counted(count, 'row')}."
             )
