@@ -164,7 +164,7 @@ def _run(
     try:
         report = _dagster_report()
         if waiting:
-            # Takes seconds of one processor, which loading leaves free.
+            # Importing dbt takes seconds. Meanwhile, loading leaves a processor idle.
             Thread(target=import_module, args=["pipeline.building"], daemon=True).start()
             _load_all(warehouse, waiting, rules, reload, run_id, report)
         build = build_loaded(warehouse, rules, full_refresh=full_refresh)

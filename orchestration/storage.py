@@ -1,7 +1,7 @@
 """Dagster's history in SQLite, in Dagster's own files and tables, with connections that stay open.
 
 Dagster opens and closes a file for each of the thousands of statements of a run, which costs more than to execute them.
-`dagster.yaml` names this class.
+`dagster.yaml` names `OpenSqliteStorage`.
 """
 
 import os
@@ -25,7 +25,7 @@ FILES_KEPT_OPEN = 8
 
 
 class OpenEventLog(SqliteEventLogStorage):
-    """Keeps open what was used last."""
+    """Dagster's log of events in SQLite. Connections to the files used last stay open."""
 
     def __init__(self, base_dir: str) -> None:
         self._open: OrderedDict[str, tuple[int, Connection]] = OrderedDict()
@@ -40,6 +40,7 @@ class OpenEventLog(SqliteEventLogStorage):
                 yield connection
 
     def _connection(self, shard: str) -> Connection:
+        """The open connection to a file: `shard` is a run's id or the index. Needs `_db_lock`."""
         file = Path(self.path_for_shard(shard))
         inode, connection = self._open.pop(shard, (0, None))
         if connection is not None and not (file.exists() and file.stat().st_ino == inode):
@@ -78,12 +79,15 @@ def _close(connection: Connection) -> None:
 
 
 def _sync_at_checkpoints(connection: sqlite3.Connection, _: object) -> None:
-    """A machine that loses power may lose the last events, which tell what happened; it never loses runs or damages the file."""
+    """Makes SQLite sync the file at checkpoints only.
+
+    A power cut may lose the last events, but no runs, and never damages the file.
+    """
     connection.execute("pragma synchronous = normal")
 
 
 class OpenSqliteStorage(DagsterSqliteStorage):
-    """Dagster's default storage but for its events."""
+    """Dagster's default storage, with `OpenEventLog` for events."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(base_dir, inst_data)
@@ -97,5 +101,6 @@ class OpenSqliteStorage(DagsterSqliteStorage):
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> "OpenSqliteStorage":
-        # Dagster tells a storage its folder only by `dagster.yaml`. Without DAGSTER_HOME, it is where `make dev` has it.
+        # Dagster passes a storage its folder only in its configuration, and `dagster.yaml` has none.
+        # Without DAGSTER_HOME, the folder is that of `make dev`.
         return cls(os.environ.get("DAGSTER_HOME") or str(PROJECT_DIR / "data" / "dagster"), inst_data)

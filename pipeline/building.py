@@ -63,7 +63,8 @@ def _build_due(warehouse: Warehouse, rules: Rules, select: Sequence[str], full_r
     if select and reason:
         return Build(False, (), error=f"Build everything first, not a selection: {reason}.")
     if reason and not full_refresh:
-        check_seeds()  # without a reason they are as they were when the published build was made
+        # Other builds use the seeds of the last full build: changed ones are a reason for a full build.
+        check_seeds()
     outcome = _build(warehouse, rules, current, select, reason, memory)
     if memory and is_out_of_memory(outcome.explain()):
         log.info("the changes need more memory than usual: building again with all of MEMORY_LIMIT")

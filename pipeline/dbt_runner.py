@@ -39,7 +39,7 @@ log = logging.getLogger("multichannel")
 MANIFEST = "manifest.json"
 PARSED = "partial_parse.msgpack"
 PARSED_KEPT = 20
-# Macros of dbt's own for what this project may not use: other engines' functions, snapshots, user-defined functions, clones,
+# dbt's own macros for features that this project hardly uses: other engines' functions, snapshots, user-defined functions, clones,
 # materialized views. dbt lists every macro twice per node, which takes longer than most of the nodes' SQL.
 RARELY_USED_MACROS = re.compile(
     r"macros/(utils|materializations/(snapshots|functions|models/clone)|relations/materialized_view)/"
@@ -61,7 +61,7 @@ class NodeResult:
     execution_seconds: float
     # What a model in SQL was compiled to.
     sql: str | None = None
-    # Of a failed test of `rules`: the query that says which.
+    # Of a failed test `rules`: the query that names the broken rules.
     broken_rules_query: str | None = None
 
 

@@ -35,7 +35,7 @@ def parsing_fingerprint(rules: Rules) -> str:
 
 
 def parsed_folder(rules: Rules) -> Path:
-    """Where the project of today is kept as dbt parsed it, once it has."""
+    """The folder with the current project as dbt parsed it; missing until dbt has parsed it."""
     return PROJECT_DIR / "target" / "parsed" / parsing_fingerprint(rules)
 
 

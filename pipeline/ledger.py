@@ -16,7 +16,7 @@ def known_signatures(
     first_day: date = date.min,
     last_day: date = date.max,
 ) -> dict[tuple[str, date], tuple[str, Signature]]:
-    """The latest attempt's outcome and files, by table and day."""
+    """The latest attempt's outcome and files, by table and day, for the days from `first_day` to `last_day`, both included."""
     rows = connection.execute(
         f"""
         select table_name, load_day, outcome, list_transform(files, lambda file: (file.file_name, file.size_bytes, file.modified_ns))
