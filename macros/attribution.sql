@@ -6,8 +6,8 @@ here. A weight is a whole number, not negative, and the same in every build, so 
     kept_touch_count           how many touches the history keeps
     last_non_direct_position   the position of the last touch that isn't direct (R12); null if all are
     half_lives_before_last     how long before the contact's last touch it happened, in half-lives
-    removal_effect, shapley_value  the values of its channel in its brand. They change with every build, so credits by these models
-                               (`is_data_driven`) aren't stored but computed where they are read
+    removal_effect, shapley_value  the values of its channel in its brand. They change with every build, so `int_path_credits` computes
+                               the credits by these models (`is_data_driven`) anew, once per path
 #}
 {% macro attribution_models() -%}
     {%- set first_share = (var('position_based_first_share') | float * 1000000) | round | int -%}

@@ -32,8 +32,8 @@ wherever one is due; this error stops a build after a table was dropped, or when
 {%- endmacro %}
 
 {#
-What finds the rows of a raw table again, later in the build: their row ids. In a full build the table may be a view of another
-warehouse's, and in a unit test its rows are not stored; there, the record number does.
+A value by which a row of a raw table is found again later in the build: its row id. In a full build the record number is used, as a
+verification's raw tables are views; in a unit test, as rows aren't stored.
 #}
 {% macro stored_row_id(table) -%}
     {{ 'record_number' if is_full_build() or table.is_cte else row_id() }}
@@ -187,7 +187,7 @@ where they are needed. (Rows of a unit test are not stored and have no row id.)
     {%- endif -%}
 {%- endmacro %}
 
-{# The same where a full build wants nearly all rows: there an inner join with the wanted ones, which must follow, is enough. #}
+{# Like `are_among`, but true in a full build, which wants nearly all rows. An inner join with the wanted rows must follow. #}
 {% macro may_be_among(table, wanted) -%}
     {{ 'true' if is_full_build() else are_among(table, wanted) }}
 {%- endmacro %}

@@ -37,10 +37,6 @@
     list_concat({{ first_list }}, {{ second_list }})
 {%- endmacro %}
 
-{% macro all_but_first(list) -%}
-    {{ list }}[2:]
-{%- endmacro %}
-
 {% macro joined(values, separator) -%}
     array_to_string({{ values }}, '{{ separator }}')
 {%- endmacro %}

@@ -1,13 +1,13 @@
 {#
-R11: the origin of a touch, that is, what it says about where it came from, as JSON: its widget, landing page, referrer and five tags.
-`int_origins` names the channel of each distinct origin. So this leaves out what can't change the channel: paths, hashes, parameters
-that aren't tags, and the values of click ids. It shortens only URLs that are well formed; any other goes to `int_origins` whole, which
-reads it with care. Plain Jinja, so that tests can compare shortened and whole URLs.
+R11: the origin of a touch, that is, what it says about where it came from, as JSON: its widget, its landing page's origin (see
+`origin_of_landing_page`), referrer and five tags. `int_origins` names the channel of each distinct origin. So this leaves out what
+can't change the channel: paths, hashes, parameters that aren't tags, and the values of click ids. It shortens only URLs that are well
+formed; any other goes to `int_origins` whole, which reads it with care. Plain Jinja, so that tests can compare shortened and whole URLs.
 #}
-{% macro origin(touches, landing_page) -%}
+{% macro origin(touches, landing_page_origin) -%}
     to_json([
         {{ touches }}.widget_id,
-        {{ landing_page }},
+        {{ landing_page_origin }},
         {{ origin_of_referrer(touches ~ '.referrer') }},
         {{ touches }}.utm_source,
         {{ touches }}.utm_medium,
@@ -18,8 +18,8 @@ reads it with care. Plain Jinja, so that tests can compare shortened and whole U
 {%- endmacro %}
 
 {#
-A URL that ends in the value of a click id, with one character of the value left. Cutting a URL up takes long, and click ids, which
-usually come last, are what makes URLs differ. Without them few are left to be cut up.
+A URL, without all but the first character of a click id's value at its end. Reading URLs is slow, and this leaves few distinct ones,
+as click ids are what makes them differ.
 #}
 {% macro short_landing_page(url, click_id_parameters) -%}
     regexp_replace({{ url }}, '(?i)([?&](?:{{ (click_id_parameters or ['yclid']) | join('|') }})=[A-Za-z0-9])[A-Za-z0-9_-]*$', '\1')

@@ -3,7 +3,7 @@
 
 with
 
--- The day is a contact's own: naming it lets the steps of a day be found without those of others.
+-- A contact has one day. Partitioning by it too lets DuckDB filter by day before the window.
 touches as (
 
     select

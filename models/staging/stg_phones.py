@@ -22,10 +22,11 @@ BETWEEN_DIGITS = r" .()\[\]/\\~'’·•_-"
 PLAIN = re.compile(r"\+?[0-9]+")
 RUN_OF_DIGITS = re.compile(rf"\+?[{BETWEEN_DIGITS}]*\d[\d{BETWEEN_DIGITS}]*")
 
-# A mobile number of Russia, alone and as nearly everybody writes it, and the numbers that libphonenumber knows as mobile.
+# A mobile number of Russia, alone and as nearly everybody writes it.
 USUAL = re.compile(
     r"(?:\+7|[78])?[ (-]{0,3}(9[0-9]{2})[) -]{0,3}([0-9]{3})[ -]{0,3}([0-9]{2})[ -]{0,3}([0-9]{2})"
 )
+# libphonenumber's own pattern.
 MOBILE = re.compile(phonenumbers.PhoneMetadata.metadata_for_region("RU").mobile.national_number_pattern)
 
 
@@ -45,7 +46,10 @@ def valid_number(spelling: str, region: str) -> str | None:
 
 
 def usual_number(spelling: str) -> str | None:
-    """The number in a usual spelling, as all steps would read it, in a tenth of the time; None if the spelling isn't usual."""
+    """The number of a mobile phone of Russia in a usual spelling; None for any other.
+
+    Gives what `valid_number`'s other steps give, in a tenth of the time.
+    """
     parts = USUAL.fullmatch(spelling)
     number = "".join(parts.groups()) if parts else ""
     return f"+7{number}" if MOBILE.fullmatch(number) else None
