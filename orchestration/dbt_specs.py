@@ -20,14 +20,14 @@ from pipeline.fingerprints import parsed_folder
 from pipeline.settings import PROJECT_DIR, Rules
 from pipeline.warehouse import sync
 
-# Named after what decides the content, beside the parsed project: dagster-dbt, the project's folder, which links to source files
-# have in them, and this module.
-DECIDING = (importlib.metadata.version("dagster-dbt"), str(PROJECT_DIR), Path(__file__).read_text("utf-8"))
-KEPT = f"dagster-{hashlib.sha256(repr(DECIDING).encode()).hexdigest()[:16]}.json"
+# The specs depend on the parsed project, in whose folder they are kept, and on these: dagster-dbt, the project's folder (links to
+# source files contain it) and this module.
+CACHE_KEY = (importlib.metadata.version("dagster-dbt"), str(PROJECT_DIR), Path(__file__).read_text("utf-8"))
+CACHE_FILE = f"dagster-{hashlib.sha256(repr(CACHE_KEY).encode()).hexdigest()[:16]}.json"
 
 # Keys of metadata: dbt's unique id, and what serves dagster-dbt's own runner of dbt only.
 UNIQUE_ID = "dagster_dbt/unique_id"
-OF_THE_RUNNER = ("dagster_dbt/manifest", "dagster_dbt/dagster_dbt_translator", "dagster_dbt/project")
+RUNNER_METADATA = ("dagster_dbt/manifest", "dagster_dbt/dagster_dbt_translator", "dagster_dbt/project")
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,13 @@ class DbtSpecs:
 
 def read_specs() -> DbtSpecs:
     """The specs of the current project."""
-    file = parsed_folder(Rules.read()) / KEPT
+    file = parsed_folder(Rules.read()) / CACHE_FILE
     with suppress(FileNotFoundError):
         os.utime(file.parent)  # keeps recently used folders longest
         return _specs(json.loads(file.read_text("utf-8")))
     translated = _translated()
-    with suppress(OSError):  # no reason to show nothing
+    # Without a cache, the next import only takes longer.
+    with suppress(OSError):
         unfinished = file.with_suffix(f".{os.getpid()}")
         unfinished.write_text(json.dumps(translated), "utf-8")
         sync(unfinished)
@@ -54,20 +55,10 @@ def read_specs() -> DbtSpecs:
 
 
 def _translated() -> dict[str, Any]:
-    from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
-
     from pipeline.dbt_runner import prepared_manifest
 
     manifest = json.loads(prepared_manifest().read_text("utf-8"))
-
-    @dbt_assets(
-        manifest=manifest,
-        project=DbtProject(PROJECT_DIR),
-        dagster_dbt_translator=DagsterDbtTranslator(DagsterDbtTranslatorSettings(enable_code_references=True)),
-    )
-    def models() -> Iterator[Any]:
-        yield from ()
-
+    models = _dbt_assets(manifest)
     return {
         "assets": [_described_asset(spec) for spec in models.specs],
         "checks": [_described_check(spec) for spec in models.check_specs],
@@ -79,13 +70,29 @@ def _translated() -> dict[str, Any]:
     }
 
 
+def _dbt_assets(manifest: dict[str, Any]) -> dg.AssetsDefinition:
+    """The project's models, seeds and tests as dagster-dbt translates them."""
+    from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
+
+    @dbt_assets(
+        manifest=manifest,
+        project=DbtProject(PROJECT_DIR),
+        dagster_dbt_translator=DagsterDbtTranslator(DagsterDbtTranslatorSettings(enable_code_references=True)),
+    )
+    def models() -> Iterator[Any]:
+        yield from ()
+
+    return models
+
+
 def _described_asset(spec: dg.AssetSpec) -> dict[str, Any]:
-    metadata = {name: value for name, value in spec.metadata.items() if name not in OF_THE_RUNNER}
+    metadata = {name: value for name, value in spec.metadata.items() if name not in RUNNER_METADATA}
     return {
         "key": spec.key.path,
         "deps": sorted(dep.asset_key.path for dep in spec.deps),
         "description": spec.description,
         "group_name": spec.group_name,
+        "skippable": spec.skippable,
         "code_version": spec.code_version,
         "owners": spec.owners,
         "tags": dict(spec.tags),
