@@ -17,6 +17,7 @@ from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_AS
 from pydantic import Field
 
 from pipeline.capacity import ResourcesError, translate_errors
+from pipeline.garbage_collection import gc_frozen
 from pipeline.publishing import PublicationError
 from pipeline.settings import Rules, Settings, SettingsError
 from pipeline.updating import BuildFailedError
@@ -40,7 +41,8 @@ class Pipeline(dg.ConfigurableResource):
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Pipeline"]:
         purpose = f"Dagster run {context.run.run_id[:8]}" if context.run else "Dagster"
-        with translate_errors(self.warehouse), self.warehouse.locked(purpose), _gc_frozen():
+        with translate_errors(self.warehouse), self.warehouse.locked(purpose), gc_frozen():
+            _leave_memory_at_exit()
             yield self
 
     @property
@@ -52,17 +54,7 @@ class Pipeline(dg.ConfigurableResource):
         return Rules.read(self.rules)
 
 
-@contextmanager
-def _gc_frozen() -> Iterator[None]:
-    """Exempts the modules of Dagster and dbt from garbage collection: a run is too short to be worth scanning them."""
-    _leave_memory_at_exit()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-
-
+# Registered once per process.
 @cache
 def _leave_memory_at_exit() -> None:
     atexit.register(_leave_memory)
@@ -71,7 +63,7 @@ def _leave_memory_at_exit() -> None:
 def _leave_memory() -> None:
     """Leaves freeing the memory to the operating system, as the command line does.
 
-    DuckDB's bindings would call that a leak, on a line each: nobody hears what is said from here on.
+    Silences standard error, as DuckDB's bindings would report each remaining object as a leak.
     """
     gc.freeze()
     with suppress(OSError):

@@ -27,6 +27,7 @@ from dbt.parser import manifest as parser
 from dbt_common.events.base_types import EventMsg
 
 from pipeline.fingerprints import parsed_folder
+from pipeline.garbage_collection import gc_frozen
 from pipeline.notices import details
 from pipeline.seeds import check_seeds
 from pipeline.settings import PROJECT_DIR, Rules, SettingsError
@@ -89,7 +90,7 @@ def run_dbt(
     """Runs a dbt command on the private file, then closes it; `facts` go into the environment. Needs the lock."""
     is_parsing = arguments[0] == "parse"
     manifest = None if is_parsing else _manifest(rules)
-    with _environment(Warehouse(warehouse_dir), facts or {}), _gc_frozen():
+    with _environment(Warehouse(warehouse_dir), facts or {}), gc_frozen():
         try:
             return dbtRunner(manifest=manifest, callbacks=[_log_progress]).invoke(
                 [
@@ -134,23 +135,6 @@ def _environment(warehouse: Warehouse, facts: Mapping[str, str]) -> Iterator[Non
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-@contextmanager
-def _gc_frozen() -> Iterator[None]:
-    """Exempts existing objects from garbage collection: scanning dbt's manifest takes a tenth of a small build.
-
-    What the caller has exempted stays so, and what dbt leaves behind too.
-    """
-    is_frozen = gc.get_freeze_count() > 0
-    gc.freeze()
-    try:
-        yield
-    finally:
-        if is_frozen:
-            gc.freeze()
-        else:
-            gc.unfreeze()
 
 
 def _log_progress(event: EventMsg) -> None:
