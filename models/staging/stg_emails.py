@@ -6,7 +6,7 @@ A spelling is read once, when it first arrives. `valid_address` takes the steps.
 import html
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import unquote
 
 import idna
@@ -74,8 +74,8 @@ def label_form(label: str) -> str:
         return label
 
 
-def texts(values):
-    """An Arrow array of texts. `pyarrow.array` would import pandas, which takes longer than reading the addresses of a small build."""
+def texts(values: Sequence[str | None]) -> pyarrow.Array:
+    """An Arrow array of texts. `pyarrow.array` would import pandas, which takes longer than this model in a small build."""
     builder = pyarrow.lib.StringBuilder()
     builder.append_values(values)
     return builder.finish()

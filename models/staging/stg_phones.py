@@ -6,7 +6,7 @@ A spelling is read once, when it first arrives. `valid_number` takes the steps; 
 import html
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import unquote
 
 import phonenumbers
@@ -182,8 +182,8 @@ def judged(number: str, region: str | None) -> str | None:
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
 
 
-def texts(values):
-    """An Arrow array of texts. `pyarrow.array` would import pandas, which takes longer than reading the phones of a small build."""
+def texts(values: Sequence[str | None]) -> pyarrow.Array:
+    """An Arrow array of texts. `pyarrow.array` would import pandas, which takes longer than this model in a small build."""
     builder = pyarrow.lib.StringBuilder()
     builder.append_values(values)
     return builder.finish()

@@ -67,6 +67,13 @@ def removal_effects(from_channel, to_channel, contact_count, step_count, size):
     return visits / expected_visits(matrix) * leads_to_contact / rate
 
 
+def integers(values: numpy.ndarray) -> pyarrow.Array:
+    """An Arrow array of whole numbers. `pyarrow.array` would import pandas, which takes longer than this model in a small build."""
+    return pyarrow.Array.from_buffers(
+        pyarrow.int64(), len(values), [None, pyarrow.py_buffer(values.astype(numpy.int64))]
+    )
+
+
 def model(dbt, session):
     steps = dbt.ref("int_chain_steps")
     # Every channel of a chain is the `from_channel` of a step.
@@ -105,7 +112,5 @@ def model(dbt, session):
         of_brand = numbered["brand"] == brand
         names = ("from_channel", "to_channel", "contact_count", "step_count")
         effects.append(removal_effects(*(numbered[name][of_brand] for name in names), size))
-    parts = numpy.rint(numpy.concatenate(effects) * PARTS_OF_ONE).clip(0).astype(numpy.int64)
-    # `pyarrow.array` would import pandas, which takes longer than all this.
-    removal_effect = pyarrow.Array.from_buffers(pyarrow.int64(), len(parts), [None, pyarrow.py_buffer(parts)])
-    return columns.select(["brand_id", "channel"]).append_column("removal_effect", removal_effect)
+    parts = numpy.rint(numpy.concatenate(effects) * PARTS_OF_ONE).clip(0)
+    return columns.select(["brand_id", "channel"]).append_column("removal_effect", integers(parts))

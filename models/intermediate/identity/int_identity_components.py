@@ -13,7 +13,7 @@ def model(dbt, session):
     nodes = dbt.ref("int_identity_nodes")
     edges = dbt.ref("int_identity_edges")
     size = nodes.aggregate("count(*)").fetchall()[0][0]
-    edges = session.sql(
+    pairs = session.sql(
         """
         with edges_of_nodes as (
             select
@@ -37,8 +37,8 @@ def model(dbt, session):
         where edges_of_nodes.node <> firsts.tied_to
         """
     ).fetchnumpy()
-    of_edges = numpy.ones(len(edges["node"]), dtype=numpy.int8)
-    graph = coo_matrix((of_edges, (edges["tied_to"], edges["node"])), shape=(size, size))
+    weights = numpy.ones(len(pairs["node"]), dtype=numpy.int8)
+    graph = coo_matrix((weights, (pairs["tied_to"], pairs["node"])), shape=(size, size))
     _, components = connected_components(graph, directed=False)
     return pyarrow.table(
         {
@@ -48,8 +48,8 @@ def model(dbt, session):
     )
 
 
-def integers(values):
-    """An Arrow array of the values. `pyarrow.array` would import pandas, which takes longer than the components of a small build."""
+def integers(values: numpy.ndarray) -> pyarrow.Array:
+    """An Arrow array of whole numbers. `pyarrow.array` would import pandas, which takes longer than this model in a small build."""
     return pyarrow.Array.from_buffers(
         pyarrow.int64(), len(values), [None, pyarrow.py_buffer(values.astype(numpy.int64))]
     )

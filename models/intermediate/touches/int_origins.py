@@ -8,6 +8,7 @@ import ipaddress
 import json
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote, unquote_to_bytes
@@ -365,8 +366,8 @@ def named_origins(origins: pyarrow.ChunkedArray, seeds: Seeds) -> pyarrow.Table:
     return pyarrow.table(dict(zip(COLUMNS, columns, strict=True)))
 
 
-def texts(values: tuple[str | None, ...]) -> pyarrow.Array:
-    """An Arrow array of texts. `pyarrow.array` would import pandas, which takes longer than naming the origins of a small build."""
+def texts(values: Sequence[str | None]) -> pyarrow.Array:
+    """An Arrow array of texts. `pyarrow.array` would import pandas, which takes longer than this model in a small build."""
     builder = pyarrow.lib.StringBuilder()
     builder.append_values(values)
     return builder.finish()
