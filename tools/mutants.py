@@ -83,7 +83,7 @@ ENDS = (("tests/unit/test_sources_ends.py",), ("tests/end_to_end/test_sources_ht
 
 
 SETTINGS = "pipeline/settings.py"
-OF_SETTINGS = (("tests/end_to_end/test_settings.py", "-k", "(used_or or told or an_env_file or amounts or set_to_nothing) and not commands and not command_line"),)  # fmt: skip
+OF_SETTINGS = (("tests/end_to_end/test_settings.py", "-k", "(used_or or reported or an_env_file or amounts or set_to_nothing) and not commands and not command_line"),)  # fmt: skip
 DAMAGE, PUBLICATIONS, CRASHES = (
     (("tests/end_to_end/test_damage.py",),),
     (("tests/end_to_end/test_publishing.py",),),
@@ -92,7 +92,7 @@ DAMAGE, PUBLICATIONS, CRASHES = (
 RULES_OF_MODELS = "data_tests/generic/rules.sql"
 BROKEN_RULES = (("tests/end_to_end/test_models.py", "-k", "broken_rule_is_named or columns_that_are_empty"),)
 CUT_SHORT = (("tests/end_to_end/test_attribution.py", "-k", "killed or cut_short or fail_their_own"),)
-COMMANDS = (("tests/end_to_end/test_command_line.py", "-k", "makes_nothing or changes_nothing or status_is_told"),)
+COMMANDS = (("tests/end_to_end/test_command_line.py", "-k", "makes_nothing or changes_nothing or status_is_shown"),)
 # What names a channel, without a build.
 CHANNELS = (("tests/unit/test_origins.py",),)
 SPELLINGS = (("tests/end_to_end/test_identifiers.py", "-k", "not worked_cases"),)
@@ -505,7 +505,7 @@ MUTANTS = (
     Mutant("R14", model("stg_phones"), 'return run.startswith("+") and len', 'return False and len', SPELLINGS),
     Mutant("R14", model("stg_phones"), 'return run.startswith("+") and len(digits_of(run)) <= MOST_DIGITS_WITH_COUNTRY', 'return run.startswith("+")', SPELLINGS),
     Mutant("R25", "pipeline/reading/json_lines.py", '|[\\s{{\\[,:]"\\s*:)', ')', (("tests/end_to_end/test_bad_input.py", "-k", "looks_like_a_number"),)),
-    Mutant("Sources", "sources/mapping.py", "return list(dict.fromkeys(fields))", "return fields", (("tests/end_to_end/test_sources_files.py", "-k", "cant_be_read_are_told"),)),
+    Mutant("Sources", "sources/mapping.py", "return list(dict.fromkeys(fields))", "return fields", (("tests/end_to_end/test_sources_files.py", "-k", "cant_be_read_are_reported"),)),
     Mutant("Report", 'report/masking.py', 'return HIDDEN + value[-SHOWN_DIGITS:] if column in PHONES else self.text(value)', 'return self.text(value)', MASKS),
     Mutant("Report", 'report/masking.py', '        return self.text(value)\n\n    def _is_hidden_id', '        return value\n\n    def _is_hidden_id', MASKS),
     Mutant("Report", 'report/masking.py', 'spans += _grown_together(text, parts, region)', 'pass', MASKS),

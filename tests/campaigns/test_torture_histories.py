@@ -191,7 +191,7 @@ def told_of_a_changed_row(run: HistoryRun) -> tuple[str, dict[str, list[tuple[st
 
 
 @pytest.mark.parametrize("comparison", [in_group(WAREHOUSES[0], comparison) for comparison in COMPARISONS])
-def test_a_changed_row_is_told(comparison: str) -> None:
+def test_a_changed_row_is_reported(comparison: str) -> None:
     """Comparisons that never tell anything would pass all histories."""
     outcome = outcome_of(WAREHOUSES[0])
     assert not outcome.faults

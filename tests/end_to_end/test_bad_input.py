@@ -611,7 +611,7 @@ def test_missing_required_column_fails(desk: Desk, missing: str) -> None:
         desk.refuse(files, f"has no column {missing}; its columns are ", "'client_name'", "(add or rename one)")
 
 
-def test_all_missing_columns_are_told_at_once(desk: Desk) -> None:
+def test_all_missing_columns_are_reported_at_once(desk: Desk) -> None:
     desk.refuse(
         "a,b\n1,2\n", "has no column contact_id, widget_id, contacted_at, contact_type; its columns are 'a', 'b'"
     )
@@ -1045,7 +1045,7 @@ def test_parquet_of_any_compression_and_many_groups(desk: Desk, compression: str
 # The landing folder
 
 
-def test_folders_that_are_no_deliveries_are_told(desk: Desk) -> None:
+def test_folders_that_are_no_deliveries_are_reported(desk: Desk) -> None:
     contacts = desk.landing / "contacts"
     strange = ("2025-2-30", "2025-02-30", "20251120", "2025-11-20T00", "latest", "2025-11-2", "٢٠٢٥-11-20")
     for name in strange:
@@ -1061,7 +1061,7 @@ def test_folders_that_are_no_deliveries_are_told(desk: Desk) -> None:
     )
 
 
-def test_what_lies_beside_the_tables_is_told_once(desk: Desk) -> None:
+def test_what_lies_beside_the_tables_is_reported_once(desk: Desk) -> None:
     (desk.landing / "lost+found").mkdir()
     assert desk.scan().warnings == ()
     for name in ("визиты.csv", "contact", "b.csv", "c.csv", "_notes", ".hidden", "~$книга.xlsx"):
@@ -1083,7 +1083,7 @@ def test_today_and_later_wait_without_a_word(desk: Desk) -> None:
     assert landing.warnings == ()
 
 
-def test_days_before_the_first_are_told(desk: Desk) -> None:
+def test_days_before_the_first_are_reported(desk: Desk) -> None:
     for day in (date(2014, 12, 31), date(2015, 1, 1)):
         desk.write(as_csv([contact()]), day=day)
     landing = desk.scan(first_load_day="2015-01-01")
@@ -1092,7 +1092,7 @@ def test_days_before_the_first_are_told(desk: Desk) -> None:
     assert landing.warnings == (f"{folder} is not read: it is before first_load_day 2015-01-01",)
 
 
-def test_missing_folder_of_a_table_is_told(desk: Desk) -> None:
+def test_missing_folder_of_a_table_is_reported(desk: Desk) -> None:
     (desk.landing / "touches").rmdir()
     assert desk.scan().warnings == (f"{desk.landing / 'touches'} does not exist: no touches are delivered",)
     (desk.landing / "touches").write_text("a file")
@@ -1142,7 +1142,7 @@ def test_extensions_in_capitals_are_known(desk: Desk) -> None:
     assert loaded.rows == [contact(number) for number in range(1, 6)]
 
 
-def test_folder_inside_a_delivery_is_told(desk: Desk) -> None:
+def test_folder_inside_a_delivery_is_reported(desk: Desk) -> None:
     folder = desk.write(as_csv([contact(1)]))
     (folder / "more").mkdir()
     (folder / "more/b.csv").write_text(as_csv([contact(2)]))

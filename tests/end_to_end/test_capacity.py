@@ -188,7 +188,7 @@ def test_a_publication_that_may_not_fit_publishes_nothing(site: Site, monkeypatc
         (generations, "sync", FULL),
     ],
 )
-def test_a_disk_that_fills_up_is_told_in_a_line(
+def test_a_disk_that_fills_up_is_reported_in_a_line(
     site: Site, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, error: Exception
 ) -> None:
     marts = site.marts()
@@ -212,7 +212,7 @@ def test_a_disk_that_fills_up_is_told_in_a_line(
         assert site.leftovers() == []
 
 
-def test_a_disk_that_fills_up_under_dbt_is_told_in_a_line(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fills_up_under_dbt_is_reported_in_a_line(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     failed = NodeResult(
         "model.a", "model", "marts", "a", False, False, f"Runtime Error in model a\n  IO Error: {FULL.strerror}", 0, 0
     )
@@ -223,7 +223,7 @@ def test_a_disk_that_fills_up_under_dbt_is_told_in_a_line(site: Site, monkeypatc
     assert step == "dbt_models" and message.startswith("The disk is full")
 
 
-def test_too_little_memory_is_told_in_a_line(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_is_reported_in_a_line(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEMORY_LIMIT", "3GB")
     monkeypatch.setenv("THREADS", "7")
 

@@ -685,7 +685,7 @@ def test_a_full_build_that_was_cut_short_is_made_good(rebuilt: Rebuilt) -> None:
     assert rebuilt.reason_after_a_killed_build == "a full build was begun and did not pass"
 
 
-def test_what_a_full_build_changed_is_told_though_another_one_is_published(rebuilt: Rebuilt) -> None:
+def test_what_a_full_build_changed_is_reported_though_another_one_is_published(rebuilt: Rebuilt) -> None:
     assert rebuilt.build_of_changes["is_full"] is False
     assert rebuilt.changes_told_late == {"c-late": ("other channels", "everything was built anew")}
 

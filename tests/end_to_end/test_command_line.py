@@ -164,7 +164,7 @@ def test_a_rejected_row_is_shown_by_its_export_in_a_few_lines(tmp_path: Path, mo
     assert second.endswith("много слов …")
 
 
-def test_large_clients_are_told_with_the_line_that_leaves_their_identifier_out(site: Site, tmp_path: Path) -> None:
+def test_large_clients_are_reported_with_the_line_that_leaves_their_identifier_out(site: Site, tmp_path: Path) -> None:
     site.load("--full-refresh", "--vars", '{"large_client_size": 2}')
 
     outcome = site.run("status")
@@ -364,7 +364,7 @@ def test_the_last_day_of_a_demo_is_the_one_that_is_asked_for(tmp_path: Path) -> 
         ('{"report_timezone": "../etc"}', "no time zone is called '../etc'"),
     ],
 )
-def test_settings_that_cannot_be_used_are_told(tmp_path: Path, variables: str, said: str) -> None:
+def test_settings_that_cannot_be_used_are_reported(tmp_path: Path, variables: str, said: str) -> None:
     site = Site(tmp_path)
     site.landing.mkdir()
 
@@ -383,7 +383,9 @@ def test_settings_that_cannot_be_used_are_told(tmp_path: Path, variables: str, s
         (("--from", "03.03.2026"), 2, "Invalid value"),
     ],
 )
-def test_days_that_cannot_be_loaded_are_told(tmp_path: Path, days: tuple[str, ...], exit_code: int, said: str) -> None:
+def test_days_that_cannot_be_loaded_are_reported(
+    tmp_path: Path, days: tuple[str, ...], exit_code: int, said: str
+) -> None:
     site = Site(tmp_path)
     site.landing.mkdir()
 
@@ -404,7 +406,7 @@ def test_a_missing_landing_folder_is_no_empty_one(site: Site) -> None:
     assert site.publications.numbers() == [1]
 
 
-def test_a_home_of_dagster_that_is_no_whole_path_is_told(site: Site) -> None:
+def test_a_home_of_dagster_that_is_no_whole_path_is_reported(site: Site) -> None:
     outcome = site.run("load", DAGSTER_HOME="data/dagster")
 
     assert outcome.exit_code == 1
@@ -413,7 +415,7 @@ def test_a_home_of_dagster_that_is_no_whole_path_is_told(site: Site) -> None:
 
 @pytest.mark.parametrize("command", ["load", "resume"])
 @pytest.mark.parametrize("place", ["file", "file/below"])
-def test_a_warehouse_folder_that_cannot_be_made_is_told(tmp_path: Path, command: str, place: str) -> None:
+def test_a_warehouse_folder_that_cannot_be_made_is_reported(tmp_path: Path, command: str, place: str) -> None:
     site = Site(tmp_path)
     site.landing.mkdir()
     (tmp_path / "file").write_text("", "utf-8")
@@ -468,7 +470,7 @@ def test_status_changes_nothing_where_something_is(site: Site) -> None:
     assert everything_in(site.folder) == before
 
 
-def test_status_is_told_while_others_look_and_while_a_load_works(site: Site) -> None:
+def test_status_is_shown_while_others_look_and_while_a_load_works(site: Site) -> None:
     with duckdb.connect(str(site.warehouse.file), read_only=True):
         assert site.run("status").exit_code == 0
     (site.landing / "touches" / "2026-03-03" / "more.csv").write_text("touch_id,touched_at,widget_id\n", "utf-8")

@@ -125,7 +125,7 @@ def test_another_seed_gives_other_data(tmp_path: Path) -> None:
         assert not [line for line in common if b"-cut," not in line and b"2gis,maps" not in line], name
 
 
-def test_the_last_day_is_yesterday_in_moscow_unless_told(tmp_path: Path) -> None:
+def test_the_last_day_is_yesterday_in_moscow_unless_given(tmp_path: Path) -> None:
     before = datetime.now(ZoneInfo("Europe/Moscow")).date()
     summary = write_demo(tmp_path, days=2, touches=50)
     after = datetime.now(ZoneInfo("Europe/Moscow")).date()

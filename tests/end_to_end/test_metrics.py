@@ -218,7 +218,7 @@ def test_credits_can_be_asked_for_by_what_is_known_of_the_contact(published: Pub
 
 
 @pytest.mark.parametrize("asked", [[], ["channel"]])
-def test_without_a_model_only_what_was_spent_is_told(published: Published, asked: list[str]) -> None:
+def test_without_a_model_only_spend_is_shown(published: Published, asked: list[str]) -> None:
     rows = published.metrics([*OF_CREDITS, "cost_per_contact", "return_on_spend", "spend"], asked)
 
     assert {value for row in rows for value in row[len(asked) : -1]} == {None}
@@ -227,7 +227,7 @@ def test_without_a_model_only_what_was_spent_is_told(published: Published, asked
     )
 
 
-def test_performance_is_told_for_every_model(published: Published) -> None:
+def test_performance_is_shown_for_every_model(published: Published) -> None:
     """What was spent is the sum over models divided by how many they are."""
     assert not published.select(
         """

@@ -640,7 +640,7 @@ def what_became(site: Site) -> tuple[str, str | None, str | None, int | None]:
     return told.outcome, told.step, told.message, told.generation
 
 
-def test_readers_are_told_what_became_of_the_last_update(site: Site) -> None:
+def test_readers_see_what_became_of_the_last_update(site: Site) -> None:
     file = site.warehouse.folder / "last_update.json"
     assert what_became(site) == ("published", None, None, 1)
     assert json.loads(file.read_text("utf-8"))["at"].endswith("+00:00")
@@ -660,7 +660,7 @@ def test_readers_are_told_what_became_of_the_last_update(site: Site) -> None:
     assert what_became(site) == ("published", None, None, 2)
 
 
-def test_what_cannot_be_told_to_readers_stops_nothing_and_hides_nothing(site: Site) -> None:
+def test_an_outcome_that_cannot_be_recorded_stops_nothing_and_hides_nothing(site: Site) -> None:
     file = site.warehouse.folder / "last_update.json"
     file.unlink()
     (file / "in the way").mkdir(parents=True)
@@ -879,7 +879,7 @@ def test_a_warehouse_from_before_records_were_numbered_is_brought_up_to_date(loa
     assert numbers == sorted(set(numbers))
 
 
-def test_a_delivery_that_failed_and_was_put_right_is_told_as_failed_no_more(site: Site) -> None:
+def test_a_delivery_that_failed_and_was_put_right_is_no_longer_reported(site: Site) -> None:
     file = site.landing / "touches" / "2026-03-02" / "part-1.csv"
     content = file.read_bytes()
     file.write_bytes(b"\0" * 100)
@@ -900,7 +900,7 @@ def test_a_delivery_that_failed_and_was_put_right_is_told_as_failed_no_more(site
     ]
 
 
-def test_a_delivery_that_fails_twice_is_told_once_by_its_latest_failure(site: Site) -> None:
+def test_a_delivery_that_fails_twice_is_reported_once_by_its_latest_failure(site: Site) -> None:
     file = site.landing / "touches" / "2026-03-02" / "part-1.csv"
     for content in (b"\0" * 100, b"not,a,column\n1,2,3\n"):
         file.write_bytes(content)
@@ -911,7 +911,7 @@ def test_a_delivery_that_fails_twice_is_told_once_by_its_latest_failure(site: Si
     assert message == latest
 
 
-def test_what_failed_is_told_and_not_what_was_skipped_because_of_it() -> None:
+def test_what_failed_is_reported_and_not_what_was_skipped_because_of_it() -> None:
     def node(name: str, is_passed: bool = False, is_skipped: bool = False) -> NodeResult:
         message = "Skipping due to fail" if is_skipped else "division by zero"
         return NodeResult(name, "model", "marts", name, is_passed, is_skipped, message, 0, 0.1)

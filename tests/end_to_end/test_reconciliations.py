@@ -125,7 +125,7 @@ BREAKAGES = {
 
 
 @pytest.mark.parametrize("breakage", BREAKAGES)
-def test_what_does_not_add_up_is_told(warehouse: Warehouse, breakage: str) -> None:
+def test_what_does_not_add_up_is_reported(warehouse: Warehouse, breakage: str) -> None:
     statement, told = BREAKAGES[breakage]
     change(warehouse, statement)
     assert failed_tests(warehouse, *ALL) == told

@@ -349,7 +349,7 @@ def test_an_address_shows_the_same_to_somebody_else(browser: Browser, visitor: V
     assert visitor.rows("Журнал") == few and len(few) < len(everything)
 
 
-def test_old_data_and_failed_updates_are_told_on_every_page(browser: Browser, golden: Site, tmp_path: Path) -> None:
+def test_old_data_and_failed_updates_are_shown_on_every_page(browser: Browser, golden: Site, tmp_path: Path) -> None:
     site = golden.copy_to(tmp_path / "site")
     update = site.warehouse.folder / "last_update.json"
     update.write_text(

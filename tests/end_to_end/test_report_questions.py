@@ -369,9 +369,7 @@ def test_a_card_is_found_by_a_token_after_a_restart_and_by_no_phone(hidden: Gene
     assert shown.rows(*queries.contact(token, SHOWING))[0]["contact_id"] == contact["contact_id"]
 
 
-def test_of_a_hidden_phone_only_whether_it_is_there_is_told(
-    hidden: Generation, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hidden_phone_shows_only_whether_it_is_there(hidden: Generation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("report.reporting.PHONE_SEARCHES", masking.Rate(3))
     settings = replace(ReportSettings.read(), mask_phones=True)
     phone = hidden._fetched("select min(phone) as phone from journal where phone like '+7%'")[0]["phone"]
@@ -628,7 +626,9 @@ def test_numbers_days_and_counts_are_written_as_each_language_does() -> None:
         ("REPORT_MEMORY_LIMIT", "1MB"), ("MASK_PHONES", "maybe"), ("REPORT_NAMES", "https://report.example"),
     ],
 )  # fmt: skip
-def test_a_setting_that_means_nothing_is_told_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_a_setting_that_means_nothing_is_reported_by_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=f"^{name} = '{value}': "):
         ReportSettings.read()

@@ -93,7 +93,7 @@ def test_amounts_of_memory_that_duckdb_takes_too(monkeypatch: pytest.MonkeyPatch
         ("THREADS", "100000", "from 1 to 1024"),
     ],
 )
-def test_what_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPatch, name: str, text: str, said: str) -> None:
+def test_what_cannot_be_used_is_reported(monkeypatch: pytest.MonkeyPatch, name: str, text: str, said: str) -> None:
     monkeypatch.setenv(name, text)
     with pytest.raises(SettingsError) as refused:
         (ReportSettings if name.startswith("REPORT_") else Settings).read()
@@ -114,7 +114,7 @@ def test_the_command_line_refuses_them_before_it_makes_anything(tmp_path: Path) 
     assert not site.warehouse.folder.exists()
 
 
-def test_a_temporary_folder_that_cannot_be_made_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_temporary_folder_that_cannot_be_made_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("", "utf-8")
     monkeypatch.setenv("TEMPORARY_DIR", str(tmp_path / "file" / "below"))
     warehouse = Warehouse(tmp_path / "warehouse")
@@ -418,7 +418,7 @@ def last_build_settings(warehouse: Warehouse) -> str:
         ("vars: {a: дом}\n".encode("cp1251"), "dbt_project.yml isn't in UTF-8; save the file as UTF-8"),
     ],
 )
-def test_a_project_file_without_settings_is_told(
+def test_a_project_file_without_settings_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, said: str
 ) -> None:
     (tmp_path / "dbt_project.yml").write_bytes(content)
@@ -428,7 +428,7 @@ def test_a_project_file_without_settings_is_told(
     assert said in str(refused.value)
 
 
-def test_a_setting_that_there_is_not_is_told() -> None:
+def test_a_setting_that_there_is_not_is_reported() -> None:
     with pytest.raises(
         SettingsError, match="lookback_day = 30: there is no such setting; remove it, or correct its name"
     ):
@@ -479,7 +479,7 @@ def test_an_env_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes
     assert str(refused.value).startswith(f"{file}{said}")
 
 
-def test_a_misspelled_name_in_an_env_file_is_told(
+def test_a_misspelled_name_in_an_env_file_is_reported(
     tmp_path: Path, environment: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / ".env"

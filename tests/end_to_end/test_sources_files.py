@@ -448,7 +448,7 @@ def test_rows_of_another_kind_are_left_out_and_counted(desk: Desk) -> None:
     assert fetched.counts == {"of another kind": 4, "of other days": 1}
 
 
-def test_a_day_may_be_told_by_another_column(desk: Desk) -> None:
+def test_a_day_may_come_from_another_column(desk: Desk) -> None:
     desk.write("a.csv", "id,at,closed\n1,2025-11-01 10:00,20.11.2025 10:00\n2,2025-11-20 10:00,21.11.2025 10:00\n")
     mapping = TOUCHES | {"day": {"from": "closed", "format": "%d.%m.%Y %H:%M"}}
 
@@ -515,7 +515,7 @@ def test_a_header_alone_is_an_empty_delivery(desk: Desk) -> None:
     assert desk.rows(source) == []
 
 
-def test_columns_that_no_file_has_are_told_once(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+def test_columns_that_no_file_has_are_reported_once(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     desk.write("a.csv", "id,at\n1,2025-11-20 10:00\n")
     columns = TOUCHES["columns"] | {"location": ["Город", "Регион"], "utm_source": {"constant": "x"}}  # type: ignore[operator]
     with caplog.at_level("WARNING", "multichannel"):
@@ -524,7 +524,7 @@ def test_columns_that_no_file_has_are_told_once(desk: Desk, caplog: pytest.LogCa
     assert caplog.messages == ["exports: no file has a column for location («Город», «Регион»): these stay empty"]
 
 
-def test_words_that_nobody_knows_and_columns_that_no_row_can_be_read_by_are_told(
+def test_words_that_nobody_knows_and_columns_that_no_row_can_be_read_by_are_reported(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
     mapping = desk.mapping(
@@ -794,7 +794,7 @@ def test_a_ready_made_mapping_is_copied_for_another_encoding(desk: Desk, name: s
     )
 
 
-def test_files_that_cant_be_read_are_told(desk: Desk) -> None:
+def test_files_that_cant_be_read_are_reported(desk: Desk) -> None:
     mapping = desk.mapping(TOUCHES)
     (desk.exports / "memory.csv").symlink_to("/proc/self/mem")
     (desk.exports / "nothing.csv").symlink_to(desk.exports / "gone.csv")
@@ -846,7 +846,7 @@ def test_a_path_without_a_file_names_what_is_there_instead(desk: Desk, path: str
     assert message.startswith(f"there is no file {desk.exports}{said.replace('{exports}', str(desk.exports))}"), message
 
 
-def test_too_little_memory_is_told_with_what_to_do(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_is_reported_with_what_to_do(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     def lacks_memory(*_: object) -> None:
         raise duckdb.OutOfMemoryException("Out of Memory Error: could not allocate block")
 

@@ -362,7 +362,7 @@ def test_no_message_or_log_tells_a_credential(
             assert beginning not in everything
 
 
-def test_no_vendors_message_tells_the_credential_it_was_told(
+def test_no_vendors_message_shows_the_credential(
     vendor: Vendor, fetches: Fetches, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What is said besides what was asked for, such as an order's state."""
@@ -379,7 +379,7 @@ def test_no_vendors_message_tells_the_credential_it_was_told(
 
 
 @pytest.mark.parametrize("vendor", ONE_EACH, indirect=True)
-def test_a_credential_that_is_none_is_told_and_not_shown(
+def test_a_credential_that_is_none_is_reported_and_not_shown(
     vendor: Vendor, fetches: Fetches, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv(TOKEN_VARIABLE, "first-line\nsecond-line")
@@ -393,7 +393,7 @@ def test_a_credential_that_is_none_is_told_and_not_shown(
 
 
 @pytest.mark.parametrize("proxy", ("socks5://me:word@127.0.0.1:9", "ftp://me:word@127.0.0.1:9", "http://me:word@[::"))
-def test_a_proxy_that_cannot_be_used_is_told_without_its_password(
+def test_a_proxy_that_cannot_be_used_is_reported_without_its_password(
     mango: MangoStandIn, fetches: Fetches, monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", proxy)
@@ -403,7 +403,7 @@ def test_a_proxy_that_cannot_be_used_is_told_without_its_password(
     )
 
 
-def test_certificates_that_cannot_be_read_are_told(
+def test_certificates_that_cannot_be_read_are_reported(
     mango: MangoStandIn, fetches: Fetches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/certificates.pem")

@@ -793,7 +793,7 @@ def test_a_range_with_a_source_that_fails_publishes_the_rest_and_fails_naming_it
     assert daily.site.published("select data_through from _meta") == [(date(2026, 3, 12),)]
 
 
-def test_a_day_that_has_become_less_is_told(daily: Daily) -> None:
+def test_a_day_that_has_become_less_is_reported(daily: Daily) -> None:
     again = daily.did["again"]
     assert again["success"]
     assert again["checks"]["mango: nothing_is_gone"] == [False, "WARN", [str(DAY)]]
@@ -857,7 +857,7 @@ def test_loads_and_runs_of_dagster_keep_credentials_to_themselves(told: Told, da
     assert b"hush" in (daily.site.folder / "sources.yml").read_bytes() or "hush" in str(TOKENS)
 
 
-def test_whatever_fails_the_credential_is_not_told(tmp_path: Path) -> None:
+def test_whatever_fails_the_credential_is_not_shown(tmp_path: Path) -> None:
     site = SourcesSite(tmp_path)
     with MangoStandIn() as mango, CalltouchStandIn() as calltouch, MetricaStandIn() as metrica, Eavesdropper() as other:
         expired = MangoStandIn()

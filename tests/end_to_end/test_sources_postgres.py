@@ -478,7 +478,7 @@ def test_rows_that_are_written_meanwhile_are_in_neither_count_nor_delivery(crm: 
         ("select from touch where {day} = {day}", "it selects no touch_id, touched_at, without which touches can't be loaded: name the columns by `as`; it selects nothing"),
     ],
 )  # fmt: skip
-def test_a_query_that_is_wrong_is_told_in_the_servers_own_words(crm: Crm, query: str, message: str) -> None:
+def test_a_query_that_is_wrong_is_reported_in_the_servers_own_words(crm: Crm, query: str, message: str) -> None:
     three_touches(crm)
     crm.server.give("create function forget() returns text language sql as $$ delete from touch returning id $$")
     problem = crm.problem(query)
@@ -659,7 +659,7 @@ SECRETS = (
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_a_wrong_password_is_told_and_not_shown(crm: Crm, secret: str) -> None:
+def test_a_wrong_password_is_reported_and_not_shown(crm: Crm, secret: str) -> None:
     quoted = secret.replace("\\", "\\\\").replace("'", "\\'")
     server = crm.server
     right = [

@@ -997,7 +997,7 @@ def test_r13_what_several_rows_carry_tied_them() -> None:
         ({}, ("direct", None)),
     ],
 )
-def test_r11_what_told_the_channel(values: dict[str, str], expected: tuple[str, int | None]) -> None:
+def test_r11_what_named_the_channel(values: dict[str, str], expected: tuple[str, int | None]) -> None:
     seeds = replace(
         example_seeds(),
         channel_rules=[

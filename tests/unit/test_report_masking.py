@@ -227,7 +227,7 @@ def test_only_the_reports_own_origin_is_answered(
 # Long texts and lists
 
 
-def test_long_texts_are_cut_and_their_length_is_told() -> None:
+def test_long_texts_are_cut_and_their_length_is_shown() -> None:
     russian, english = Words("ru"), Words("en")
     assert shortened("я" * LONGEST_TEXT, russian) == "я" * LONGEST_TEXT
     cut = shortened("я" * 4_000_000, russian).replace("\u00a0", " ")

@@ -195,7 +195,7 @@ def test_good_rows_at_the_boundaries_are_good(folder: Path) -> None:
     check_seeds(folder)
 
 
-def test_faults_are_told_in_order_and_not_without_end(folder: Path) -> None:
+def test_faults_are_reported_in_order_and_not_without_end(folder: Path) -> None:
     (folder / "channel_rules.csv").write_text("a,b\n", "utf-8")
     with open(folder / "placeholders.csv", "a", encoding="utf-8") as file:
         file.write("-\n" * 20)

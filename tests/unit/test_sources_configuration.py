@@ -140,7 +140,7 @@ MANGO = "  kind: mango\n  widget_id: 12345\n  token_variable: MANGO_TOKEN\n"
         ("a: {kind: postgres, connection_variable: T, tables: {touches: {query: select 1}}}", "must ask for one day"),
     ],
 )
-def test_every_mistake_is_told(read: Any, content: str | bytes, said: str) -> None:
+def test_every_mistake_is_reported(read: Any, content: str | bytes, said: str) -> None:
     assert said in failure(read, content)
 
 
@@ -168,7 +168,7 @@ def test_a_line_that_is_no_yaml_is_shown_without_its_value(read: Any, content: s
     assert shown in (f"{indentation}widget_id: …", f"{indentation}widget_id:…")
 
 
-def test_all_mistakes_are_told_together(read: Any) -> None:
+def test_all_mistakes_are_reported_together(read: Any) -> None:
     message = failure(
         read,
         f"a: {{kind: amocrm}}\ngood:\n{MANGO}b: {{kind: mango, widgetid: 1, reload_days: x}}\nc: {{kind: files, path: p, mapping: m}}\n",
@@ -322,7 +322,7 @@ def test_two_exports_of_a_kind_fill_one_day(tmp_path: Path) -> None:
     assert desk.file(direct).parent == desk.file(vk).parent == desk.landing / "costs" / str(DAY)
 
 
-def test_no_setting_takes_what_it_is_not_told() -> None:
+def test_no_setting_takes_undeclared_fields() -> None:
     """Every setting is of a type that says what it may be, down to settings of settings."""
     seen = 0
     waiting: list[Any] = list(KINDS.values())

@@ -84,7 +84,7 @@ def test_a_message_is_one_line() -> None:
         ),
     ],
 )
-def test_deliveries_are_told_in_one_line_an_outcome(loads: list[TableLoads], waiting: int, lines: list[str]) -> None:
+def test_deliveries_take_one_line_per_outcome(loads: list[TableLoads], waiting: int, lines: list[str]) -> None:
     assert describe_loads(loads, waiting) == lines
 
 
