@@ -11,34 +11,40 @@ broken rule, its columns, and in how many cases it is broken.
 - `affected_by`: for a mart that accumulates, the column that says which rows this build replaced: those of `affected_contacts`. Only
   these are checked.
 #}
-{% test rules(model, keys=[], unique=[], not_null=[], accepted_values={}, row_count_of=none, row_count_where='true', affected_by=none, affected_contacts=none) %}
-{%- set checked = model ~ ' where ' ~ is_affected(affected_by, affected_contacts) -%}
-{#- Of a table each rule reads its own columns; a view is computed once for all rules. -#}
-{%- set rows = 'rows_of_view' if execute and (load_cached_relation(model) or {}).is_view else checked -%}
-{%- set never_null = [] -%}
-{%- set rules = [] -%}
+{% test rules(
+    model, keys=[], unique=[], not_null=[], accepted_values={}, row_count_of=none, row_count_where='true', affected_by=none, affected_contacts=none
+) %}
+{%- set is_view = execute and (load_cached_relation(model) or {}).is_view -%}
+{%- set affected_rows = model ~ ' where ' ~ is_affected(affected_by, affected_contacts) -%}
+{#- A view is computed once for all rules. Of a table, each rule reads its own columns only. -#}
+{%- set rows = 'checked_rows' if is_view else affected_rows -%}
+{%- set rules = {} -%}
 {%- for key in keys + unique -%}
     {%- set columns = key if key is string else key | join(', ') -%}
-    {%- do rules.append((columns ~ ' repeats', '(select count(*) from (select 1 as one from ' ~ rows ~ ' group by ' ~ columns ~ ' having count(*) > 1) as repeated)')) -%}
+    {%- do rules.update({columns ~ ' repeats': count_repeated(rows, columns)}) -%}
 {%- endfor -%}
+{%- set never_null = [] -%}
 {%- for key in keys -%}
     {%- do never_null.extend([key] if key is string else key) -%}
 {%- endfor -%}
-{%- for column in (never_null + not_null) | unique -%}
-    {%- do rules.append((column ~ ' is null', 'sum(case when ' ~ column ~ ' is null then 1 else 0 end)')) -%}
+{%- for column in never_null + not_null -%}
+    {%- do rules.update({column ~ ' is null': count_missing(column)}) -%}
 {%- endfor -%}
 {%- for column, values in accepted_values.items() -%}
-    {%- do rules.append((column ~ ' is none of ' ~ values | join(', '), 'sum(case when ' ~ column ~ " not in ('" ~ values | join("', '") ~ "') then 1 else 0 end)")) -%}
+    {%- do rules.update({column ~ ' is none of ' ~ values | join(', '): count_others(column, values)}) -%}
 {%- endfor -%}
 {%- if row_count_of -%}
-    {%- do rules.append(('rows more or fewer than in ' ~ row_count_of.identifier, 'abs(count(*) - (select count(*) from ' ~ row_count_of ~ ' where ' ~ row_count_where ~ '))')) -%}
+    {%- do rules.update({'rows more or fewer than in ' ~ row_count_of.identifier: count_difference(row_count_of, row_count_where)}) -%}
 {%- endif -%}
-with rows_of_view as (
-    select * from {{ checked }}
+with
+{% if is_view %}
+checked_rows as (
+    select * from {{ affected_rows }}
 ),
+{% endif %}
 counts as (
     select
-        {% for rule, count in rules %}
+        {% for count in rules.values() %}
         {{ count }} as count_{{ loop.index }}{{ ',' if not loop.last }}
         {% endfor %}
     from {{ rows }}
@@ -47,7 +53,7 @@ broken as (
     select
         concat_ws(
             '; '
-            {% for rule, count in rules %}
+            {% for rule in rules %}
             , case when count_{{ loop.index }} > 0 then concat('{{ rule | replace("'", "''") }}: ', count_{{ loop.index }}) end
             {% endfor %}
         ) as broken_rules
