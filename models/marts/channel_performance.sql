@@ -33,7 +33,8 @@ costs as (
 
 ),
 
--- Spend without contacts stays, and so do contacts without spend.
+-- Spend without contacts stays, and so do contacts without spend. A full join would do the same, but DuckDB filters it by day only after
+-- joining all days. It filters both sides of a union.
 credits_and_costs as (
 
     select
