@@ -72,9 +72,9 @@ def read_files(
             parquet_files[number] = plain
     rows = read_clean_csv(connection, replace(reading, into=f"{reading.into}_csv"), csv_files)
     if parquet_files:
-        from pipeline.reading.parquet_files import read_parquets  # pyarrow takes a tenth of a second to import
+        from pipeline.reading.parquet_files import read_parquet_by_schema  # pyarrow takes a tenth of a second to import
 
-        rows += read_parquets(connection, replace(reading, into=f"{reading.into}_parquet"), parquet_files)
+        rows += read_parquet_by_schema(connection, replace(reading, into=f"{reading.into}_parquet"), parquet_files)
     return rows
 
 

@@ -155,8 +155,8 @@ class Bytes:
 
     delimiter_count: int
     has_carriage_returns: bool
-    is_tolerated: bool
-    """Whether DuckDB would accept the file though it isn't clean.
+    may_be_misread: bool
+    """Whether DuckDB may read something else without an error.
 
     Beside line feeds, DuckDB may treat lone carriage returns as line ends or as text, and it joins two quoted texts with
     spaces between. NUL bytes are text to it.
@@ -165,7 +165,7 @@ class Bytes:
 
 def look_at_bytes(plain: Path, dialect: Dialect = COMMAS) -> Bytes:
     delimiter, quote = dialect.delimiter.encode(), dialect.quote.encode()
-    delimiter_count, has_carriage_returns, is_tolerated = 0, False, False
+    delimiter_count, has_carriage_returns, may_be_misread = 0, False, False
     with open(plain, "rb") as content:
         while chunk := content.read(CHUNK_BYTES):
             # Whole lines, so that nothing searched for is cut.
@@ -173,12 +173,12 @@ def look_at_bytes(plain: Path, dialect: Dialect = COMMAS) -> Bytes:
             delimiter_count += _count(chunk, delimiter)
             if b"\r" in chunk:
                 has_carriage_returns = True
-                is_tolerated = is_tolerated or chunk.count(b"\r") != chunk.count(b"\r\n")
-            is_tolerated = is_tolerated or b"\0" in chunk
+                may_be_misread = may_be_misread or chunk.count(b"\r") != chunk.count(b"\r\n")
+            may_be_misread = may_be_misread or b"\0" in chunk
             # Regular expressions are slow, so search only chunks that may match.
-            if quote and not is_tolerated and _has_pair(chunk, quote, b" "):
-                is_tolerated = re.search(b"%b +%b" % (re.escape(quote), re.escape(quote)), chunk) is not None
-    return Bytes(delimiter_count, has_carriage_returns, is_tolerated)
+            if quote and not may_be_misread and _has_pair(chunk, quote, b" "):
+                may_be_misread = re.search(b"%b +%b" % (re.escape(quote), re.escape(quote)), chunk) is not None
+    return Bytes(delimiter_count, has_carriage_returns, may_be_misread)
 
 
 def _count(chunk: bytes, text: bytes) -> int:
@@ -211,7 +211,7 @@ def clean_csv_records(
     # The header is read as a record, as `skip` is inconsistent on names with line breaks.
     source = f"read_csv({sql.literal(str(plain))}, {dialect.options()}, columns = {{{columns}}})"
     first = connection.execute(f"from {source} limit 1").fetchone()
-    if first is None or [name or "" for name in first] != list(header) or look_at_bytes(plain, dialect).is_tolerated:
+    if first is None or [name or "" for name in first] != list(header) or look_at_bytes(plain, dialect).may_be_misread:
         return None
     return f"""(
         select * exclude (record),

@@ -25,7 +25,7 @@ def read_clean_csv(connection: duckdb.DuckDBPyConnection, reading: Reading, file
             found = look_at_bytes(file)
         except (UnreadableFileError, UnicodeDecodeError, OSError):
             continue
-        if line_count == 1 and not found.is_tolerated:
+        if line_count == 1 and not found.may_be_misread:
             groups.setdefault((tuple(names), found.has_carriage_returns), {})[number] = found
     rows: list[Rows] = []
     for position, ((header, _), of_group) in enumerate(groups.items()):
@@ -47,6 +47,16 @@ class _Fault:
     line: str
 
 
+@dataclass(frozen=True)
+class _GoodRows:
+    """A file's rows in the table of its group: their count, the delimiters in their fields, and their first and last place."""
+
+    count: int = 0
+    delimiter_count: int = 0
+    first: int = 0
+    last: int = -1
+
+
 def _read_group(
     connection: duckdb.DuckDBPyConnection,
     reading: Reading,
@@ -59,33 +69,43 @@ def _read_group(
     _create_good_rows(connection, reading, header, {number: files[number] for number in of_group}, rejects)
     faults = _faults_of(connection, rejects, files, list(of_group))
     connection.execute(f"drop table {rejects}; drop table {rejects}_scan")
-    found = {
-        number: counts
-        for number, *counts in connection.execute(
-            f"""
-            select file_number, count(*), cast(sum(delimiter_count) as bigint), min(rowid), max(rowid)
-            from {reading.into} group by file_number
-            """
-        ).fetchall()
+    found = _good_rows(connection, reading)
+    good = {number: found.get(number, _GoodRows()) for number in of_group}
+    clean = {
+        number
+        for number, of_bytes in of_group.items()
+        if (of_file := faults.get(number, [])) is not None and _are_all(header, good[number], of_file, of_bytes)
     }
-    delimiters_in_header = sum(name.count(",") for name in header)
-    clean, first_rows = set(), [0] * (max(of_group) + 1)
-    for number, of_bytes in of_group.items():
-        if (of_file := faults.get(number, [])) is None:
-            continue
-        row_count, delimiters_in_rows, first_rows[number], last_row = found.get(number, (0, 0, 0, -1))
-        delimiters_in_faults = sum(fault.line.count(",") for fault in of_file)
-        # DuckDB drops empty fields beyond the header's, which leaves delimiters over.
-        between_fields = (len(header) - 1) * (row_count + 1)
-        delimiter_count = between_fields + delimiters_in_header + delimiters_in_rows + delimiters_in_faults
-        # A file's rows lie in their order and one after another, so their places number them.
-        if delimiter_count == of_bytes.delimiter_count and last_row - first_rows[number] + 1 == row_count:
-            clean.add(number)
-    place = f"rowid - {sql.listing(map(str, first_rows))}[good.file_number + 1] + 1"
+    first_rows = [str(good[number].first if number in clean else 0) for number in range(max(of_group) + 1)]
+    # A file's rows lie in their order and one after another, so their places number them.
+    place = f"rowid - {sql.listing(first_rows)}[good.file_number + 1] + 1"
     faults_of_clean = {number: of_file for number, of_file in faults.items() if of_file and number in clean}
     faulty_rows = _number_around_faults(connection, reading, place, faults_of_clean) if faults_of_clean else []
     row_number = place.replace("good.", "") + (" + fault_count" if faulty_rows else "")
     return [Rows(reading.into, frozenset(clean), row_number), *faulty_rows]
+
+
+def _good_rows(connection: duckdb.DuckDBPyConnection, reading: Reading) -> dict[int, _GoodRows]:
+    """What was read, by file number."""
+    found = connection.execute(
+        f"""
+        select file_number, count(*), cast(sum(delimiter_count) as bigint), min(rowid), max(rowid)
+        from {reading.into} group by file_number
+        """
+    ).fetchall()
+    return {number: _GoodRows(*counts) for number, *counts in found}
+
+
+def _are_all(header: Sequence[str], good: _GoodRows, faults: Sequence[_Fault], of_bytes: Bytes) -> bool:
+    """Whether good and faulty rows are the whole file, and the good ones lie together.
+
+    DuckDB drops empty fields beyond the header's, which leaves delimiters over.
+    """
+    between_fields = (len(header) - 1) * (good.count + 1)
+    in_fields = sum(name.count(",") for name in header) + good.delimiter_count
+    in_faults = sum(fault.line.count(",") for fault in faults)
+    delimiter_count = between_fields + in_fields + in_faults
+    return delimiter_count == of_bytes.delimiter_count and good.last - good.first + 1 == good.count
 
 
 def _create_good_rows(

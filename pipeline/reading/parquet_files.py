@@ -26,7 +26,9 @@ FILE_ROW_NUMBER = "file_row_number"  # a column that DuckDB adds, unless a file 
 UNITS_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
-def read_parquets(connection: duckdb.DuckDBPyConnection, reading: Reading, files: Mapping[int, Path]) -> list[Rows]:
+def read_parquet_by_schema(
+    connection: duckdb.DuckDBPyConnection, reading: Reading, files: Mapping[int, Path]
+) -> list[Rows]:
     """Reads Parquet files by number, those of one schema in a statement. Leaves out files that can't be read so."""
     groups: dict[object, dict[int, Path]] = {}
     for number, file in files.items():
