@@ -16,12 +16,13 @@ from processes import Site, golden_site
 
 from orchestration.definitions import defs
 from orchestration.jobs import RANGE_END, RANGE_START
-from pipeline import capacity, loading, reading
+from pipeline import capacity, reading
 from pipeline.capacity import ResourcesError
 from pipeline.contracts import delivered_tables
 from pipeline.dbt_runner import Build, NodeResult
 from pipeline.landing import Delivery
 from pipeline.last_update import last_update
+from pipeline.loading import judging, storing
 from pipeline.publishing import generations
 from pipeline.reading import csv_files, parquet_files
 from pipeline.settings import Rules
@@ -183,7 +184,7 @@ def test_a_publication_that_may_not_fit_publishes_nothing(site: Site, monkeypatc
 @pytest.mark.parametrize(
     ("owner", "name", "error"),
     [
-        (loading, "_write_ledger", duckdb.TransactionException(f"Failed to commit: {FULL.strerror}")),
+        (storing, "_write_ledger", duckdb.TransactionException(f"Failed to commit: {FULL.strerror}")),
         (generations, "write_everything", duckdb.IOException(f"IO Error: Could not write file: {FULL.strerror}")),
         (generations, "sync", FULL),
     ],
@@ -231,7 +232,7 @@ def test_too_little_memory_is_reported_in_a_line(site: Site, monkeypatch: pytest
         connection.execute("set memory_limit = '1MB'")
         connection.execute("select list(range) from range(10_000_000)")
 
-    monkeypatch.setattr(loading, "count_rows", hungry)
+    monkeypatch.setattr(judging, "count_rows", hungry)
 
     _, message = the_failure(run_days())
 

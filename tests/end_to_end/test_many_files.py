@@ -14,10 +14,10 @@ import pyarrow.parquet
 import pytest
 from processes import Site
 
-from pipeline import capacity, loading
+from pipeline import capacity
 from pipeline.capacity import deliveries_at_once
 from pipeline.landing import Delivery, scan
-from pipeline.loading import Load, load_deliveries
+from pipeline.loading import Load, judging, load_deliveries
 from pipeline.reading import many_csv_files
 from pipeline.settings import Rules
 from pipeline.warehouse import Warehouse
@@ -87,7 +87,7 @@ class Desk:
     def load_both_ways(self, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Load], list[tuple], list[tuple]]:
         together = self.load("together")
         with monkeypatch.context() as alone:
-            alone.setattr(loading, "read_files", lambda *_: [])
+            alone.setattr(judging, "read_files", lambda *_: [])
             loads, rows, rejected = self.load("alone")
         assert together[0] == loads
         assert together[1] == rows
@@ -127,13 +127,13 @@ def test_most_odd_files_are_read_together(desk: Desk, monkeypatch: pytest.Monkey
     """The slow way is for those of which DuckDB may not find each record."""
     for day_number, (name, record) in enumerate(ODD.items()):
         desk.write(day_number, f"{name}.csv", file_of("c1,,,,,,", record, *good_records(30)))
-    former, alone = loading.read_file, []
+    former, alone = judging.read_file, []
 
     def noted(connection: Any, reading: Any, file: Path, *more: Any) -> Any:
         alone.append(file.stem)
         return former(connection, reading, file, *more)
 
-    monkeypatch.setattr(loading, "read_file", noted)
+    monkeypatch.setattr(judging, "read_file", noted)
     desk.load("together")
     assert set(alone) == {
         *("too few fields, with a line break", "one empty field too many", "text after a quote", "two quoted texts"),
@@ -179,17 +179,22 @@ def test_parquet_files_are_read_together_only_if_they_are_stored_alike(
     assert len(rows) == 12
 
 
-def test_a_delivery_that_is_too_much_at_once_is_read_file_by_file(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("a.csv", "b.csv", "c.csv"):
-        desk.write(0, name, file_of(*good_records(3)))
-    former = loading.read_files
+def run_out_of_memory_for_several_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only one file at once fits into memory."""
+    former = judging.read_files
 
     def hungry(connection: Any, reading: Any, files: dict, scratch: Any) -> Any:
         if len(files) > 1:
             raise duckdb.OutOfMemoryException("Out of Memory Error: failed to allocate")
         return former(connection, reading, files, scratch)
 
-    monkeypatch.setattr(loading, "read_files", hungry)
+    monkeypatch.setattr(judging, "read_files", hungry)
+
+
+def test_a_delivery_that_is_too_much_at_once_is_read_file_by_file(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.csv", "b.csv", "c.csv"):
+        desk.write(0, name, file_of(*good_records(3)))
+    run_out_of_memory_for_several_files(monkeypatch)
     (load,), rows, _ = desk.load("together")
     assert (load.outcome, load.loaded_count, len(rows)) == ("loaded", 9, 9)
 
@@ -261,14 +266,7 @@ def test_a_day_that_fails_leaves_the_others_of_its_batch(desk: Desk) -> None:
 def test_what_is_too_much_at_once_is_loaded_day_by_day(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     for day_number in range(3):
         desk.write(day_number, "a.csv", file_of(*good_records(3)))
-    former = loading.read_files
-
-    def hungry(connection: Any, reading: Any, files: dict, scratch: Any) -> Any:
-        if len(files) > 1:
-            raise duckdb.OutOfMemoryException("Out of Memory Error: failed to allocate")
-        return former(connection, reading, files, scratch)
-
-    monkeypatch.setattr(loading, "read_files", hungry)
+    run_out_of_memory_for_several_files(monkeypatch)
     loads, rows, _ = desk.load("together")
     assert [(load.outcome, load.load_id) for load in loads] == [("loaded", 1), ("loaded", 2), ("loaded", 3)]
     assert len(rows) == 9
