@@ -226,16 +226,14 @@ def compare(
 def counting(
     touches: Annotated[int, typer.Option(help="Touches of ordinary clients.")] = 2_000_000,
     clients: Annotated[int, typer.Option(help="Ordinary clients.")] = 150_000,
-    oversized: Annotated[
-        int, typer.Option(help="Clients of 20,000 touches and 1,000 contacts, in the second scene.")
-    ] = 3,
-    runs: Annotated[int, typer.Option(help="How often each way is measured, in turn.")] = 3,
+    oversized: Annotated[int, typer.Option(help="Oversized clients, in the second scene.")] = 3,
+    runs: Annotated[int, typer.Option(help="How often each way is measured, in turn.")] = 5,
     limit_seconds: Annotated[float, typer.Option(help="A way that takes longer has no result.")] = 120,
     folder: Folder = DEFAULT_FOLDER,
     quick: Quick = False,
 ) -> None:
     """Counting alone, by the project's models and by a plain join of contacts and touches; also with oversized clients."""
-    from benchmarks.counting import OVERSIZED, WAYS, counted_in_turn, figures, prepared_inputs, whole
+    from benchmarks.counting import OVERSIZED, OWN, PEER, counted_in_turn, median_run, prepared_inputs, total_of
 
     if quick:
         touches, clients, runs = 20_000, 1_500, 1
@@ -245,31 +243,32 @@ def counting(
     table.add_column("way")
     for column in ("CPU", "wall", "peak memory", "CPU of each statement"):
         table.add_column(column, justify="right")
-    ratio_lines = []
+    lines = []
     crowd = (
         f"+ {oversized} of {OVERSIZED['oversized_touches']:,} touches × {OVERSIZED['oversized_contacts']:,} contacts"
     )
     for scene, count in (("ordinary", 0), (crowd, oversized)):
-        taken = counted_in_turn(prepared_inputs(folder / "counting", touches, clients, count), runs, limit_seconds)
-        for way, of_way in taken.items():
-            phases = figures(of_way)
+        inputs = prepared_inputs(folder / "counting", touches, clients, count)
+        runs_by_way = counted_in_turn(inputs, runs, limit_seconds)
+        for way, runs_of_way in runs_by_way.items():
+            phases = median_run(runs_of_way)
             if phases is None:
                 table.add_row(scene, way, f"no result in {limit_seconds:,.0f} s")
                 continue
             table.add_row(
                 scene,
                 way,
-                *(f"{whole(phases, figure):,.2f} s" for figure in ("cpu_seconds", "wall_seconds")),
+                *(f"{total_of(phases, figure):,.2f} s" for figure in ("cpu_seconds", "wall_seconds")),
                 _size(max(phase["peak_bytes"] for phase in phases.values())),
                 ", ".join(f"{name} {phase['cpu_seconds']:.2f}" for name, phase in phases.items()),
             )
-        pairs = [(own, other) for own, other in zip(*(taken[way] for way in WAYS), strict=True) if own and other]
+        finished = [runs for runs in zip(runs_by_way[OWN], runs_by_way[PEER], strict=True) if all(runs)]
         for figure, name in (("cpu_seconds", "CPU"), ("wall_seconds", "wall")):
-            if pairs:
-                of_ways = ([whole(phases, figure) for phases in of_way] for of_way in zip(*pairs, strict=True))
-                ratio_lines.append(f"{scene}, {WAYS[0]} to {WAYS[1]}: {name} {median_ratio(*of_ways)}")
+            if finished:
+                own, peer = ([total_of(phases, figure) for phases in way] for way in zip(*finished, strict=True))
+                lines.append(f"{scene}, {OWN} to {PEER}: {name} {median_ratio(own, peer)}")
     console.print(table)
-    for line in ratio_lines:
+    for line in lines:
         console.print(line)
 
 

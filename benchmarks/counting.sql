@@ -93,9 +93,3 @@ window client_contacts as (partition by cluster_key order by contacted_at, conta
 
 -- No event has two sources here.
 create table intermediate.int_same_events (kind varchar, id varchar, cluster_key uhugeint);
-
--- Without histories, int_contact_verdicts counts and builds no chains.
-create table intermediate.int_contact_touches (
-    contact_id varchar, client_id varchar, touch_rank bigint, touch_id varchar, touched_at timestamptz, channel varchar,
-    is_new_channel boolean, is_other_channel boolean
-);

@@ -134,8 +134,8 @@ PARTS, LIMITS, DOUBLED, LINKS = (
 )
 
 MUTANTS = (
-    Mutant("R2", model("int_contact_touch_ranges"), "order by happened_at, client_touch_count, bound, event_id\n            rows between unbounded preceding and current row\n        ) as touches_before,",
-           "order by happened_at, client_touch_count desc, bound, event_id\n            rows between unbounded preceding and current row\n        ) as touches_before,"),
+    Mutant("R2", model("int_contact_touch_ranges"), "order by happened_at, client_touch_count\n            rows between unbounded preceding and current row\n        ) as touches_before,",
+           "order by happened_at, client_touch_count desc\n            rows between unbounded preceding and current row\n        ) as touches_before,"),
     Mutant("R2", COUNTING, "{{ contacted_at }} + to_seconds({{ var('contact_grace_seconds') }})", "{{ contacted_at }}"),
     Mutant("R3", model("int_records"), "order by loads.load_day desc, repeated", "order by loads.load_id desc, repeated"),
     Mutant("R3", model("int_records"), "load_day desc, repeated_versions.record_number desc",
@@ -409,6 +409,11 @@ MUTANTS = (
     Mutant("R6", model("contact_counts"), "icon = 'single_channel'", "icon <> 'multichannel'"),
     Mutant("R23", model("channel_steps"), "where next_channel is null or next_channel <> channel\n", ""),
     Mutant("R23", model("channel_steps"), "    where touch_id is not null\n", ""),
+    Mutant("R24", model("int_contact_channels"), "case when touch_rank = 1 then", "case when touch_rank <= 2 then"),
+    Mutant("R24", model("int_contact_channels"), "touch_rank > 1 and touch_rank < touch_count", "touch_rank < touch_count"),
+    Mutant("R24", model("int_contact_channels"), "touch_rank > 1 and touch_rank < touch_count", "touch_rank > 1"),
+    Mutant("R24", model("int_contact_channels"), "where ranges.touch_count <= {{", "where ranges.touch_count < {{"),
+    Mutant("R24", model("int_contact_channels"), "    where touch_count > {{", "    where touch_count > 1 + {{"),
     Mutant("R24", model("int_contact_channels"), "latest_touch_number > first_touch_number", "latest_touch_number >= first_touch_number"),
     Mutant("R24", model("int_participation"), "contact_touches.touch_rank > 1 and contact_touches.touch_rank < journal.touch_count",
            "contact_touches.touch_rank < journal.touch_count"),

@@ -34,7 +34,8 @@ clients as (
 
 ),
 
--- A bound sorts before touches of the same instant: only touches strictly before it are counted.
+-- A bound sorts before touches of the same instant: only touches strictly before it are counted. In which order these touches come
+-- tells nothing about any bound.
 timeline as (
 
     select
@@ -43,8 +44,7 @@ timeline as (
         0 as client_touch_count,
         0 as touch_count,
         contact_id,
-        'start' as bound,
-        contact_id as event_id
+        'start' as bound
     from contacts
     where counting_starts_at is not null
     union all
@@ -54,8 +54,7 @@ timeline as (
         0 as client_touch_count,
         0 as touch_count,
         contact_id,
-        'end' as bound,
-        contact_id as event_id
+        'end' as bound
     from contacts
     union all
     select
@@ -64,8 +63,7 @@ timeline as (
         1 as client_touch_count,
         touch_count,
         null as contact_id,
-        'touch' as bound,
-        touch_id as event_id
+        'touch' as bound
     from touches
 
 ),
@@ -77,12 +75,12 @@ counted_timeline as (
         bound,
         sum(touch_count) over (
             partition by client_id
-            order by happened_at, client_touch_count, bound, event_id
+            order by happened_at, client_touch_count
             rows between unbounded preceding and current row
         ) as touches_before,
         sum(client_touch_count) over (
             partition by client_id
-            order by happened_at, client_touch_count, bound, event_id
+            order by happened_at, client_touch_count
             rows between unbounded preceding and current row
         ) as client_touches_before
     from timeline
