@@ -14,10 +14,10 @@ from pipeline.wording import counted
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="The landing folder to write to.")],
-    days: Annotated[int, typer.Option(min=1, help="How many days of deliveries.")] = 30,
+    out: Annotated[Path, typer.Option("--out", file_okay=False, help="The landing folder to write to.")],
+    days: Annotated[int, typer.Option(min=1, max=36_500, help="How many days of deliveries.")] = 30,
     touches: Annotated[int, typer.Option(min=1, help="About how many touches in all.")] = 60_000,
-    seed: Annotated[int, typer.Option(help="Another number makes other data.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Another number makes other data.")] = 1,
     last_day: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The last of these days; yesterday by default.")
     ] = None,

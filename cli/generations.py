@@ -53,7 +53,7 @@ def resume() -> None:
 
 
 def export(
-    out: Annotated[Path, typer.Option("--out", help="The folder to write to.")],
+    out: Annotated[Path, typer.Option("--out", file_okay=False, help="The folder to write to.")],
 ) -> None:
     """Write the published marts as Parquet files."""
     publications = Publications(Warehouse(Settings.read().warehouse_dir))
@@ -61,7 +61,10 @@ def export(
     if current is None:
         raise PublicationError("Nothing is published yet: run a load first.")
     publications.meta(current)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Problem(f"--out {out} can't be made ({error.strerror}): name a folder that you may write to") from None
     with publications.opened(current) as connection:
         connection.execute("set TimeZone = 'UTC'")
         for mart in (*MARTS, CHANNEL_ATTRIBUTION):

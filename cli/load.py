@@ -91,7 +91,7 @@ def load(
             if waiting is None:
                 Publications(warehouse).finish()
         if waiting is None:
-            console.print(describe_nothing_to_do(len(landing.deliveries)))
+            console.print(describe_nothing_to_do(len(landing.deliveries), first_day, last_day))
             print_generation(warehouse, rules, verbose)
             return
         with recorded_failure(warehouse):

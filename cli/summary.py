@@ -54,9 +54,9 @@ def describe_loads(loads: Iterable[TableLoads], waiting: int) -> list[str]:
     return lines
 
 
-def describe_nothing_to_do(deliveries: int) -> str:
+def describe_nothing_to_do(deliveries: int, first_day: date, last_day: date) -> str:
     if deliveries == 0:
-        return "Nothing to do: no delivery has landed."
+        return f"Nothing to do: no delivery of {describe_period(first_day, last_day)} has landed."
     which = "the only delivery is" if deliveries == 1 else f"all {counted(deliveries, 'delivery')} are"
     return f"Nothing to do: {which} loaded and published."
 

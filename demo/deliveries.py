@@ -58,6 +58,10 @@ def write_demo(
         raise ValueError(f"threads must be at least 1, not {threads}")
     if last_day is None:
         last_day = datetime.now(ZoneInfo("Europe/Moscow")).date() - timedelta(days=1)
+    if last_day - date.min < timedelta(days=days - 1):
+        raise ValueError(
+            f"{days:,} days until {last_day} would begin before {date.min}: give fewer days, or a later last day"
+        )
     first_day = last_day - timedelta(days=days - 1)
 
     rows = dict.fromkeys(VIEWS, 0)

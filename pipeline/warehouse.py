@@ -128,7 +128,12 @@ class Warehouse:
                 self._held[key].depth += 1
                 return
         temporary_dir = self.temporary_dir
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(
+                f"The folder {self.folder} can't be made ({error.strerror}): set WAREHOUSE_DIR to a folder that this user may write to."
+            ) from None
         handle = _open_lock(self.lock_file)
         began = time.monotonic()
         has_announced = False

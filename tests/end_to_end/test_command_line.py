@@ -344,6 +344,42 @@ def test_a_demo_can_be_loaded(tmp_path: Path) -> None:
     assert len(site.marts()["journal"]) > 5
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("demo", "--out", "{file}"), "'{file}' is a file"),
+        (("demo", "--out", "{new}", "--days", "36501"), "'--days': Input should be less than or equal to 36500"),
+        (("demo", "--out", "{new}", "--seed", "-1"), "'--seed': Input should be greater than or equal to 0"),
+        (("demo", "--out", "{new}", "--days", "30", "--last-day", "0001-01-05"), "30 days until 0001-01-05 would begin before"),
+        (("export", "--out", "{file}"), "'{file}' is a file"),
+        (("export", "--out", "{file}/marts"), "{file}/marts can't be made (Not a directory): name a folder"),
+        (("load", "--from", "2020-01-01", "--to", "2020-01-02"), "no delivery of 2020-01-01 to 2020-01-02 has landed"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_made_or_found_is_named(
+    site: Site, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    places = {"file": str(tmp_path / "file"), "new": str(tmp_path / "new")}
+    Path(places["file"]).touch()
+
+    outcome = site.run(*(argument.format(**places) for argument in arguments))
+
+    # Typer breaks lines in its boxes.
+    letters = "".join((outcome.said + outcome.progress).replace("│", "").split())
+    assert "".join(message.format(**places).split()) in letters
+    assert not Path(places["new"]).exists()
+
+
+def test_a_file_where_the_warehouse_should_be_is_named(site: Site, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+
+    outcome = site.run("load", WAREHOUSE_DIR=str(file))
+
+    assert outcome.exit_code == 1
+    assert f"The folder {file} can't be made (File exists): set WAREHOUSE_DIR" in outcome.failure
+
+
 def test_the_last_day_of_a_demo_is_the_one_that_is_asked_for(tmp_path: Path) -> None:
     site = Site(tmp_path)
 

@@ -143,13 +143,13 @@ def test_freshness(days: int | None, text: str) -> None:
 @pytest.mark.parametrize(
     ("deliveries", "text"),
     [
-        (0, "Nothing to do: no delivery has landed."),
+        (0, "Nothing to do: no delivery of 2026-03-01 to 2026-03-05 has landed."),
         (1, "Nothing to do: the only delivery is loaded and published."),
         (2, "Nothing to do: all 2 deliveries are loaded and published."),
     ],
 )
 def test_nothing_to_do(deliveries: int, text: str) -> None:
-    assert describe_nothing_to_do(deliveries) == text
+    assert describe_nothing_to_do(deliveries, date(2026, 3, 1), date(2026, 3, 5)) == text
 
 
 def test_a_period_of_one_day_is_that_day() -> None:
