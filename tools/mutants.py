@@ -638,6 +638,8 @@ MUTANTS = (
     Mutant("R3", "pipeline/reading/many_csv_files.py", " and good.last - good.first + 1 == good.count", "", MANY_FILES),
     Mutant("R25", "pipeline/reading/many_csv_files.py", "delimiter_count == of_bytes.delimiter_count and ", "", MANY_FILES),
     Mutant("R25", "pipeline/reading/many_csv_files.py", " and not found.may_be_misread", "", MANY_FILES),
+    Mutant("R26", "pipeline/reading/csv_files.py", "if quote and re.search(b\"\\n *%b\" % re.escape(quote), after_last_delimiter):", "if False:", MANY_FILES),
+    Mutant("R26", "pipeline/reading/csv_files.py", "after_last_delimiter + chunk if last < 0 else ", "", MANY_FILES),
     Mutant("R25", "pipeline/reading/many_csv_files.py", "line_count == 1 and ", "", BAD_CSV_HEADERS),
     Mutant("R25", "pipeline/reading/many_csv_files.py", "or not is_of_fields ", "", BAD_BYTES),
     Mutant("R25", "pipeline/rejecting.py", "as {data_type}[])[file_number + 1]", "as {data_type}[])[1]", MANY_FILES),

@@ -84,12 +84,13 @@ def _read_alone(
                 reason = reason_to_reject(connection, reading.table, reading.macros, rules, [attempt.delivery.day])
                 reading_alone = replace(reading, reason=reason, into=f"judged_{number}")
                 found.append(read_file(connection, reading_alone, path, number, scratch))
-            except UnreadableFileError as error:
-                attempt.error = f"{attempt.name(path)} {error}"
-            except (duckdb.IOException, OSError):
-                if path.exists():
+            except (UnreadableFileError, duckdb.IOException, OSError) as error:
+                if not path.exists():
+                    attempt.error = f"{attempt.name(path)} was removed while it was read; deliver it again"
+                elif isinstance(error, UnreadableFileError):
+                    attempt.error = f"{attempt.name(path)} {error}"
+                else:
                     raise
-                attempt.error = f"{attempt.name(path)} was removed while it was read; deliver it again"
     return found
 
 

@@ -159,18 +159,22 @@ class Bytes:
     """Whether DuckDB may read something else without an error.
 
     Beside line feeds, DuckDB may treat lone carriage returns as line ends or as text, and it joins two quoted texts with
-    spaces between. NUL bytes are text to it.
+    spaces between. NUL bytes are text to it. Of five or more files, it leaves out a last record that ends within quotes. If that
+    record has delimiters, their count shows it; if not, it begins with a quote.
     """
 
 
 def look_at_bytes(plain: Path, dialect: Dialect = COMMAS) -> Bytes:
     delimiter, quote = dialect.delimiter.encode(), dialect.quote.encode()
     delimiter_count, has_carriage_returns, may_be_misread = 0, False, False
+    after_last_delimiter = b""
     with open(plain, "rb") as content:
         while chunk := content.read(CHUNK_BYTES):
             # Whole lines, so that nothing searched for is cut.
             chunk += content.readline(LONGEST_LINE_BYTES)
             delimiter_count += _count(chunk, delimiter)
+            last = chunk.rfind(delimiter)
+            after_last_delimiter = after_last_delimiter + chunk if last < 0 else chunk[last + len(delimiter) :]
             if b"\r" in chunk:
                 has_carriage_returns = True
                 may_be_misread = may_be_misread or chunk.count(b"\r") != chunk.count(b"\r\n")
@@ -178,6 +182,8 @@ def look_at_bytes(plain: Path, dialect: Dialect = COMMAS) -> Bytes:
             # Regular expressions are slow, so search only chunks that may match.
             if quote and not may_be_misread and _has_pair(chunk, quote, b" "):
                 may_be_misread = re.search(b"%b +%b" % (re.escape(quote), re.escape(quote)), chunk) is not None
+    if quote and re.search(b"\n *%b" % re.escape(quote), after_last_delimiter):
+        may_be_misread = True
     return Bytes(delimiter_count, has_carriage_returns, may_be_misread)
 
 

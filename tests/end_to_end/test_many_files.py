@@ -123,6 +123,27 @@ def test_an_odd_file_is_the_same_alone_and_among_fifty_good_ones(
     assert len(rejected) > len(ODD)
 
 
+@pytest.mark.parametrize("end", ["", "\n"], ids=["no line end", "line end"])
+def test_an_odd_end_is_the_same_alone_and_among_fifty_good_files(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """As of a file that was cut off while it was copied."""
+    cut = {
+        "in the first text": '"c9',
+        "before the first text": '"',
+        "after spaces": '  "c9',
+        "over lines": '"c9\nc10\n',
+    }
+    for day_number, (name, record) in enumerate((ODD | cut).items()):
+        desk.write(day_number, f"{name}.csv", file_of(*good_records(3)) + record + end)
+        for number in range(2):
+            desk.write(day_number, f"good-{number}.csv", file_of(*good_records(3)))
+    loads, rows, _ = desk.load_both_ways(monkeypatch)
+    failed = {load.message.split("/")[2].partition(".csv")[0] for load in loads if load.message}
+    assert failed == {"unclosed quote", "NUL", *cut}
+    assert len(rows) > 9 * (len(ODD) - 2)
+
+
 def test_most_odd_files_are_read_together(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """The slow way is for those of which DuckDB may not find each record."""
     for day_number, (name, record) in enumerate(ODD.items()):
@@ -149,16 +170,41 @@ def test_a_file_that_is_removed_in_between_fails_its_day_alone(
     for day_number in range(3):
         desk.write(day_number, "a.csv", file_of(*good_records(3)))
     removed = desk.site.landing / "contacts" / str(FIRST_DAY + timedelta(days=1)) / "a.csv"
-    former = getattr(many_csv_files, step)
+    read = getattr(many_csv_files, step)
 
     def remove(*arguments: Any) -> Any:
         removed.unlink(missing_ok=True)
-        return former(*arguments)
+        return read(*arguments)
 
     monkeypatch.setattr(many_csv_files, step, remove)
     loads, rows, _ = desk.load("together")
     assert [load.outcome for load in loads] == ["loaded", "failed", "loaded"]
-    assert "a.csv" in (loads[1].message or "") and len(rows) == 6
+    assert (loads[1].message or "").endswith("a.csv was removed while it was read; deliver it again") and len(rows) == 6
+
+
+def test_a_parquet_file_that_is_removed_in_between_fails_its_day_alone(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day_number in range(3):
+        desk.write(day_number, "a.parquet", b"")
+        file = desk.site.landing / "contacts" / str(FIRST_DAY + timedelta(days=day_number)) / "a.parquet"
+        pyarrow.parquet.write_table(
+            pyarrow.table(
+                {"contact_id": ["c1"], "contacted_at": ["2025-11-01"], "contact_type": ["call"], "widget_id": ["w1"]}
+            ),
+            file,
+        )
+    removed = desk.site.landing / "contacts" / str(FIRST_DAY + timedelta(days=1)) / "a.parquet"
+    read = judging.read_files
+
+    def remove(*arguments: Any) -> Any:
+        removed.unlink()
+        return read(*arguments)
+
+    monkeypatch.setattr(judging, "read_files", remove)
+    loads, rows, _ = desk.load("together")
+    assert [load.outcome for load in loads] == ["loaded", "failed", "loaded"]
+    assert (loads[1].message or "").endswith("a.parquet was removed while it was read; deliver it again")
 
 
 def test_parquet_files_are_read_together_only_if_they_are_stored_alike(
