@@ -57,6 +57,9 @@ HISTORIES = (("tests/campaigns/test_torture_histories.py",),)
 # The few histories that are tried here have one setting each, and no build of a part.
 TESTS_OF_CHANGES = (("tests/end_to_end/test_changes.py",),)
 
+# Tables that a full build makes in parts.
+PARTS_OF_BUILDS = (("tests/end_to_end/test_capacity.py", "-k", "in_parts"),)
+
 # Generations that are made of a copy of the one before.
 COPIES = (("tests/end_to_end/test_publishing.py", "-k", "copy or copied or in_order or marts_by_day"), *HISTORIES)
 REPLACING = "pipeline/publishing/replacing.py"
@@ -653,6 +656,11 @@ MUTANTS = (
     Mutant("R26", "pipeline/reading/text_files.py", "if copy and unpacked_bytes > reading.limits.unpacked_bytes:", "if copy and len(chunk) < 0:", LIMITS),
     Mutant("R26", "pipeline/reading/parquet_files.py", "if (at_most or 0) <= limit:", "if (encoded or 0) <= limit:", LIMITS),
     Mutant("R26", "pipeline/reading/parquet_files.py", "sizes.append(f\"sum(strlen(cast(to_json({column}) as varchar)))\")", "sizes.append(\"count(*) * 8\")", LIMITS),
+    Mutant("R27", "pipeline/publishing/generations.py", "if checksum.read_text(\"utf-8\") != checksum_of(self.file(number)):", "if False:", COPIES),
+    Mutant("R27", "pipeline/publishing/generations.py", "if not self._checksum_file(number).exists():", "if False:", COPIES),
+    Mutant("R27", "macros/parts.sql", "{{ bucket }} % {{ parts_of_build() | length }} =", "{{ bucket }} % 3 =", PARTS_OF_BUILDS),
+    Mutant("R27", "macros/parts.sql", "and {{ load_id }} < getvariable", "and {{ load_id }} <= getvariable", PARTS_OF_BUILDS),
+    Mutant("R27", "pipeline/building.py", "firsts = [0, *(int(load_id)", "firsts = [2, *(int(load_id)", PARTS_OF_BUILDS),
     Mutant("R26", "pipeline/reading/csv_files.py", "if left <= 0:", "if left < -10**9:", LIMITS),
     Mutant("R26", "pipeline/loading/batches.py", "for (name,) in connection.execute(\"select table_name from duckdb_tables() where temporary\").fetchall():", "for (name,) in ():", LIMITS),
     Mutant("R26", "pipeline/capacity.py", "if is_full_disk(error) or is_full_spill(error):\n        return (\n            f\"needs", "if is_full_disk(error):\n        return (\n            f\"needs", LIMITS),

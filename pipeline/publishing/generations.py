@@ -1,5 +1,6 @@
 """Generations: numbered read-only files of the marts, and the link that points readers to one."""
 
+import hashlib
 import json
 import logging
 import os
@@ -38,6 +39,11 @@ class Generation:
     row_counts: dict[str, int]
     changes: dict[str, dict[str, int]]
     is_linked: bool
+
+
+def checksum_of(file: Path) -> str:
+    with open(file, "rb") as content:
+        return f"{hashlib.file_digest(content, 'sha256').hexdigest()}  {file.name}\n"
 
 
 class Publications:
@@ -100,11 +106,14 @@ class Publications:
                     f"{self.link} leads to generation {number}, which isn't there: `resume` gives readers the newest one."
                 ) from None
             if is_damage(error) or isinstance(error, duckdb.IOException | duckdb.CatalogException):
-                raise DamageError(
-                    f"Generation {number} is damaged ({file}: {first_line(error)}): `load --full-refresh` publishes a new one; "
-                    "until then `rollback` gives readers an earlier one."
-                ) from error
+                raise self._damage(number, first_line(error)) from error
             raise
+
+    def _damage(self, number: int, what: str) -> DamageError:
+        return DamageError(
+            f"Generation {number} is damaged ({self.file(number)}: {what}): `load --full-refresh` publishes a new one; "
+            "until then `rollback` gives readers an earlier one."
+        )
 
     def pinned(self) -> int | None:
         """The generation where a rollback holds readers until `resume`."""
@@ -116,6 +125,10 @@ class Publications:
 
     def file(self, number: int) -> Path:
         return self.folder / f"{number:06}" / "marts.duckdb"
+
+    def _checksum_file(self, number: int) -> Path:
+        """Holds a generation's checksum as it was published, as `sha256sum` writes it."""
+        return self.file(number).with_suffix(".sha256")
 
     def meta(self, number: int) -> dict[str, Any]:
         """The row of a generation's `_meta`. Raises DamageError."""
@@ -132,8 +145,12 @@ class Publications:
             self.meta(numbers[-1])
 
     def is_whole(self, number: int) -> bool:
-        """Whether everything that later publications and rollbacks need of a generation is readable; logs if not."""
+        """Whether a generation is as it was published; logs if not. Of one without a checksum, what publications and rollbacks need."""
         try:
+            if (checksum := self._checksum_file(number)).exists():
+                if checksum.read_text("utf-8") != checksum_of(self.file(number)):
+                    raise self._damage(number, "other bytes than were published")
+                return True
             with self.opened(number) as connection:
                 for table in ("_meta", "_loads", "journal"):
                     connection.execute(f"select max(hash({table})) from {table}").fetchall()
@@ -192,13 +209,16 @@ class Publications:
         unfinished.mkdir()
         try:
             previous = None if newest is None else self.file(newest)
-            row_counts = self._write(unfinished / "marts.duckdb", number, build, previous, copy, rules)
+            file = unfinished / "marts.duckdb"
+            row_counts = self._write(file, number, build, previous, copy, rules)
+            file.with_suffix(".sha256").write_text(checksum_of(file), "utf-8")
         except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
-        os.chmod(unfinished / "marts.duckdb", 0o444)
+        for part in unfinished.iterdir():
+            os.chmod(part, 0o444)
+            sync(part)
         os.chmod(unfinished, 0o755)
-        sync(unfinished / "marts.duckdb")
         sync(unfinished)
         os.rename(unfinished, self.folder / f"{number:06}")
         sync(self.folder)
@@ -214,6 +234,8 @@ class Publications:
         return Generation(number, self.file(number), meta["data_through"], row_counts, changes, pinned is None)
 
     def _copyable(self, number: int, connection: duckdb.DuckDBPyConnection, build: dict[str, Any]) -> Copy | None:
+        if not self._checksum_file(number).exists():
+            return None  # nobody knows whether it is as it was published
         meta = self.meta(number)
         with self.opened(number) as published:
             # Without free blocks, which the next rows take.

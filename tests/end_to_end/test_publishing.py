@@ -25,7 +25,7 @@ from pipeline.fingerprints import fingerprint
 from pipeline.last_update import LastUpdate, last_update, record_update
 from pipeline.ledger import last_settings
 from pipeline.marts import CHANNEL_ATTRIBUTION, DAY_COLUMNS, MARTS, VIEWS
-from pipeline.publishing import PublicationError, replacing
+from pipeline.publishing import PublicationError, generations, replacing
 from pipeline.publishing.generations import KEPT_GENERATIONS
 from pipeline.settings import PROJECT_DIR, Rules
 from pipeline.warehouse import Warehouse, is_in_use
@@ -443,11 +443,44 @@ def test_instead_of_a_copy_that_turns_out_wrong_everything_is_written(
     first.chmod(0o644)
     with duckdb.connect(str(first)) as connection:
         connection.execute(statement)
+    checksum = first.with_suffix(".sha256")
+    checksum.chmod(0o644)
+    checksum.write_text(generations.checksum_of(first))
 
     assert publish_and_compare(place) is None
 
     assert "generation 2 is written as a whole" in caplog.text
     assert message in caplog.text and "stays published" not in caplog.text
+
+
+def test_no_copy_is_made_of_a_damaged_generation(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Even where nobody reads what is damaged: it would be carried into every later generation."""
+    monkeypatch.setattr(replacing, "SMALLEST_COPY", 0)
+    first = place.publications.file(1)
+    first.chmod(0o644)
+    content = bytearray(first.read_bytes())
+    content[-1] ^= 1  # in the last block's unused end, which DuckDB's own checksum covers, if the block is read
+    first.write_bytes(content)
+
+    assert publish_and_compare(place) is None
+
+    assert "Generation 1 is damaged" in caplog.text and "other bytes than were published" in caplog.text
+
+
+def test_no_copy_is_made_of_a_generation_without_a_checksum(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As earlier versions published it."""
+    monkeypatch.setattr(replacing, "SMALLEST_COPY", 0)
+    place.publications.file(1).with_suffix(".sha256").unlink()
+
+    assert publish_and_compare(place) is None
+
+
+def test_a_checksum_is_one_that_others_can_check(place: Place) -> None:
+    folder = place.publications.file(1).parent
+
+    subprocess.run(["sha256sum", "--check", "--strict", "marts.sha256"], cwd=folder, check=True)
 
 
 def test_no_copy_is_published_where_credits_of_paths_do_not_add_up(
