@@ -41,8 +41,9 @@ it, in one statement. These create no grants, indexes or comments, as the projec
     {{ return({'relations': [this.incorporate(type='table')]}) }}
 {%- endmaterialization %}
 
-{# Replaces the table in one statement, as a model may read its own table as it was. #}
+{# Replaces the table in one statement, as a model may read its own table as it was; or in parts (`parts.sql`). #}
 {% macro replace_table() -%}
+    {%- set parts = settings_of_parts(compiled_code) -%}
     {%- set existing = load_cached_relation(this) -%}
     {% if existing is not none and not existing.is_table %}
         {% do adapter.drop_relation(existing) %}
@@ -55,9 +56,15 @@ it, in one statement. These create no grants, indexes or comments, as the projec
             {{ get_assert_columns_equivalent(compiled_code) }}
             create or replace table {{ this }}
             {{ get_table_columns_and_constraints() }};
-            insert into {{ this }} {{ get_column_names() }} ({{ get_select_subquery(compiled_code) }})
+            {% for part in parts %}
+                {{ part }}
+            insert into {{ this }} {{ get_column_names() }} ({{ get_select_subquery(compiled_code) }});
+            {% endfor %}
         {% else %}
-            create or replace table {{ this }} as ({{ compiled_code }})
+            {% for part in parts %}
+                {{ part }}
+            {{ "create or replace table " ~ this ~ " as" if loop.first else "insert into " ~ this ~ " by name" }} ({{ compiled_code }});
+            {% endfor %}
         {% endif %}
     {%- endcall %}
 {%- endmacro %}

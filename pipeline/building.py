@@ -4,9 +4,11 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import duckdb
 
+from pipeline import sql
 from pipeline.capacity import explanation, is_full_disk, is_out_of_memory
 from pipeline.dbt_runner import Build, build_of, run_dbt
 from pipeline.fingerprints import fingerprint
@@ -31,6 +33,11 @@ MENDED = "what changed did not pass its tests"
 # gains: the first use of each page costs the operating system time. For the same reason it keeps allocated memory.
 MEMORY_PER_THREAD = 100 * 10**6
 MEMORY_PER_CHANGED_ROW = 2_000
+# Not every model of a full build keeps all processors busy, so two run at once if there is memory for both.
+MEMORY_PER_ROW = 1_000
+# With less, some tables are made in parts, as DuckDB keeps lists of a group in memory.
+MEMORY_PER_ROW_OF_PART = 200
+AFTER_ALL_LOADS = 2**62
 
 
 def build(warehouse: Warehouse, rules: Rules, select: Sequence[str] = (), full_refresh: bool = False) -> Build:
@@ -78,7 +85,8 @@ def _build_due(warehouse: Warehouse, rules: Rules, select: Sequence[str], full_r
 
 def build_verification(rebuilt: Warehouse, live: Warehouse, rules: Rules) -> Build:
     """Builds and tests everything in a warehouse that shares another's raw tables. Needs the other's lock."""
-    facts = {"LIVE_WAREHOUSE_DIR": str(live.folder)}
+    with live.connected() as connection:
+        facts = {"LIVE_WAREHOUSE_DIR": str(live.folder), "BUILD_PARTS": json.dumps(parts(connection))}
     return build_of(run_dbt(rebuilt.folder, [*BUILD, "--full-refresh", "--target", "verification"], rules, facts))
 
 
@@ -117,6 +125,40 @@ def _memory_for_changes(connection: duckdb.DuckDBPyConnection) -> int | None:
     return enough if enough < most else None
 
 
+def models_at_once(connection: duckdb.DuckDBPyConnection) -> int:
+    """How many models a full build runs at once."""
+    memory = _memory_limit(connection) // MEMORY_PER_ROW
+    threads = int(sql.value(connection, "select current_setting('threads')"))
+    return max(1, min(2, threads, memory // max(1, _row_count(connection))))
+
+
+def parts(connection: duckdb.DuckDBPyConnection) -> list[tuple[int, int]]:
+    """The parts in which a full build makes its largest tables: of each the first load, and the first load after it."""
+    count = -(-_row_count(connection) * MEMORY_PER_ROW_OF_PART // _memory_limit(connection))
+    if count <= 1:
+        return []
+    query = f"""
+        select min(load_id) from (
+            select load_id, ntile({count}) over (order by load_id) as part
+            from raw.loads where table_name = 'touches' and outcome = 'loaded' and superseded_by is null
+        )
+        group by part order by part
+    """
+    firsts = [0, *(int(load_id) for (load_id,) in connection.execute(query).fetchall()[1:])]
+    # People are in as many parts, even if there are fewer loads.
+    bounds = [*firsts, *[AFTER_ALL_LOADS] * (count + 1 - len(firsts))]
+    return list(pairwise(bounds))
+
+
+def _row_count(connection: duckdb.DuckDBPyConnection) -> int:
+    query = "select coalesce(sum(loaded_count), 0) from raw.loads where outcome = 'loaded' and superseded_by is null"
+    return int(sql.value(connection, query))
+
+
+def _memory_limit(connection: duckdb.DuckDBPyConnection) -> int:
+    return int(sql.value(connection, "select parse_formatted_bytes(current_setting('memory_limit'))"))
+
+
 def _build(
     warehouse: Warehouse,
     rules: Rules,
@@ -127,7 +169,7 @@ def _build(
 ) -> Build:
     if reason:
         log.info("rebuilding everything: %s", reason)
-    arguments = [*BUILD, *(["--full-refresh"] if reason else ["--select", *select] if select else OF_CHANGES)]
+    kind = ["--select", *select] if select else list(OF_CHANGES)
     # The hooks that keep raw.builds read these.
     facts = {
         # A partial build may leave inconsistent tables, so the next one is a full build.
@@ -137,7 +179,11 @@ def _build(
     }
     if memory:
         facts["BUILD_MEMORY"] = f"{memory}B"
-    outcome = build_of(run_dbt(warehouse.folder, arguments, rules, facts))
+    if reason:
+        with warehouse.connected() as connection:
+            kind = ["--full-refresh", "--threads", str(models_at_once(connection))]
+            facts["BUILD_PARTS"] = json.dumps(parts(connection))
+    outcome = build_of(run_dbt(warehouse.folder, [*BUILD, *kind], rules, facts))
     if not outcome.is_passed:
         return _with_broken_rules(warehouse, outcome)
     if select:

@@ -21,12 +21,14 @@ contacts as (
         ) as phone_rank
     from {{ ref('int_contacts') }} as contacts
     inner join {{ ref('int_journal') }} as journal on contacts.contact_id = journal.contact_id
+    where {{ is_in_part(text_bucket('journal.client_id')) }}
 
 ),
 
 touches as (
 
     select * from {{ ref('int_client_touches') }}
+    where {{ is_in_part(text_bucket('client_id')) }}
 
 ),
 
@@ -64,7 +66,7 @@ client_clusters as (
         client_id,
         cluster_key
     from {{ ref('int_contact_clients') }}
-    where cluster_key is not null
+    where cluster_key is not null and {{ is_in_part(text_bucket('client_id')) }}
 
 ),
 
@@ -117,6 +119,7 @@ identifiers as (
         null as identifying_email,
         count(*) as record_count
     from {{ ref('int_touches') }}
+    {% if is_in_parts() %}where cluster_key in (select cluster_key from client_clusters){% endif %}
     group by cluster_key, visitor_id, yandex_client_id, google_client_id, crm_client_id
     union all
     select
@@ -129,6 +132,7 @@ identifiers as (
         identifying_email,
         1 as record_count
     from {{ ref('int_contacts') }}
+    {% if is_in_parts() %}where cluster_key in (select cluster_key from client_clusters){% endif %}
 
 ),
 

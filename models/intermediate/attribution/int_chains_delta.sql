@@ -22,6 +22,7 @@ contacts as (
         contact_counts.collapsed_channels
     from {{ ref('int_contacts') }} as contacts
     inner join {{ ref('int_contact_verdicts') }} as contact_counts on contacts.contact_id = contact_counts.contact_id
+    where {{ is_in_part(hash_bucket('contacts.cluster_key')) }}
 
 ),
 
@@ -50,6 +51,7 @@ prospect_touches as (
 
     select * from {{ ref('int_prospect_touches') }}
     where is_counted and touch_id not in (select id from left_out_touches)
+        and {{ is_in_part(hash_bucket('cluster_key')) }}
 
 ),
 

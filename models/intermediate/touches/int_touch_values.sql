@@ -12,7 +12,7 @@ affected_touches as (
         cluster_key,
         record_kind = 'prospect_touch' as is_prospect
     from {{ ref('int_record_clusters') }}
-    where record_kind <> 'contact'
+    where record_kind <> 'contact' and {{ is_loaded_in_part('load_id') }}
 
 ),
 
@@ -41,7 +41,7 @@ touches as (
         {{ stored_row_id(source('raw', 'touches')) }} as row_id,
         {{ short_landing_page('landing_page', click_id_parameters(ref('click_ids'))) }} as short_landing_page
     from {{ source('raw', 'touches') }}
-    where {{ may_be_among(source('raw', 'touches'), 'untyped_touches') }}
+    where {{ may_be_among(source('raw', 'touches'), 'untyped_touches') }} and {{ is_loaded_in_part('load_id') }}
 
 ),
 
@@ -50,6 +50,7 @@ landing_pages as (
 
     select distinct {{ short_landing_page('landing_page', click_id_parameters(ref('click_ids'))) }} as short_landing_page
     from {{ all_or_changed(source('raw', 'touches'), 'touches') }}
+    where {{ is_loaded_in_part('load_id') }}
 
 ),
 
