@@ -68,9 +68,7 @@ def counted_in_turn(inputs: Path, runs: int, limit_seconds: float) -> dict[str, 
             folder.mkdir()
             task = {
                 "statements": statements_by_way[way],
-                "outputs": [
-                    f"select {columns} from intermediate.{tables[way]}" for columns, tables in OUTPUTS.items()
-                ],
+                "outputs": [f"select {columns} from intermediate.{tables[way]}" for columns, tables in OUTPUTS.items()],
                 "history_touch_limit": Rules.read().history_touch_limit,
             }
             done = subprocess.run(
