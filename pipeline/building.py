@@ -32,7 +32,7 @@ MENDED = "what changed did not pass its tests"
 # The memory of an incremental build. It reads most of the warehouse's keys only once, so caching them costs more than it
 # gains: the first use of each page costs the operating system time. For the same reason it keeps allocated memory.
 MEMORY_PER_THREAD = 100 * 10**6
-MEMORY_PER_CHANGED_ROW = 2_000
+MEMORY_PER_CHANGED_ROW = 5_000
 # Not every model of a full build keeps all processors busy, so two run at once if there is memory for both.
 MEMORY_PER_ROW = 1_000
 # With less, some tables are made in parts, as DuckDB keeps lists of a group in memory.
