@@ -33,10 +33,8 @@ MENDED = "what changed did not pass its tests"
 # gains: the first use of each page costs the operating system time. For the same reason it keeps allocated memory.
 MEMORY_PER_THREAD = 100 * 10**6
 MEMORY_PER_CHANGED_ROW = 5_000
-# Not every model of a full build keeps all processors busy, so two run at once if there is memory for both.
-MEMORY_PER_ROW = 1_000
-# With less, some tables are made in parts, as DuckDB keeps lists of a group in memory.
-MEMORY_PER_ROW_OF_PART = 200
+# With less, a full build makes some tables in parts, as DuckDB keeps the lists of all groups in memory.
+MEMORY_PER_ROW = 200
 AFTER_ALL_LOADS = 2**62
 
 
@@ -125,16 +123,9 @@ def _memory_for_changes(connection: duckdb.DuckDBPyConnection) -> int | None:
     return enough if enough < most else None
 
 
-def models_at_once(connection: duckdb.DuckDBPyConnection) -> int:
-    """How many models a full build runs at once."""
-    memory = _memory_limit(connection) // MEMORY_PER_ROW
-    threads = int(sql.value(connection, "select current_setting('threads')"))
-    return max(1, min(2, threads, memory // max(1, _row_count(connection))))
-
-
 def parts(connection: duckdb.DuckDBPyConnection) -> list[tuple[int, int]]:
     """The parts in which a full build makes its largest tables: of each the first load, and the first load after it."""
-    count = -(-_row_count(connection) * MEMORY_PER_ROW_OF_PART // _memory_limit(connection))
+    count = -(-_row_count(connection) * MEMORY_PER_ROW // _memory_limit(connection))
     if count <= 1:
         return []
     query = f"""
@@ -169,7 +160,7 @@ def _build(
 ) -> Build:
     if reason:
         log.info("rebuilding everything: %s", reason)
-    kind = ["--select", *select] if select else list(OF_CHANGES)
+    arguments = [*BUILD, *(["--full-refresh"] if reason else ["--select", *select] if select else OF_CHANGES)]
     # The hooks that keep raw.builds read these.
     facts = {
         # A partial build may leave inconsistent tables, so the next one is a full build.
@@ -181,9 +172,8 @@ def _build(
         facts["BUILD_MEMORY"] = f"{memory}B"
     if reason:
         with warehouse.connected() as connection:
-            kind = ["--full-refresh", "--threads", str(models_at_once(connection))]
             facts["BUILD_PARTS"] = json.dumps(parts(connection))
-    outcome = build_of(run_dbt(warehouse.folder, [*BUILD, *kind], rules, facts))
+    outcome = build_of(run_dbt(warehouse.folder, arguments, rules, facts))
     if not outcome.is_passed:
         return _with_broken_rules(warehouse, outcome)
     if select:

@@ -239,20 +239,6 @@ def test_too_little_memory_is_reported_in_a_line(site: Site, monkeypatch: pytest
     assert message.startswith("MEMORY_LIMIT = 3GB is too little for THREADS = 7: raise the one or lower the other.")
 
 
-@pytest.mark.parametrize(
-    ("threads", "bytes_per_row", "expected"), [("4", 10**3, 2), ("1", 10**3, 1), ("4", 10**8, 1), ("4", 10**12, 1)]
-)
-def test_models_run_at_once_only_with_memory_for_both(
-    site: Site, monkeypatch: pytest.MonkeyPatch, threads: str, bytes_per_row: int, expected: int
-) -> None:
-    monkeypatch.setenv("THREADS", threads)
-    monkeypatch.setenv("MEMORY_LIMIT", "2GB")
-    monkeypatch.setattr(building, "MEMORY_PER_ROW", bytes_per_row)
-
-    with site.warehouse.connected() as connection:
-        assert building.models_at_once(connection) == expected
-
-
 @pytest.mark.parametrize("count", [2, 7])
 def test_a_full_build_in_parts_gives_the_same(site: Site, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     tables = ("marts.client_card", "intermediate.int_chains_delta", "intermediate.int_touch_values")
@@ -265,7 +251,7 @@ def test_a_full_build_in_parts_gives_the_same(site: Site, monkeypatch: pytest.Mo
     at_once = built()
     with site.warehouse.connected() as connection:
         rows = building._row_count(connection)
-        monkeypatch.setattr(building, "_memory_limit", lambda _: rows * building.MEMORY_PER_ROW_OF_PART // count)
+        monkeypatch.setattr(building, "_memory_limit", lambda _: rows * building.MEMORY_PER_ROW // count)
         parts = building.parts(connection)
     # Of rows, there are no more parts than loads.
     assert len(parts) >= count and parts[0][0] == 0 and parts[-1][1] == building.AFTER_ALL_LOADS
