@@ -200,15 +200,18 @@ def median_ratio(amounts: Iterable[float], others: Iterable[float]) -> str:
 
 @app.command()
 def compare(
-    touches: Annotated[str, typer.Option(help="Sizes of the delivery that is loaded in full.")] = "200000,2000000",
+    touches: Annotated[
+        str, typer.Option(help="Sizes of the delivery that is loaded in full.")
+    ] = "200000,2000000,10000000",
     runs: Annotated[int, typer.Option(help="How often everything is measured, in turn.")] = 5,
+    large_runs: Annotated[int, typer.Option(help="How often sizes above 2,000,000 are, in clean formats only.")] = 3,
     with_peers: Annotated[bool, typer.Option("--peers/--no-peers", help="Other tools beside it, from CSV.")] = True,
     peers_up_to: Annotated[int, typer.Option(help="The largest size that peers are measured on.")] = 2_000_000,
     folder: Folder = DEFAULT_FOLDER,
     quick: Quick = False,
 ) -> None:
     """Loads in full, by day and with nothing new, beside the least that they could cost and beside other tools; writes benchmarks/README.md."""
-    from benchmarks.compared import full_loads, lines_of, small_days, write_results
+    from benchmarks.compared import LARGE, full_loads, lines_of, small_days, write_results
     from benchmarks.peer_runs import PeerRuns
 
     if quick:
@@ -216,10 +219,11 @@ def compare(
     peers = PeerRuns() if with_peers else None
     rows = small_days(folder / "compared", runs)
     for size in map(int, touches.split(",")):
-        rows += full_loads(folder / "compared", size, runs, peers if size <= peers_up_to else None)
-    console.print("\n".join(lines_of(rows, runs, peers)))
+        runs_of_size = large_runs if size > LARGE else runs
+        rows += full_loads(folder / "compared", size, runs_of_size, peers if size <= peers_up_to else None)
+    console.print("\n".join(lines_of(rows, peers)))
     if not quick:
-        write_results(rows, runs, peers)
+        write_results(rows, peers)
 
 
 @app.command()
