@@ -52,19 +52,9 @@ here. A weight is a whole number, not negative, and the same in every build, so 
     1000000000000
 {%- endmacro %}
 
-{# Trillionths as a share. Multiplies rather than divides, as only a product of decimals is exact. #}
-{% macro as_share(parts, digits=18) -%}
-    cast(cast({{ parts }} as decimal(26, 0)) * 0.000000000001 as decimal({{ digits }}, 12))
-{%- endmacro %}
-
 {# The share of one whole number in another, in trillionths, by exact division; the rest is cut off. #}
 {% macro parts_of_share(count, total) -%}
-    (cast({{ count }} as hugeint) * {{ parts_of_one() }} // {{ total }})
-{%- endmacro %}
-
-{# A credit's share of a value, exactly: the type is wide enough to keep all digits. #}
-{% macro credited_value(value, credit) -%}
-    cast(cast({{ value }} as decimal(20, 2)) * {{ credit }} as decimal(36, 14))
+    ({{ whole_division(whole(count) ~ ' * ' ~ parts_of_one(), total) }})
 {%- endmacro %}
 
 {#
@@ -74,14 +64,10 @@ touches weigh the same. The column `history` says which touches are of one histo
 #}
 {% macro with_credits(touches, models, history='contact_id') -%}
     {%- set weights = attribution_models() -%}
+    {%- set steps = [] -%}
+    {%- for model in models -%}{%- do steps.extend([model ~ '_weight', model ~ '_total', model ~ '_parts']) -%}{%- endfor %}
     select
-        * exclude (
-            {%- for model in models %}
-            {{ model }}_weight,
-            {{ model }}_total,
-            {{ model }}_parts{{ ',' if not loop.last }}
-            {%- endfor %}
-        ),
+        {{ all_but(steps) }},
         {%- for model in models %}
         {{ as_share(
             model ~ "_parts + case when touch_position = kept_touch_count then " ~ parts_of_one()
@@ -94,7 +80,7 @@ touches weigh the same. The column `history` says which touches are of one histo
             {%- for model in models %}
             case
                 when {{ model }}_total > 0 then {{ parts_of_share(model ~ '_weight', model ~ '_total') }}
-                else {{ parts_of_one() }} // kept_touch_count
+                else {{ whole_division(parts_of_one(), 'kept_touch_count') }}
             end as {{ model }}_parts{{ ',' if not loop.last }}
             {%- endfor %}
         from (
@@ -107,7 +93,7 @@ touches weigh the same. The column `history` says which touches are of one histo
                 select
                     *,
                     {%- for model in models %}
-                    cast({{ weights[model].weight }} as hugeint) as {{ model }}_weight{{ ',' if not loop.last }}
+                    {{ whole(weights[model].weight) }} as {{ model }}_weight{{ ',' if not loop.last }}
                     {%- endfor %}
                 from {{ touches }}
             ) as weighed

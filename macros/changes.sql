@@ -26,11 +26,6 @@ wherever one is due; this error stops a build after a table was dropped, or when
     {{ return(is_incremental()) }}
 {%- endmacro %}
 
-{# The row id: where a row is stored in its table. It holds while nothing changes there. #}
-{% macro row_id() -%}
-    rowid
-{%- endmacro %}
-
 {#
 A value by which a row of a raw table is found again later in the build: its row id. In a full build the record number is used, as a
 verification's raw tables are views; in a unit test, as rows aren't stored.
@@ -53,7 +48,7 @@ of the model of the same name. With `row_ids`, a column `row_id` says where each
     (
         select
             {%- for column in columns.values() %}
-            cast(null as {{ column.data_type }}) as {{ column.name }},
+            cast(null as {{ type_of(column.data_type) }}) as {{ column.name }},
             {%- endfor %}
             cast(null as bigint) as row_id
         where false
@@ -136,7 +131,7 @@ when a checkpoint closes the gaps that a killed build left. If one row has moved
 
 {# The columns of a delivered row that say something, without those of where and when it was delivered. #}
 {% macro what_a_row_says(table) -%}
-    {{ table }}.* exclude (load_id, file_name, row_number, record_number)
+    {{ all_but(['load_id', 'file_name', 'row_number', 'record_number'], table) }}
 {%- endmacro %}
 
 {#

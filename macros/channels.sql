@@ -1,13 +1,3 @@
-{# R11: text in the one Unicode form in which it is compared. #}
-{% macro one_form(text) -%}
-    nfc_normalize({{ text }})
-{%- endmacro %}
-
-{# R11, step 4: whether a text contains whole words; anything but a letter or digit of any script bounds a word. #}
-{% macro has_words(text, words) -%}
-    regexp_matches({{ text }}, '(^|[^\p{L}\p{N}])' || regexp_escape({{ words }}) || '($|[^\p{L}\p{N}])')
-{%- endmacro %}
-
 {# R11: the channel as displayed. Two channels are the same if they are displayed the same. #}
 {% macro channel(channel_name, source, medium, campaign) -%}
     {%- set displayed = {

@@ -1,14 +1,4 @@
-{#
-A checksum that can be summed. The sum over many rows doesn't depend on their order, and differs if one row does. So counts by row
-and counts by group can be compared without grouping again.
-#}
-{% macro checksum(value) -%}
-    cast(hash({{ value }}) % 2147483647 as bigint)
-{%- endmacro %}
-
-{% macro sum_of_checksums(values) -%}
-    cast(coalesce(list_sum(list_transform({{ values }}, lambda value: {{ checksum('value') }})), 0) as bigint)
-{%- endmacro %}
+{# Checksums of chains' steps and sets of channels (Attribution), which tests sum up and compare. #}
 
 {# Text that identifies a brand's step from one channel to the next; `set_key` identifies a brand's set of channels. #}
 {% macro step_key(brand_id, from_channel, to_channel) -%}
@@ -16,15 +6,21 @@ and counts by group can be compared without grouping again.
 {%- endmacro %}
 
 {% macro set_key(brand_id, channels) -%}
-    ({{ brand_id }} || chr(1) || array_to_string({{ channels }}, chr(1)))
+    ({{ brand_id }} || chr(1) || {{ joined(channels, 'chr(1)') }})
 {%- endmacro %}
 
-{# All steps of a chain: from its start, from each channel to the next, to its end. #}
-{% macro step_keys(brand_id, channels) -%}
-    list_transform(
-        list_zip({{ one_after_another(list_of_one('null'), channels) }}, {{ one_after_another(channels, list_of_one('null')) }}),
-        lambda step: {{ step_key(brand_id, 'step[1]', 'step[2]') }}
-    )
+{# All steps of a chain, by where they begin and where they end: from its start, from each channel to the next, to its end. #}
+{% macro from_channels(channels) -%}
+    {{ one_after_another(list_of(['cast(null as string)']), channels) }}
+{%- endmacro %}
+
+{% macro to_channels(channels) -%}
+    {{ one_after_another(channels, list_of(['cast(null as string)'])) }}
+{%- endmacro %}
+
+{# The sum of the checksums of a chain's steps. #}
+{% macro checksum_of_steps(brand_id, channels) -%}
+    {{ sum_of(each_pair(from_channels(channels), to_channels(channels), checksum(step_key(brand_id, 'FIRST', 'SECOND')))) }}
 {%- endmacro %}
 
 {# The end of a test that compares what it has `counted` with its `chains`. #}

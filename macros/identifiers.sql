@@ -5,9 +5,9 @@ less time for lists than for as many sub-selects as there are identifiers.
 {% macro lists_of_ignored(placeholders, ignored_identifiers) -%}
     select
         {%- for identifier_kind in ['visitor_id', 'yandex_client_id', 'google_client_id', 'crm_client_id', 'phone', 'email'] %}
-        coalesce(list(identifier) filter (where identifier_kind = '{{ identifier_kind }}'), []) as {{ identifier_kind }},
+        {{ all_values('identifier', "identifier_kind = '" ~ identifier_kind ~ "'") }} as {{ identifier_kind }},
         {%- endfor %}
-        (select coalesce(list(lower(placeholder)), []) from {{ placeholders }}) as placeholder
+        (select {{ all_values(lower_case('placeholder')) }} from {{ placeholders }}) as placeholder
     from {{ ignored_identifiers }}
 {%- endmacro %}
 
@@ -17,10 +17,10 @@ A valid phone or email address is never a placeholder by its form.
 #}
 {% macro identifying(identifier_kind, identifier, ignored) -%}
     {%- set compared = google_client_id(identifier) if identifier_kind == 'google_client_id' else identifier -%}
-    {%- set looked_up = 'lower(' ~ identifier ~ ')' if identifier_kind in ('phone', 'email') else placeholder_form(identifier, ignored ~ '.placeholder') -%}
+    {%- set looked_up = lower_case(identifier) if identifier_kind in ('phone', 'email') else placeholder_form(identifier, ignored ~ '.placeholder') -%}
     case
-        when not list_contains({{ ignored }}.placeholder, {{ looked_up }})
-            and not list_contains({{ ignored }}.{{ identifier_kind }}, {{ compared }})
+        when not {{ has_element(ignored ~ '.placeholder', looked_up) }}
+            and not {{ has_element(ignored ~ '.' ~ identifier_kind, compared) }}
             then {{ compared }}
     end
 {%- endmacro %}
@@ -55,57 +55,30 @@ A valid phone or email address is never a placeholder by its form.
 {%- endmacro %}
 
 {#
-Keys stand for texts where very many are compared. They have 128 bits, so that two texts never share one. The key of an identifier
-includes its kind and brand (R13). An identity is all the identifiers that a record carries; its key is the exclusive or of theirs, so
-a single identifier's identity has the identifier's own key.
+The key of an identifier includes its kind and brand (R13). An identity is all the identifiers that a record carries; a single
+identifier's identity has the identifier's own key.
 #}
 {% macro record_key(record_kind, record_id) -%}
-    md5_number(concat('{{ record_kind }} ', {{ record_id }}))
+    {{ key_of("concat('" ~ record_kind ~ " ', " ~ record_id ~ ")") }}
 {%- endmacro %}
 
 {% macro identifier_key(identifier_kind, brand_id, identifier) -%}
-    md5_number(concat('{{ identifier_kind }} ', length({{ brand_id }}), ' ', {{ brand_id }}, ' ', {{ identifier }}))
+    {{ key_of("concat('" ~ identifier_kind ~ " ', length(" ~ brand_id ~ "), ' ', " ~ brand_id ~ ", ' ', " ~ identifier ~ ")") }}
 {%- endmacro %}
 
 {# Attribution: the key of a brand's sequence of channels. #}
 {% macro path_key(brand_id, channels) -%}
-    md5_number({{ set_key(brand_id, channels) }})
+    {{ key_of(set_key(brand_id, channels)) }}
 {%- endmacro %}
 
 {% macro identifier_keys(brand_id, identifier_kinds) -%}
-    list_filter([
-        {%- for identifier_kind in identifier_kinds %}
-        case when {{ identifier_kind }} is not null then {{ identifier_key(identifier_kind, brand_id, identifier_kind) }} end
-        {{- ',' if not loop.last }}
-        {%- endfor %}
-    ], lambda identifier_key: identifier_key is not null)
+    {%- set keys = [] -%}
+    {%- for identifier_kind in identifier_kinds -%}
+        {%- do keys.append("case when " ~ identifier_kind ~ " is not null then " ~ identifier_key(identifier_kind, brand_id, identifier_kind) ~ " end") -%}
+    {%- endfor -%}
+    {{ elements_where(list_of(keys), 'element is not null') }}
 {%- endmacro %}
 
 {% macro identity_key(identifier_keys) -%}
-    case
-        when len({{ identifier_keys }}) > 0 then list_reduce({{ identifier_keys }}, lambda first, second: xor(first, second))
-    end
-{%- endmacro %}
-
-{#
-The prefix of a key: 40 of its bits. A search for a few keys among very many compares prefixes first, as most of the work is to read
-keys. Among a hundred million keys, a hundred thousand that aren't there match ten or so prefixes; reading these keys whole costs little.
-#}
-{% macro hash_prefix(key) -%}
-    cast({{ key }} & 1099511627775 as ubigint)
-{%- endmacro %}
-
-{# The bucket of a key: 32 of its bits, enough where keys that share a bucket may be treated together. #}
-{% macro hash_bucket(key) -%}
-    cast({{ key }} & 4294967295 as uinteger)
-{%- endmacro %}
-
-{# A key as text. Far faster than a cast, which writes decimals. #}
-{% macro key_text(key) -%}
-    hex({{ key }})
-{%- endmacro %}
-
-{# Null, of the type of the keys of identifiers, clusters, identities and records. #}
-{% macro null_key() -%}
-    cast(null as uhugeint)
+    {{ key_of_keys(identifier_keys) }}
 {%- endmacro %}

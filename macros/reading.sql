@@ -1,6 +1,6 @@
 {#
 How delivered text becomes a value; null where it can't be read. The loader checks deliveries (R25) with the same macros with which
-models read them, so this file holds plain Jinja: `var` and arguments only.
+models read them, so this file holds plain Jinja: `var`, arguments, and the macros of engine/dispatch.sql.
 #}
 
 {# A text with Unicode white space trimmed; null if nothing is left. Trimming by a set of characters is slow, so only texts that may
@@ -10,8 +10,8 @@ need it are trimmed: white space at the beginning sorts before '!' or into one o
     case
         when {{ column }} < '!'
             or {{ column }} between {{ "'\u007f' and '\u00a1'" }} or {{ column }} between {{ "'\u1680' and '\u3001'" }}
-            or contains({{ white_space }}, ({{ column }})[-1])
-            then nullif(trim({{ column }}, {{ white_space }}), '')
+            or contains({{ white_space }}, {{ last_character(column) }})
+            then nullif({{ trimmed(column, white_space) }}, '')
         else {{ column }}
     end
 {%- endmacro %}
@@ -24,9 +24,9 @@ every id is recognized by less: it begins with a digit from 1 to 9, or begins wi
 {% macro placeholder_form(identifier, placeholders) -%}
     {%- set quotes = "[\\s\"'`´«»“”„‟‘’‚‹›]*" -%}
     {#- Without quotes around it, without the prefix of a Google cookie, and without decimals that are zeros. -#}
-    {%- set bare = "regexp_replace(lower(" ~ identifier ~ "), '(?s)^" ~ quotes | replace("'", "''") ~ "(?:ga\\d+\\.[\\d-]+\\.)?(.*?)(?:[.,]0+)?" ~ quotes | replace("'", "''") ~ "$', '\\1')" -%}
+    {%- set bare = replaced(lower_case(identifier), "(?s)^" ~ quotes ~ "(?:ga\\d+\\.[\\d-]+\\.)?(.*?)(?:[.,]0+)?" ~ quotes ~ "\\z", "\\1") -%}
     {#- Its letters and digits as ASCII: classes of all letters there are make a pattern ten times as slow to prepare. -#}
-    {%- set shape = "regexp_replace(regexp_replace(" ~ bare ~ ", '[^\\P{L}a-z]', 'a', 'g'), '[^\\P{N}0-9]', '1', 'g')" -%}
+    {%- set shape = replaced(replaced(bare, "[^\\P{L}a-z]", "a"), "[^\\P{N}0-9]", "1") -%}
     {#- The name of a variable: a letter, and no digits but up to three in a row. -#}
     {%- set name = "[^0-9]*[a-z][^0-9]*[0-9]{0,3}[^0-9]*" -%}
     {%- set no_value = [
@@ -41,15 +41,15 @@ every id is recognized by less: it begins with a digit from 1 to 9, or begins wi
         "[$%:]{1,2}[a-z_.]+",
     ] -%}
     case
-        when {{ identifier }} >= '1' and {{ identifier }} < ':' then lower({{ identifier }})
+        when {{ identifier }} >= '1' and {{ identifier }} < ':' then {{ lower_case(identifier) }}
         when (
             {{ identifier }} >= 'A' and {{ identifier }} < '['
             or {{ identifier }} >= 'a' and {{ identifier }} < '{'
             or {{ identifier }} >= 'Ѐ' and {{ identifier }} < '԰'
-        ) and not contains({{ identifier }}, '.') then lower({{ identifier }})
-        when regexp_matches({{ identifier }}, '(?:[1-9][^1-9]*){5}') then lower({{ identifier }})
-        when regexp_full_match({{ shape }}, '(?s){{ no_value | join('|') }}') then null
-        when list_has_all({{ placeholders }}, string_split({{ bare }}, '.')) then null
+        ) and not contains({{ identifier }}, '.') then {{ lower_case(identifier) }}
+        when {{ has_match(identifier, '(?:[1-9][^1-9]*){5}') }} then {{ lower_case(identifier) }}
+        when {{ matches(shape, '(?s)' ~ no_value | join('|')) }} then null
+        when {{ has_elements(placeholders, split(bare, '.')) }} then null
         else {{ bare }}
     end
 {%- endmacro %}
@@ -58,7 +58,7 @@ every id is recognized by less: it begins with a digit from 1 to 9, or begins wi
 {% macro google_client_id(identifier) -%}
     case
         when {{ identifier }} like 'GA1._._%' then substr({{ identifier }}, 7)
-        when starts_with({{ identifier }}, 'GA') then regexp_replace({{ identifier }}, '(?s)^GA\d+\.[\d-]+\.(.+)$', '\1')
+        when {{ identifier }} like 'GA%' then {{ replaced(identifier, "(?s)^GA\\d+\\.[\\d-]+\\.(.+)\\z", "\\1") }}
         else {{ identifier }}
     end
 {%- endmacro %}
@@ -67,36 +67,27 @@ every id is recognized by less: it begins with a digit from 1 to 9, or begins wi
 {% macro instant(column) -%}
     {%- set date_and_time = "\\d{4}-\\d{2}-\\d{2}[T ]([01]\\d|2[0-3]):[0-5]\\d(:[0-5]\\d(\\.\\d+)?)?" -%}
     case
-        when regexp_full_match({{ column }}, '{{ date_and_time }}(Z|[+-](0\d|1[0-5])(:?[0-5]\d)?)')
-            then try_cast({{ column }} as timestamptz)
-        when regexp_full_match({{ column }}, '{{ date_and_time }}')
+        when {{ matches(column, date_and_time ~ "(Z|[+-](0\\d|1[0-5])(:?[0-5]\\d)?)") }}
+            then {{ instant_with_offset(column) }}
+        when {{ matches(column, date_and_time) }}
             then {{ local_instant("try_cast(" ~ column ~ " as timestamp)") }}
     end
 {%- endmacro %}
 
-{# R10: a local time of `report_timezone` as an instant. In an hour that a clock change repeats it is the earlier of the two instants:
-a local time minus the offset in force a day before is right for the first of the two, and only for it. #}
+{# R10: a local time of `report_timezone` as an instant. #}
 {% macro local_instant(local_time) -%}
-    {%- set later = "timezone('" ~ var('report_timezone') ~ "', " ~ local_time ~ ")" -%}
-    {%- set day_before = "(" ~ later ~ " - interval 24 hours)" -%}
-    {%- set earlier -%}
-        timezone('UTC', {{ local_time }}) - (timezone('UTC', timezone('{{ var('report_timezone') }}', {{ day_before }})) - {{ day_before }})
-    {%- endset -%}
-    case
-        when timezone('{{ var('report_timezone') }}', {{ earlier }}) = {{ local_time }} then {{ earlier }}
-        else {{ later }}
-    end
+    {{ local_instant_in(local_time, var('report_timezone')) }}
 {%- endmacro %}
 
 {# An ISO 8601 date without a time. #}
 {% macro date(column) -%}
-    case when regexp_full_match({{ column }}, '\d{4}-\d{2}-\d{2}') then try_cast({{ column }} as date) end
+    case when {{ matches(column, "\\d{4}-\\d{2}-\\d{2}") }} then try_cast({{ column }} as date) end
 {%- endmacro %}
 
 {# A count: not negative; its decimals, if any, are zeros. #}
 {% macro whole_number(column) -%}
     case
-        when regexp_full_match({{ column }}, '\d+(\.0+)?') then try_cast(split_part({{ column }}, '.', 1) as bigint)
+        when {{ matches(column, "\\d+(\\.0+)?") }} then try_cast(split_part({{ column }}, '.', 1) as bigint)
     end
 {%- endmacro %}
 
@@ -106,28 +97,24 @@ a local time minus the offset in force a day before is right for the first of th
 
 {% macro boolean(column) -%}
     case
-        when lower({{ column }}) in ('true', 't', '1', 'yes', 'y', 'да') then true
-        when lower({{ column }}) in ('false', 'f', '0', 'no', 'n', 'нет') then false
+        when {{ lower_case(column) }} in ('true', 't', '1', 'yes', 'y', 'да') then true
+        when {{ lower_case(column) }} in ('false', 'f', '0', 'no', 'n', 'нет') then false
     end
 {%- endmacro %}
 
 {# An amount in `report_currency`. #}
 {% macro money(column) -%}
-    case when regexp_full_match({{ column }}, '[+-]?\d+(\.\d+)?') then try_cast({{ column }} as decimal(18, 2)) end
+    case when {{ matches(column, "[+-]?\\d+(\\.\\d+)?") }} then try_cast({{ column }} as decimal(18, 2)) end
 {%- endmacro %}
 
 {# The three letters of a currency, in any letter case. #}
 {% macro currency(column) -%}
-    case when regexp_full_match({{ column }}, '[A-Za-z]{3}') then upper({{ column }}) end
+    case when {{ matches(column, "[A-Za-z]{3}") }} then upper({{ column }}) end
 {%- endmacro %}
 
 {# A JSON list of text. #}
 {% macro text_list(column) -%}
-    case
-        when json_valid({{ column }}) and json_type({{ column }}) = 'ARRAY'
-            and len(list_filter(json_type({{ column }}, '$[*]'), lambda type: type <> 'VARCHAR')) = 0
-            then try_cast(cast({{ column }} as json) as varchar[])
-    end
+    {{ texts_of_json(column) }}
 {%- endmacro %}
 
 {% macro text(column) -%}
@@ -136,12 +123,12 @@ a local time minus the offset in force a day before is right for the first of th
 
 {# A word of a fixed list, in any letter case. #}
 {% macro word(column) -%}
-    lower({{ column }})
+    {{ lower_case(column) }}
 {%- endmacro %}
 
 {# R10: the report date of an instant. #}
 {% macro report_date(instant) -%}
-    cast(timezone('{{ var('report_timezone') }}', {{ instant }}) as date)
+    {{ local_day(instant, var('report_timezone')) }}
 {%- endmacro %}
 
 {# R10: the first instant of a report date. #}

@@ -1,14 +1,11 @@
 {# R28: the place of a row's source in `source_precedence`; after all listed sources if it isn't listed. #}
 {% macro source_position(delivered_by) -%}
-    {%- set sources = var('source_precedence') | map('replace', "'", "''") | list -%}
-    coalesce(
-        nullif(list_position(cast([{% for source in sources %}'{{ source }}'{{ ', ' if not loop.last }}{% endfor %}] as varchar[]), split_part({{ delivered_by }}, ':', 1)), 0),
-        {{ sources | length + 1 }}
-    )
-{%- endmacro %}
-
-{% macro microseconds(instant) -%}
-    epoch_us({{ instant }})
+    case
+        {%- for source in var('source_precedence') %}
+        when split_part({{ delivered_by }}, ':', 1) = '{{ source | replace("'", "''") }}' then {{ loop.index }}
+        {%- endfor %}
+        when true then {{ var('source_precedence') | length + 1 }}
+    end
 {%- endmacro %}
 
 {#
@@ -24,7 +21,7 @@ the highest precedence, then the nearest, then the one with the smallest id. The
 {%- endmacro %}
 
 {% macro first_within(precedence, nearness, id, keys, setting, frame, condition) -%}
-    {%- set first = "{'precedence': " ~ precedence ~ ", 'nearness': " ~ nearness ~ ", 'id': " ~ id ~ "}" -%}
+    {%- set first = struct_of({'precedence': precedence, 'nearness': nearness, 'id': id}) -%}
     {%- if var(setting) is none -%}
     case when false then {{ first }} end
     {%- else -%}
@@ -32,7 +29,7 @@ the highest precedence, then the nearest, then the one with the smallest id. The
     min(case when {{ condition }} then {{ first }} end) over (
         partition by {{ keys | join(', ') }}
         order by moment
-        range between {{ frame | replace('PERIOD', period) }}
+        range between {{ frame | replace('PERIOD', bigint_of(period)) }}
     )
     {%- endif -%}
 {%- endmacro %}
@@ -41,6 +38,6 @@ the highest precedence, then the nearest, then the one with the smallest id. The
 {% macro if_higher(first, precedence) -%}
     case
         when {{ first }}.precedence < {{ precedence }}
-            then {'precedence': {{ first }}.precedence, 'distance': abs(abs({{ first }}.nearness) - moment), 'id': {{ first }}.id}
+            then {{ struct_of({'precedence': first ~ '.precedence', 'distance': 'abs(abs(' ~ first ~ '.nearness) - moment)', 'id': first ~ '.id'}) }}
     end
 {%- endmacro %}

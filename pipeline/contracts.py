@@ -1,7 +1,9 @@
 """The contracts of the raw tables' deliveries, from models/staging/_sources.yml."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import Any
 
 import jinja2
 
@@ -102,20 +104,32 @@ def raw_compressions() -> dict[tuple[str, str], str]:
     }
 
 
-class ReadingMacros:
-    """The macros of macros/reading.sql as Python functions that return SQL, so that text is read as in the models."""
+class PlainMacros:
+    """The macros of a file in macros/ that is plain Jinja, as Python functions that return DuckDB's SQL."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, file: str, variables: Mapping[str, Any]) -> None:
         environment = jinja2.Environment(extensions=["jinja2.ext.do"], undefined=jinja2.StrictUndefined)
+        files = (file, "engine/dispatch.sql", "engine/duckdb.sql")
         template = environment.from_string(
-            (PROJECT_DIR / "macros/reading.sql").read_text("utf-8"),
-            globals={"var": rules.as_vars().__getitem__},
+            "".join((PROJECT_DIR / "macros" / name).read_text("utf-8") for name in files),
+            globals={"var": variables.__getitem__, "adapter": self},
         )
         self._macros = template.module
 
     def __getattr__(self, name: str) -> jinja2.runtime.Macro:
         macro: jinja2.runtime.Macro = getattr(self._macros, name)
         return macro
+
+    def dispatch(self, name: str, macro_namespace: str) -> jinja2.runtime.Macro:
+        """What dbt's `adapter.dispatch` gives on DuckDB."""
+        return getattr(self, f"duckdb__{name}")
+
+
+class ReadingMacros(PlainMacros):
+    """The macros of macros/reading.sql, so that text is read as in the models."""
+
+    def __init__(self, rules: Rules) -> None:
+        super().__init__("reading.sql", rules.as_vars())
 
     def read(self, column: Column) -> str:
         return str(getattr(self, column.type)(column.name))

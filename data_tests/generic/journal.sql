@@ -37,7 +37,7 @@ select *
 from journal
 where is_multichannel <> (touch_count >= 2 and channel_count >= 2)
     or icon <> case when is_multichannel then 'multichannel' when touch_count > 0 then 'single_channel' else 'no_touches' end
-    or channel_count <> coalesce(len(channels), 0)
+    or channel_count <> coalesce({{ length_of('channels') }}, 0)
     or channel_count > touch_count
     or (touch_count > 0) <> (touch_chain is not null)
     or (touch_count > 0) <> (first_touch_at is not null)

@@ -3,6 +3,6 @@
 select load_id
 from {{ model }}
 where delivered_count <> loaded_count + rejected_count
-    or delivered_count <> coalesce(list_sum(list_transform(files, lambda file: file.delivered_count)), 0)
-    or len(list_filter(files, lambda file: file.delivered_count <> file.loaded_count + file.rejected_count)) > 0
+    or delivered_count <> {{ sum_of(each_element('files', 'element.delivered_count')) }}
+    or {{ length_of(elements_where('files', 'element.delivered_count <> element.loaded_count + element.rejected_count')) }} > 0
 {% endtest %}

@@ -22,5 +22,5 @@ bounds as (
 
 )
 
-select {{ each_day('first_day', 'last_day') }} as metric_date
+select {{ rows_of({'metric_date': days_from('first_day', 'last_day')}) }}
 from bounds

@@ -28,8 +28,8 @@ costs as (
     select
         loads.load_day,
         {{ date('delivered_costs.cost_date') }} as cost_date,
-        lower({{ one_form('delivered_costs.source') }}) as source,
-        lower({{ one_form('delivered_costs.medium') }}) as medium,
+        {{ lower_case(one_form('delivered_costs.source')) }} as source,
+        {{ lower_case(one_form('delivered_costs.medium')) }} as medium,
         {{ one_form('delivered_costs.campaign') }} as campaign,
         delivered_costs.widget_id,
         {{ money('delivered_costs.amount') }} as amount,

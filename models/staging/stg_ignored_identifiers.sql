@@ -45,7 +45,7 @@ select distinct
     ignored_kinds.identifier_kind,
     case ignored_kinds.identifier_kind
         when 'phone' then coalesce(phones.number, ignored_kinds.identifier)
-        when 'email' then coalesce(emails.address, lower(ignored_kinds.identifier))
+        when 'email' then coalesce(emails.address, {{ lower_case('ignored_kinds.identifier') }})
         when 'google_client_id' then {{ google_client_id('ignored_kinds.identifier') }}
         else ignored_kinds.identifier
     end as identifier

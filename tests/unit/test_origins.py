@@ -15,13 +15,13 @@ from typing import Any
 from urllib.parse import quote
 
 import duckdb
-import jinja2
 import pyarrow
 import pytest
 import yaml
 from reference import Seeds as ReferenceSeeds
 from reference_origins import host_of, named_source_and_medium, tags_of
 
+from pipeline.contracts import PlainMacros
 from pipeline.settings import PROJECT_DIR
 
 CASES = PROJECT_DIR / "tests" / "cases" / "channels.csv"
@@ -305,7 +305,7 @@ def test_of_a_host_in_both_seeds_the_companys_own_entry_counts() -> None:
 
 def shortened(rows: Sequence[Mapping[str, str | None]]) -> list[Any]:
     """Origins as `macros/urls.sql` makes them."""
-    macros = jinja2.Environment().from_string((PROJECT_DIR / "macros/urls.sql").read_text("utf-8")).module
+    macros = PlainMacros("urls.sql", {})
     parameters = [click_id.parameter for click_id in seeds().click_ids]
     columns = {column: pyarrow.array([row.get(column) for row in rows], pyarrow.string()) for column in model().ORIGIN}
     connection = duckdb.connect()

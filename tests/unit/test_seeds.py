@@ -220,7 +220,7 @@ PIECES = ("a", "ж", "'", '""', ",", ";", "\t", "|", "\\", "#", "null", "NULL", 
 
 def test_what_passes_is_what_is_built(tmp_path: Path) -> None:
     """Both readers agree: the check's and, with the options of the project's macro, DuckDB's."""
-    macro = (REPOSITORY / "macros" / "materializations.sql").read_text("utf-8")
+    macro = (REPOSITORY / "macros" / "engine" / "duckdb_builds.sql").read_text("utf-8")
     options = macro.partition("from '{{ file }}' (")[2].partition(")\n")[0]
     assert "auto_detect false" in options
     chance = random.Random(1)

@@ -56,4 +56,4 @@ select
     cast(sum(change) as bigint) as change
 from changes
 group by contact_id is not null, brand_id, channels
-having sum(change) <> 0
+having sum(changes.change) <> 0

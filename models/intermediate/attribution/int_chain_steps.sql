@@ -23,8 +23,7 @@ steps as (
 
     select
         brand_id,
-        {{ each_of(one_after_another(list_of_one('null'), 'channels')) }} as from_channel,
-        {{ each_of(one_after_another('channels', list_of_one('null'))) }} as to_channel,
+        {{ rows_of({'from_channel': from_channels('channels'), 'to_channel': to_channels('channels')}) }},
         case when led_to_contact then change else 0 end as contact_count,
         case when led_to_contact then 0 else change end as other_count
     from chains
@@ -47,4 +46,4 @@ select
     cast(sum(other_count) as bigint) as other_count
 from steps
 group by brand_id, from_channel, to_channel
-having sum(contact_count) <> 0 or sum(other_count) <> 0
+having sum(steps.contact_count) <> 0 or sum(steps.other_count) <> 0

@@ -20,7 +20,7 @@ checksums as (
 
     select
         *,
-        {{ sum_of_checksums(step_keys('brand_id', 'channels')) }} as steps_checksum,
+        {{ checksum_of_steps('brand_id', 'channels') }} as steps_checksum,
         {{ checksum(set_key('brand_id', sorted_and_distinct('channels'))) }} as set_checksum
     from distinct_chains
 

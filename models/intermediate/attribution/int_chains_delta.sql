@@ -151,6 +151,6 @@ select
     null as contact_id,
     cluster_key,
     brand_id,
-    {{ list_of_one('only_channel') }} as channels
+    {{ list_of(['only_channel']) }} as channels
 from touches_of_person
 where touch_count = 1

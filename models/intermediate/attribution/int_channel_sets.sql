@@ -45,4 +45,4 @@ select
     cast(sum(other_count) as bigint) as other_count
 from channel_sets
 group by brand_id, channels
-having sum(contact_count) <> 0 or sum(other_count) <> 0
+having sum(channel_sets.contact_count) <> 0 or sum(channel_sets.other_count) <> 0

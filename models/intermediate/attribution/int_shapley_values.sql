@@ -15,7 +15,7 @@ set_shares as (
 
     select
         brand_id,
-        {{ each_of('channels') }} as channel,
+        {{ rows_of({'channel': 'channels'}) }},
         {{ parts_of_share('contact_count', '((contact_count + other_count) * ' ~ length_of('channels') ~ ')') }} as shapley_value
     from channel_sets
 

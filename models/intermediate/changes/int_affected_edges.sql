@@ -32,7 +32,7 @@ affected_clusters as (
 
 affected_rows as (
 
-    select {{ each_number('first_row_id', 'first_row_id + cluster_size - 1') }} as row_id
+    select {{ rows_of({'row_id': numbers_between('first_row_id', 'first_row_id + cluster_size - 1')}) }}
     from affected_clusters
 
 )

@@ -10,5 +10,5 @@ changed_versions as (
 
 )
 
-select distinct {{ each_of("coalesce(identifier_keys, " ~ list_of_one('identity_key') ~ ")") }} as identifier_key
+select distinct {{ rows_of({'identifier_key': "coalesce(identifier_keys, " ~ list_of(['identity_key']) ~ ")"}) }}
 from changed_versions

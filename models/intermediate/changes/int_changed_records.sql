@@ -10,7 +10,7 @@ changed_loads as (
 
 days_that_have_come as (
 
-    select {{ each_of(days_after('last_publication.data_through', 'data_through.data_through')) }} as record_date
+    select {{ rows_of({'record_date': days_from('last_publication.data_through + 1', 'data_through.data_through')}) }}
     from {{ ref('stg_last_publication') }} as last_publication
     cross join {{ ref('stg_data_through') }} as data_through
     where not {{ is_full_build() }}

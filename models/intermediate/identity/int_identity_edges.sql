@@ -24,8 +24,7 @@ identities as (
 
 select
     record_number,
-    {{ each_of('identifier_keys') }} as identifier_key,
-    {{ each_position_in('identifier_keys') }} as identifier_position,
+    {{ rows_of({'identifier_key': 'identifier_keys', 'identifier_position': numbers_between('1', length_of('identifier_keys'))}) }},
     {{ length_of('identifier_keys') }} as identifier_count,
     {{ smallest_of('identifier_keys') }} as smallest_identifier_key
 from identities

@@ -12,5 +12,5 @@ shared_identifiers as (
 
 select
     identifier_key,
-    row_number() over (order by identifier_key) - 1 as node
+    {{ number_of_row('identifier_key') }} as node
 from shared_identifiers

@@ -43,7 +43,9 @@ changed_identifiers as (
         record_changes.record_kind,
         record_changes.is_new,
         changed_versions.record_date,
-        {{ each_of("coalesce(changed_versions.identifier_keys, " ~ list_of_one('changed_versions.identity_key') ~ ")") }} as identifier_key
+        {{ rows_of({
+            'identifier_key': "coalesce(changed_versions.identifier_keys, " ~ list_of(['changed_versions.identity_key']) ~ ")"
+        }) }}
     from changed_versions
     inner join record_changes on changed_versions.record_key = record_changes.record_key
 

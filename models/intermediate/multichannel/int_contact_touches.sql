@@ -26,7 +26,7 @@ kept_numbers as (
         client_id,
         first_touch_number,
         first_kept_number,
-        {{ each_number('first_kept_number', 'last_touch_number') }} as touch_number
+        {{ rows_of({'touch_number': numbers_between('first_kept_number', 'last_touch_number')}) }}
     from ranges
 
 )

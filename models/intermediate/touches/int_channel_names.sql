@@ -6,8 +6,8 @@ with
 pairs as (
 
     select
-        lower(source) as source,
-        lower(medium) as medium
+        {{ lower_case('source') }} as source,
+        {{ lower_case('medium') }} as medium
     from {{ ref('int_origins') }}
     union
     select
@@ -22,8 +22,8 @@ channel_rules as (
     select
         rule_order,
         match,
-        lower({{ one_form('source') }}) as source,
-        lower({{ one_form('medium') }}) as medium,
+        {{ lower_case(one_form('source')) }} as source,
+        {{ lower_case(one_form('medium')) }} as medium,
         channel
     from {{ ref('channel_rules') }}
     where is_enabled

@@ -15,8 +15,8 @@ origins as (
 
     select
         origin,
-        lower(source) as source,
-        lower(medium) as medium,
+        {{ lower_case('source') }} as source,
+        {{ lower_case('medium') }} as medium,
         utm_campaign
     from {{ ref('int_origins') }}
 

@@ -1,0 +1,67 @@
+"""Models and macros say what; only macros/engine says how an engine says it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pipeline.settings import PROJECT_DIR
+
+ENGINES = ("duckdb",)
+ENGINE_FOLDER = PROJECT_DIR / "macros" / "engine"
+DISPATCHED = ENGINE_FOLDER / "dispatch.sql"
+
+
+def words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Functions that give the same on every engine, for what they are given here.
+COMMON_FUNCTIONS = words("""
+    abs cast chr coalesce concat concat_ws contains count decimal first_value greatest lag lead least length max median min nullif
+    power round row_number split_part substr sum try_cast upper
+""")
+# What stands before a bracket without being a function of an engine.
+SQL_WORDS = words("and as else from in join on or over select when where")
+DBT_WORDS = words("config env_var fromjson is_incremental load_cached_relation ref replace return run_query source var")
+# Ways of writing that only some engines know.
+ONE_ENGINE = re.compile(r"::[a-z]+| // |\)\[-?\d|\b(?:lambda|exclude|unnest|rowid|varchar|timestamptz|hugeint)\b")
+
+
+def of_all_engines() -> list[Path]:
+    """Every file whose SQL runs on every engine."""
+    files = [
+        *PROJECT_DIR.glob("models/**/*.sql"),
+        *PROJECT_DIR.glob("macros/*.sql"),
+        *PROJECT_DIR.glob("data_tests/**/*.sql"),
+    ]
+    assert len(files) > 60
+    return sorted(files)
+
+
+def statements_of(file: Path) -> str:
+    """What a file says, without comments."""
+    return re.sub(r"\{#.*?#\}|--[^\n]*", "", file.read_text("utf-8"), flags=re.DOTALL)
+
+
+def macro_names() -> set[str]:
+    files = [*PROJECT_DIR.glob("macros/**/*.sql"), *PROJECT_DIR.glob("data_tests/**/*.sql")]
+    return {name for file in files for name in re.findall(r"\{%-? *(?:macro|test) +(\w+)", file.read_text("utf-8"))}
+
+
+@pytest.mark.parametrize("file", of_all_engines(), ids=lambda file: file.name)
+def test_models_and_macros_use_only_functions_of_every_engine(file: Path) -> None:
+    called = set(re.findall(r"(?<![.\w\\])([a-z_][a-z0-9_]*)\s*\(", statements_of(file)))
+    assert called - COMMON_FUNCTIONS - SQL_WORDS - DBT_WORDS - macro_names() == set()
+
+
+@pytest.mark.parametrize("file", of_all_engines(), ids=lambda file: file.name)
+def test_models_and_macros_are_written_as_every_engine_reads_them(file: Path) -> None:
+    assert ONE_ENGINE.findall(statements_of(file)) == []
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_each_engine_says_all_that_is_dispatched(engine: str) -> None:
+    described = set(re.findall(r"\{% macro (\w+)", DISPATCHED.read_text("utf-8")))
+    said = set(re.findall(rf"\{{% macro {engine}__(\w+)", (ENGINE_FOLDER / f"{engine}.sql").read_text("utf-8")))
+    assert described == said
