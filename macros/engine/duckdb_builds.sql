@@ -3,7 +3,7 @@ The ledger of builds. Every dbt command that changes tables opens an entry. It c
 built and tested. Publication looks at the last entry, no matter who ran dbt.
 #}
 {% macro record_build_start() %}
-    {% if execute and flags.WHICH in ('build', 'run', 'seed') %}
+    {% if execute and target.type == 'duckdb' and flags.WHICH in ('build', 'run', 'seed') %}
         insert into raw.builds (build_id, started_at, outcome, last_load_id, data_through, is_full, reason, settings, fingerprint)
         select
             '{{ invocation_id }}',
@@ -28,7 +28,7 @@ built and tested. Publication looks at the last entry, no matter who ran dbt.
 {% endmacro %}
 
 {% macro record_build_end(results) %}
-    {% if execute and flags.WHICH in ('build', 'run', 'seed') %}
+    {% if execute and target.type == 'duckdb' and flags.WHICH in ('build', 'run', 'seed') %}
         {% set passed = [] %}
         {% set failed = [] %}
         {% for result in results %}
@@ -141,8 +141,10 @@ it, in one statement. These create no grants, indexes or comments, as the projec
 {{ compiled_code }}
 
 
-def materialize(rows, connection):
-    connection.register("rows_of_model", rows)
+def materialize(given, connection):
+    from pipeline.python_models import computed_by_duckdb
+
+    connection.register("rows_of_model", computed_by_duckdb(given))
     connection.execute("""create or replace table {{ python_relation() }} as from rows_of_model""")
     connection.unregister("rows_of_model")
 {%- endmacro %}

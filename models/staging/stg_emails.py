@@ -81,6 +81,11 @@ def texts(values: Sequence[str | None]) -> pyarrow.Array:
     return builder.finish()
 
 
+def addresses(rows: pyarrow.Table) -> pyarrow.Table:
+    spellings = rows.column("email")
+    return pyarrow.table({"email": spellings, "address": texts([valid_address(spelling) for spelling in spellings.to_pylist()])})
+
+
 def model(dbt, session):
     dbt.config(materialized="incremental", incremental_strategy="append")
     contacts = dbt.source("raw", "contacts").filter("email is not null")
@@ -89,14 +94,12 @@ def model(dbt, session):
     if dbt.is_incremental:
         contacts = contacts.join(changed_loads, "load_id", how="semi")
     spellings = (
-        contacts.project("email")
-        .union(ignored.filter("identifier_kind = 'email' or identifier_kind is null").project("identifier"))
+        contacts.select("email")
+        .union(ignored.filter("identifier_kind = 'email' or identifier_kind is null").select("identifier"))
         .distinct()
     )
     if dbt.is_incremental:
         # Look the known ones up first: an anti join with the whole table would compare with every row.
         known = session.table(str(dbt.this)).join(spellings, "email", how="semi")
         spellings = spellings.join(known, "email", how="anti")
-    spellings = spellings.order("email").to_arrow_table().column("email")
-    addresses = [valid_address(spelling) for spelling in spellings.to_pylist()]
-    return pyarrow.table({"email": spellings, "address": texts(addresses)})
+    return {"rows": spellings.sort("email"), "some_at_once": addresses}

@@ -189,23 +189,26 @@ def texts(values: Sequence[str | None]) -> pyarrow.Array:
     return builder.finish()
 
 
+def numbers(rows: pyarrow.Table, region: str) -> pyarrow.Table:
+    spellings = rows.column("phone")
+    found = [valid_number(spelling, region) for spelling in spellings.to_pylist()]
+    return pyarrow.table({"phone": spellings, "number": texts(found)})
+
+
 def model(dbt, session):
     dbt.config(materialized="incremental", incremental_strategy="append")
-    region = dbt.config.meta_get("default_phone_region")
     contacts = dbt.source("raw", "contacts").filter("phone is not null")
     changed_loads = dbt.ref("stg_changed_loads")
     ignored = dbt.ref("ignored_identifiers")
     if dbt.is_incremental:
         contacts = contacts.join(changed_loads, "load_id", how="semi")
     spellings = (
-        contacts.project("phone")
-        .union(ignored.filter("identifier_kind = 'phone' or identifier_kind is null").project("identifier"))
+        contacts.select("phone")
+        .union(ignored.filter("identifier_kind = 'phone' or identifier_kind is null").select("identifier"))
         .distinct()
     )
     if dbt.is_incremental:
         # Look the known ones up first: an anti join with the whole table would compare with every row.
         known = session.table(str(dbt.this)).join(spellings, "phone", how="semi")
         spellings = spellings.join(known, "phone", how="anti")
-    spellings = spellings.order("phone").to_arrow_table().column("phone")
-    numbers = [valid_number(spelling, region) for spelling in spellings.to_pylist()]
-    return pyarrow.table({"phone": spellings, "number": texts(numbers)})
+    return {"rows": spellings.sort("phone"), "some_at_once": numbers, "with": [dbt.config.meta_get("default_phone_region")]}

@@ -22,6 +22,7 @@ from reference import Row
 
 from demo.deliveries import write_demo
 from pipeline.dbt_runner import run_dbt
+from pipeline.python_models import computed_by_duckdb
 from pipeline.settings import PROJECT_DIR, Rules
 from pipeline.verifying import verify
 from pipeline.warehouse import Warehouse
@@ -314,7 +315,7 @@ def removal_effects(steps: str) -> list[tuple[str, str, int]]:
         relation = connection.sql(
             f"select * from (values {steps}) as steps (brand_id, from_channel, to_channel, contact_count, other_count)"
         )
-        worths = module.model(SimpleNamespace(ref=lambda name: relation), connection)
+        worths = computed_by_duckdb(module.model(SimpleNamespace(ref=lambda name: relation), connection))
     return sorted(tuple(row.values()) for row in worths.to_pylist())
 
 

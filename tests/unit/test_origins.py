@@ -49,7 +49,7 @@ def relation(connection: duckdb.DuckDBPyConnection, seed: str) -> duckdb.DuckDBP
 def seeds() -> Any:
     connection = duckdb.connect()
     names = ("widgets", "click_ids", "search_engines", "referrers")
-    return model().read_seeds(*(relation(connection, name) for name in names))
+    return model().read_seeds(*(relation(connection, name).to_arrow_table() for name in names))
 
 
 @cache
@@ -294,7 +294,7 @@ def test_of_a_host_in_both_seeds_the_companys_own_entry_counts() -> None:
     connection = duckdb.connect()
     referrers = "select unnest(['mail.google.com', 'google.kz']) as host, 'social' as kind, 'own' as name"
     read = [relation(connection, name) for name in ("widgets", "click_ids", "search_engines")]
-    by = model().read_seeds(*read, connection.sql(referrers))
+    by = model().read_seeds(*(each.to_arrow_table() for each in [*read, connection.sql(referrers)]))
     assert named({"referrer": "https://mail.google.com/"}, by).source == "own"
     assert named({"referrer": "https://www.google.kz/"}, by).source == "own"
     assert named({"referrer": "https://www.google.de/"}, by).source == "google"

@@ -5,8 +5,11 @@ A chain is a walk from a start over channels to a contact or to nothing. A conta
 the channel and led from there to the contact. So the expected visits of walks give the effects of all channels at once.
 """
 
+from collections.abc import Sequence
+
 import numpy
 import pyarrow
+import pyarrow.compute
 from scipy.sparse import coo_matrix, identity
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
@@ -74,43 +77,38 @@ def integers(values: numpy.ndarray) -> pyarrow.Array:
     )
 
 
-def model(dbt, session):
-    steps = dbt.ref("int_chain_steps")
-    # Every channel of a chain is the `from_channel` of a step.
-    channels = session.sql(
-        """
-        select
-            brand_id,
-            from_channel as channel,
-            dense_rank() over (order by brand_id) - 1 as brand,
-            row_number() over (partition by brand_id order by from_channel) - 1 as number
-        from steps
-        where from_channel is not null
-        group by brand_id, from_channel
-        order by brand_id, from_channel
-        """
-    )
-    columns = channels.to_arrow_table()
-    numbered = session.sql(
-        """
-        select
-            brands.brand,
-            coalesce(froms.number, -1) as from_channel,
-            coalesce(tos.number, -1) as to_channel,
-            cast(steps.contact_count as double) as contact_count,
-            cast(steps.contact_count + steps.other_count as double) as step_count
-        from steps
-        inner join (select distinct brand_id, brand from channels) as brands on steps.brand_id = brands.brand_id
-        left join channels as froms on steps.brand_id = froms.brand_id and steps.from_channel = froms.channel
-        left join channels as tos on steps.brand_id = tos.brand_id and steps.to_channel = tos.channel
-        order by brands.brand, froms.number, tos.number
-        """
-    ).fetchnumpy()
-    sizes = numpy.bincount(channels.project("brand").fetchnumpy()["brand"])
-    effects = [numpy.zeros(0)]
-    for brand, size in enumerate(sizes):
-        of_brand = numbered["brand"] == brand
-        names = ("from_channel", "to_channel", "contact_count", "step_count")
-        effects.append(removal_effects(*(numbered[name][of_brand] for name in names), size))
+def effects_of_brands(steps: pyarrow.Table) -> pyarrow.Table:
+    """Takes what `int_chain_steps` says, in any order."""
+    steps = steps.sort_by([(column, "ascending") for column in ("brand_id", "from_channel", "to_channel")])
+    brands, channels, effects = [], [], [numpy.zeros(0)]
+    for brand in steps.column("brand_id").unique():
+        of_brand = steps.filter(pyarrow.compute.equal(steps.column("brand_id"), brand))
+        # Every channel of a chain is the `from_channel` of a step. Null, the start of a chain and its end, comes last.
+        names = of_brand.column("from_channel").unique()
+        size = len(names) - names.null_count
+        from_channel, to_channel = (
+            numpy.where((numbers := array_of(pyarrow.compute.index_in(of_brand.column(end), names))) < size, numbers, -1)
+            for end in ("from_channel", "to_channel")
+        )
+        contact_count, other_count = (array_of(of_brand.column(name)) for name in ("contact_count", "other_count"))
+        effects.append(removal_effects(from_channel, to_channel, contact_count, contact_count + other_count, size))
+        brands += [brand.as_py()] * size
+        channels += names[:size].to_pylist()
     parts = numpy.rint(numpy.concatenate(effects) * PARTS_OF_ONE).clip(0)
-    return columns.select(["brand_id", "channel"]).append_column("removal_effect", integers(parts))
+    return pyarrow.table({"brand_id": texts(brands), "channel": texts(channels), "removal_effect": integers(parts)})
+
+
+def array_of(column: pyarrow.ChunkedArray) -> numpy.ndarray:
+    """The numbers of a column without nulls. `to_numpy` would import pandas."""
+    return numpy.from_dlpack(column.combine_chunks())
+
+
+def texts(values: Sequence[str]) -> pyarrow.Array:
+    """An Arrow array of texts. `pyarrow.array` would import pandas, which takes longer than this model in a small build."""
+    builder = pyarrow.lib.StringBuilder()
+    builder.append_values(values)
+    return builder.finish()
+
+
+def model(dbt, session):
+    return {"rows": dbt.ref("int_chain_steps"), "all_at_once": effects_of_brands}

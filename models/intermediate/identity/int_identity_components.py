@@ -9,43 +9,23 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 
+def components(ties: pyarrow.Table) -> pyarrow.Table:
+    """Takes what `int_identity_ties` says. The numbers of nodes needn't be without gaps."""
+    nodes, positions = numpy.unique(array_of(ties.column("node")), return_inverse=True)
+    first_positions = numpy.searchsorted(nodes, array_of(ties.column("first_node")))
+    weights = numpy.ones(len(positions), dtype=numpy.int8)
+    graph = coo_matrix((weights, (first_positions, positions)), shape=(len(nodes), len(nodes)))
+    _, found = connected_components(graph, directed=False)
+    return pyarrow.table({"node": integers(nodes), "component": integers(found)})
+
+
 def model(dbt, session):
-    nodes = dbt.ref("int_identity_nodes")
-    edges = dbt.ref("int_identity_edges")
-    size = nodes.aggregate("count(*)").fetchall()[0][0]
-    pairs = session.sql(
-        """
-        with edges_of_nodes as (
-            select
-                edges.record_number,
-                cast(nodes.node as integer) as node
-            from edges
-            inner join nodes using (identifier_key)
-        ),
-        firsts as (
-            select
-                record_number,
-                min(node) as tied_to
-            from edges_of_nodes
-            group by record_number
-        )
-        select
-            firsts.tied_to,
-            edges_of_nodes.node
-        from edges_of_nodes
-        inner join firsts using (record_number)
-        where edges_of_nodes.node <> firsts.tied_to
-        """
-    ).fetchnumpy()
-    weights = numpy.ones(len(pairs["node"]), dtype=numpy.int8)
-    graph = coo_matrix((weights, (pairs["tied_to"], pairs["node"])), shape=(size, size))
-    _, components = connected_components(graph, directed=False)
-    return pyarrow.table(
-        {
-            "node": integers(numpy.arange(size)),
-            "component": integers(components),
-        }
-    )
+    return {"rows": dbt.ref("int_identity_ties"), "all_at_once": components}
+
+
+def array_of(column: pyarrow.ChunkedArray) -> numpy.ndarray:
+    """The numbers of a column without nulls. `to_numpy` would import pandas."""
+    return numpy.from_dlpack(column.combine_chunks())
 
 
 def integers(values: numpy.ndarray) -> pyarrow.Array:

@@ -47,9 +47,11 @@ select
         partition by contact_clusters.client_cluster
         order by contact_clusters.contacted_at, contact_clusters.contact_id
     ) as client_id,
-    row_number() over (
-        partition by contact_clusters.client_cluster
-        order by contact_clusters.contacted_at, contact_clusters.contact_id
+    cast(
+        row_number() over (
+            partition by contact_clusters.client_cluster
+            order by contact_clusters.contacted_at, contact_clusters.contact_id
+        ) as bigint
     ) as contact_number,
     contact_instants.previous_contact_at
 from contact_clusters

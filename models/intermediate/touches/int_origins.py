@@ -359,10 +359,18 @@ def public_suffixes() -> publicsuffixlist.PublicSuffixList:
 # The model
 
 
-def named_origins(origins: pyarrow.ChunkedArray, seeds: Seeds) -> pyarrow.Table:
+def named_origins(rows: pyarrow.Table, *seeds: pyarrow.Table) -> pyarrow.Table:
     """One row per origin, which is given as JSON."""
-    named = [name_channel(Origin(*json.loads(origin)), seeds) for origin in origins.to_pylist()]
-    columns = [origins, *map(texts, zip(*named, strict=True))]
+    origins = rows.column("origin")
+    known = read_seeds(*seeds) if len(origins) else None
+    slices = [origins.slice(start, ORIGINS_AT_ONCE) for start in range(0, len(origins), ORIGINS_AT_ONCE)]
+    nothing = pyarrow.table({column: texts(()) for column in COLUMNS})
+    return pyarrow.concat_tables([nothing, *(named(some, known) for some in slices)])
+
+
+def named(origins: pyarrow.ChunkedArray, seeds: Seeds) -> pyarrow.Table:
+    names = [name_channel(Origin(*json.loads(origin)), seeds) for origin in origins.to_pylist()]
+    columns = [origins, *map(texts, zip(*names, strict=True))]
     return pyarrow.table(dict(zip(COLUMNS, columns, strict=True)))
 
 
@@ -374,14 +382,16 @@ def texts(values: Sequence[str | None]) -> pyarrow.Array:
 
 
 def read_seeds(widgets, click_ids, search_engines, referrers) -> Seeds:
-    ordered = click_ids.order("click_id_order").project("lower(parameter), source, medium, is_advertising")
+    """Takes the seeds as Arrow tables."""
+    sites = widgets.select(Site._fields).to_pylist()
+    parameters = click_ids.sort_by("click_id_order").select(ClickId._fields).to_pylist()
     return Seeds(
-        [Site(*row) for row in widgets.project("widget_id, brand_id, site_host").fetchall()],
-        [ClickId(*row) for row in ordered.fetchall()],
+        [Site(**site) for site in sites],
+        [ClickId(**click_id | {"parameter": click_id["parameter"].lower()}) for click_id in parameters],
         {
-            host: Referrer(kind, name)
+            host["host"]: Referrer(host["kind"], host["name"])
             for hosts in (search_engines, referrers)  # of a host in both, `referrers` says what it is
-            for host, kind, name in hosts.project("host, kind, name").fetchall()
+            for host in hosts.to_pylist()
         },
     )
 
@@ -389,13 +399,9 @@ def read_seeds(widgets, click_ids, search_engines, referrers) -> Seeds:
 def model(dbt, session):
     dbt.config(materialized="incremental", incremental_strategy="append")
     seeds = [dbt.ref("widgets"), dbt.ref("click_ids"), dbt.ref("search_engines"), dbt.ref("referrers")]
-    origins = dbt.ref("int_touch_values").project("origin").distinct()
+    origins = dbt.ref("int_touch_values").select("origin").distinct()
     if dbt.is_incremental:
         # Look the known ones up first: an anti join with the whole table would compare with every row.
         known = session.table(str(dbt.this)).join(origins, "origin", how="semi")
         origins = origins.join(known, "origin", how="anti")
-    unnamed = origins.to_arrow_table().column("origin")
-    known_seeds = read_seeds(*seeds) if len(unnamed) else None
-    slices = [unnamed.slice(start, ORIGINS_AT_ONCE) for start in range(0, len(unnamed), ORIGINS_AT_ONCE)]
-    nothing = pyarrow.table({column: texts(()) for column in COLUMNS})
-    return pyarrow.concat_tables([nothing, *(named_origins(some, known_seeds) for some in slices)])
+    return {"rows": origins, "some_at_once": named_origins, "with": seeds}
