@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.settings import PROJECT_DIR
 
-ENGINES = ("duckdb",)
+ENGINES = ("duckdb", "spark")
 ENGINE_FOLDER = PROJECT_DIR / "macros" / "engine"
 DISPATCHED = ENGINE_FOLDER / "dispatch.sql"
 
