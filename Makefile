@@ -14,7 +14,7 @@ VERBOSELY = $(if $(VERBOSE),--verbose)
 # File by file, those that take longest first; one more than processors, as some wait for browsers and servers.
 PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install run update dev report metrics test campaigns torture lint mutants screenshots bench bench-counting bench-growth bench-volume bench-crowds bench-report bench-columns bench-postgres lock lock-peers clean
+.PHONY: help install run update dev report metrics test acceptance campaigns torture lint mutants screenshots bench bench-counting bench-growth bench-volume bench-crowds bench-report bench-columns bench-postgres lock lock-peers clean
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -62,8 +62,12 @@ metrics: install  ## Ask for metrics (QUERY="--metrics contacts --group-by metri
 	@$(WITH_SETTINGS) -c 'from dbt.cli.main import cli; cli()' --quiet parse
 	@$(WITH_SETTINGS) -m dbt_metricflow.cli.main $(if $(QUERY),query $(QUERY),list metrics)
 
-test: install  ## All tests but campaigns
+test: install  ## Rules, loading, changes, publication, commands
 	$(RUN) pytest $(PYTEST_ARGS)
+
+# Of the campaigns, the one that finds what no other test does.
+acceptance: install  ## Pages in a browser, Dagster, services, killed processes, full disks, random histories
+	$(RUN) pytest $(PYTEST_ARGS) tests/acceptance tests/campaigns/test_torture_histories.py
 
 campaigns: install  ## The campaigns at their smallest: a few kills, full disks, readers, browsers under load
 	$(RUN) pytest $(PYTEST_ARGS) $(filter-out %histories.py,$(wildcard tests/campaigns/test_*.py))

@@ -58,14 +58,14 @@ HISTORIES = (("tests/campaigns/test_torture_histories.py",),)
 TESTS_OF_CHANGES = (("tests/end_to_end/test_changes.py",),)
 
 # Tables that a full build makes in parts.
-PARTS_OF_BUILDS = (("tests/end_to_end/test_capacity.py", "-k", "in_parts"),)
+PARTS_OF_BUILDS = (("tests/acceptance/test_capacity.py", "-k", "in_parts"),)
 
 # Generations that are made of a copy of the one before.
 COPIES = (("tests/end_to_end/test_publishing.py", "-k", "copy or copied or in_order or marts_by_day"), *HISTORIES)
 REPLACING = "pipeline/publishing/replacing.py"
 
 # The report: what it asks, and what is seen of it in a browser.
-QUESTIONS, PAGES = (("tests/end_to_end/test_report_questions.py",),), (("tests/end_to_end/test_report.py",),)
+QUESTIONS, PAGES = (("tests/acceptance/test_report_questions.py",),), (("tests/acceptance/test_report.py",),)
 # What is hidden, cut or refused, without any data.
 MASKS = (("tests/unit/test_report_masking.py",),)
 
@@ -73,24 +73,24 @@ SUMMARY = (("tests/unit/test_summary.py",),)
 ATTRIBUTIONS = (("tests/end_to_end/test_attribution.py",),)
 
 # Sources asked by HTTP, in this process; and the commands and jobs that ask them.
-HTTP, JOURNAL = (("tests/end_to_end/test_sources_http.py",),), (("tests/end_to_end/test_sources_journal.py",),)
+HTTP, JOURNAL = (("tests/acceptance/test_sources_http.py",),), (("tests/acceptance/test_sources_journal.py",),)
 
 
 def exports(about: str) -> tuple[tuple[str, ...], ...]:
     """The tests of exports that a name chooses."""
-    return (("tests/end_to_end/test_exports.py", "-k", about),)
+    return (("tests/acceptance/test_exports.py", "-k", about),)
 
 
 # Where answers of sources end, and what of them is kept within bounds.
-ENDS = (("tests/unit/test_sources_ends.py",), ("tests/end_to_end/test_sources_http.py",))
+ENDS = (("tests/unit/test_sources_ends.py",), ("tests/acceptance/test_sources_http.py",))
 
 
 SETTINGS = "pipeline/settings.py"
-OF_SETTINGS = (("tests/end_to_end/test_settings.py", "-k", "(used_or or reported or an_env_file or amounts or set_to_nothing) and not commands and not command_line"),)  # fmt: skip
+OF_SETTINGS = (("tests/acceptance/test_settings.py", "-k", "(used_or or reported or an_env_file or amounts or set_to_nothing) and not commands and not command_line"),)  # fmt: skip
 DAMAGE, PUBLICATIONS, CRASHES = (
-    (("tests/end_to_end/test_damage.py",),),
+    (("tests/acceptance/test_damage.py",),),
     (("tests/end_to_end/test_publishing.py",),),
-    (("tests/end_to_end/test_crashes.py",),),
+    (("tests/acceptance/test_crashes.py",),),
 )
 RULES_OF_MODELS, COUNTS_OF_RULES = "data_tests/generic/rules.sql", "macros/rules.sql"
 BROKEN_RULES = (("tests/end_to_end/test_models.py", "-k", "broken_rule_is_named or columns_that_are_empty"),)
@@ -123,7 +123,7 @@ ATTRIBUTION = "macros/attribution.sql"
 ORIGINS = model("int_origins")
 CLIENT, MAPPINGS = "sources/http_client.py", "sources/mappings/"
 
-MANY_FILES = (("tests/end_to_end/test_many_files.py",),)
+MANY_FILES = (("tests/acceptance/test_many_files.py",),)
 BAD_BYTES = (("tests/end_to_end/test_bad_input.py", "-k", "utf8"),)
 BAD_CSV_HEADERS = (("tests/end_to_end/test_bad_input.py", "-k", "header"),)
 # Files of many parts, what a file may have, files of the same rows, links.
@@ -512,7 +512,7 @@ MUTANTS = (
     Mutant("R14", model("stg_phones"), 'return run.startswith("+") and len', 'return False and len', SPELLINGS),
     Mutant("R14", model("stg_phones"), 'return run.startswith("+") and len(digits_of(run)) <= MOST_DIGITS_WITH_COUNTRY', 'return run.startswith("+")', SPELLINGS),
     Mutant("R25", "pipeline/reading/json_lines.py", '|[\\s{{\\[,:]"\\s*:)', ')', (("tests/end_to_end/test_bad_input.py", "-k", "looks_like_a_number"),)),
-    Mutant("Sources", "sources/mapping.py", "return list(dict.fromkeys(fields))", "return fields", (("tests/end_to_end/test_sources_files.py", "-k", "cant_be_read_are_reported"),)),
+    Mutant("Sources", "sources/mapping.py", "return list(dict.fromkeys(fields))", "return fields", (("tests/acceptance/test_sources_files.py", "-k", "cant_be_read_are_reported"),)),
     Mutant("Report", 'report/masking.py', 'return HIDDEN + value[-SHOWN_DIGITS:] if column in PHONES else self.text(value)', 'return self.text(value)', MASKS),
     Mutant("Report", 'report/masking.py', '        return self.text(value)\n\n    def _is_hidden_id', '        return value\n\n    def _is_hidden_id', MASKS),
     Mutant("Report", 'report/masking.py', 'spans += _grown_together(text, parts, region)', 'pass', MASKS),
@@ -602,8 +602,8 @@ MUTANTS = (
     Mutant("Exports", "sources/delivering.py", "ABSURD_COST_PER_CLICK = 100_000", "ABSURD_COST_PER_CLICK = 10_000", exports("look_like_micros")),
     Mutant("Exports", "sources/fetching.py", "rules.first_load_day <= day <= last)", "rules.first_load_day <= day)", exports("files_hold")),
     Mutant("Exports", "sources/fetching.py", "if day in due or day not in delivered", "if day in due", exports("files_hold")),
-    Mutant("Exports", "sources/files.py", " and first.takes_rows_of(second)", "", (("tests/end_to_end/test_sources_files.py", "-k", "two_sources"),)),
-    Mutant("Exports", "cli/fetch.py", "shared_file_warnings(sources.values(), names or sources)", "shared_file_warnings(sources.values(), [])", (("tests/end_to_end/test_sources_files.py", "-k", "two_sources"),)),
+    Mutant("Exports", "sources/files.py", " and first.takes_rows_of(second)", "", (("tests/acceptance/test_sources_files.py", "-k", "two_sources"),)),
+    Mutant("Exports", "cli/fetch.py", "shared_file_warnings(sources.values(), names or sources)", "shared_file_warnings(sources.values(), [])", (("tests/acceptance/test_sources_files.py", "-k", "two_sources"),)),
     Mutant("Exports", "sources/files.py", "if any(is_complete(file.name) for file in self._files(self.path.replace(DAY, day)))", "if True", exports("files_hold")),
     Mutant("Exports", "sources/export_text.py", "starts = [expected, *starts]", "starts = [expected]", exports("any_title")),
     Mutant("Exports", "sources/export_text.py", "self.hint = self._otherwise_written(text, starts, line_end)", "pass", exports("delimiter_is_said or instead_is_said")),

@@ -28,7 +28,7 @@ PATIENCE_SECONDS = 300
 # Where processes of tests find this project's modules, and those of tests.
 TEST_FOLDERS = [
     REPOSITORY,
-    *(REPOSITORY / "tests" / kind for kind in ("support", "oracles", "unit", "end_to_end", "campaigns")),
+    *(REPOSITORY / "tests" / kind for kind in ("support", "oracles", "unit", "end_to_end", "acceptance", "campaigns")),
 ]
 TEST_MODULES = {"PYTHONPATH": ":".join(map(str, TEST_FOLDERS))}
 ENVIRONMENT = os.environ | {
