@@ -1,7 +1,7 @@
 {#
 A full build of more rows than memory has room for makes some tables in parts, one statement after another. Their models name what belongs
 to the part: people, by the bucket of their key, and delivered rows, by their load. `replace_table` runs the statements, with the part in
-variables. Other engines spill to disk what they have no room for. The pipeline sets BUILD_PARTS if one part isn't enough: for each the first load, and the first load after it.
+variables. The pipeline sets BUILD_PARTS if one part isn't enough: for each the first load, and the first load after it.
 #}
 {% macro parts_of_build() -%}
     {{ return(fromjson(env_var('BUILD_PARTS', '[]')) if execute and is_full_build() else []) }}

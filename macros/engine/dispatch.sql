@@ -1,6 +1,7 @@
 {#
-What engines say differently, and nothing else does: all other SQL here runs on every engine. A new engine needs these macros, under its
-own name, in a file beside duckdb.sql. Plain Jinja, as in the engines' files.
+What engines say differently. Models and other macros use only functions that engines have in common; they still rely on DuckDB's row ids
+to find clusters. A new engine needs these macros under its own name in a file beside duckdb.sql, and materializations (duckdb_builds.sql).
+Plain Jinja, as in the engines' files.
 
 Patterns are those that RE2 and Java read alike: `\z` for the end, no look-around, no back-references.
 #}
