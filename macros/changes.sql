@@ -36,21 +36,18 @@ verification's raw tables are views; in a unit test, as rows aren't stored.
 
 {#
 A table as the previous build left it, read before this build replaces or extends it; no rows in a full build. The columns are those
-of the model of the same name. With `row_ids`, a column `row_id` says where each row is stored.
+of the model of the same name.
 #}
-{% macro previous(relation, row_ids=false) -%}
-    {%- if relation.is_cte -%}
-    (select *{{ ', row_number() over () as row_id' if row_ids }} from {{ relation }})
-    {%- elif execute and not is_full_build() and adapter.get_relation(relation.database, relation.schema, relation.identifier) -%}
-    (select *{{ ', ' ~ row_id() ~ ' as row_id' if row_ids }} from {{ relation }})
+{% macro previous(relation) -%}
+    {%- if relation.is_cte or (execute and not is_full_build() and adapter.get_relation(relation.database, relation.schema, relation.identifier)) -%}
+    {{ relation }}
     {%- else -%}
     {%- set columns = (graph.get('nodes', {}).get('model.' ~ project_name ~ '.' ~ relation.identifier) or {}).get('columns', {}) -%}
     (
         select
             {%- for column in columns.values() %}
-            cast(null as {{ type_of(column.data_type) }}) as {{ column.name }},
+            cast(null as {{ type_of(column.data_type) }}) as {{ column.name }}{{ ',' if not loop.last }}
             {%- endfor %}
-            cast(null as bigint) as row_id
         where false
     )
     {%- endif -%}
@@ -107,25 +104,11 @@ think that a condition leaves few of them, and begin joins from the wrong side.)
     {%- endif -%}
 {%- endmacro %}
 
-{#
-Deletes identity edges by the row ids under which they were found, which reads far less than a search for their keys. Rows move only
-when a checkpoint closes the gaps that a killed build left. If one row has moved, all are found by their keys.
-#}
+{# Deletes the identity edges of whole clusters. #}
 {% macro drop_affected_clusters(relation, affected_edges) -%}
     {%- if is_accumulated() -%}
-    {%- set moved_edges -%}
-        select row_id, record_number, {{ hash_bucket('identifier_key') }} from {{ affected_edges }}
-        except all
-        select {{ row_id() }}, record_number, identifier_bucket from {{ relation }}
-        where {{ row_id() }} in (select row_id from {{ affected_edges }})
-        limit 1
-    {%- endset -%}
     delete from {{ relation }}
-    {% if execute and run_query(moved_edges).rows | length == 0 -%}
-    where {{ row_id() }} in (select row_id from {{ affected_edges }})
-    {%- else -%}
-    where (record_number, identifier_key) in (select (record_number, identifier_key) from {{ affected_edges }})
-    {%- endif -%}
+    where cluster_number in (select cluster_number from {{ affected_edges }})
     {%- endif -%}
 {%- endmacro %}
 

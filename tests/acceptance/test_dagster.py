@@ -220,8 +220,8 @@ def test_columns_name_the_columns_that_they_come_from(later_days: tuple[Path, dg
     ]
     # From a raw table; from what the build before left; in a view, which this build left as it was; in Python.
     assert column_origins(result, "staging/stg_touch_keys", "record_date") == ["raw/touches.touched_at"]
-    assert column_origins(result, "intermediate/int_affected_edges", "cluster_size") == [
-        "previous/int_identifier_clusters.cluster_size"
+    assert column_origins(result, "intermediate/int_affected_edges", "cluster_number") == [
+        "previous/int_identifier_clusters.cluster_number"
     ]
     assert column_origins(result, "marts/channel_costs", "amount") == ["staging/stg_costs.amount"]
     assert column_origins(result, "intermediate/int_origins", "origin") is None

@@ -24,7 +24,6 @@ identities as (
 
 select
     record_number,
-    {{ rows_of({'identifier_key': 'identifier_keys', 'identifier_position': numbers_between('1', length_of('identifier_keys'))}) }},
-    {{ length_of('identifier_keys') }} as identifier_count,
+    {{ rows_of({'identifier_key': 'identifier_keys'}) }},
     {{ smallest_of('identifier_keys') }} as smallest_identifier_key
 from identities
