@@ -169,6 +169,10 @@ UTC. Keys are md5 in hexadecimal digits, as no number of Spark has 128 bits.
     {{ relation ~ '.' if relation }}* except ({{ columns | join(', ') }})
 {%- endmacro %}
 
+{% macro spark__rows_differ(relation, other) -%}
+    struct({{ relation }}.*) is distinct from struct({{ other }}.*)
+{%- endmacro %}
+
 {# Instants, days and numbers #}
 
 {# An offset needs seconds before it, and minutes in it. #}

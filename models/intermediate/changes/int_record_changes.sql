@@ -105,35 +105,61 @@ contacts as (
 
 ),
 
-corrected_touches as (
+previous_touches as (
 
     select
         replaced_records.record_key,
         {{ what_a_row_says('touches') }}
-    from touches
-    inner join replaced_records on touches.record_number = replaced_records.previous_record_number
-    except
+    from replaced_records
+    inner join touches on replaced_records.previous_record_number = touches.record_number
+
+),
+
+current_touches as (
+
     select
         replaced_records.record_key,
         {{ what_a_row_says('touches') }}
-    from touches
-    inner join replaced_records on touches.record_number = replaced_records.record_number
+    from replaced_records
+    inner join touches on replaced_records.record_number = touches.record_number
+
+),
+
+corrected_touches as (
+
+    select current_touches.record_key
+    from current_touches
+    inner join previous_touches on current_touches.record_key = previous_touches.record_key
+    where {{ rows_differ('current_touches', 'previous_touches') }}
+
+),
+
+previous_contacts as (
+
+    select
+        replaced_records.record_key,
+        {{ what_a_row_says('contacts') }}
+    from replaced_records
+    inner join contacts on replaced_records.previous_record_number = contacts.record_number
+
+),
+
+current_contacts as (
+
+    select
+        replaced_records.record_key,
+        {{ what_a_row_says('contacts') }}
+    from replaced_records
+    inner join contacts on replaced_records.record_number = contacts.record_number
 
 ),
 
 corrected_contacts as (
 
-    select
-        replaced_records.record_key,
-        {{ what_a_row_says('contacts') }}
-    from contacts
-    inner join replaced_records on contacts.record_number = replaced_records.previous_record_number
-    except
-    select
-        replaced_records.record_key,
-        {{ what_a_row_says('contacts') }}
-    from contacts
-    inner join replaced_records on contacts.record_number = replaced_records.record_number
+    select current_contacts.record_key
+    from current_contacts
+    inner join previous_contacts on current_contacts.record_key = previous_contacts.record_key
+    where {{ rows_differ('current_contacts', 'previous_contacts') }}
 
 )
 
