@@ -1,6 +1,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 LOCKED := requirements/locked.txt
 PEERS_LOCKED := requirements/benchmarks.txt
+SPARK_LOCKED := requirements/spark.txt
 BIN := .venv/bin
 # Modules rather than scripts: a script holds the path of its Python, which may have blanks and quotes in it, or have been moved.
 RUN := $(BIN)/python -m
@@ -8,13 +9,16 @@ UV_VERSION := 0.13.9
 # The demo has a Dagster of its own, begins with its own first day, and has no sources: what yours deliver is none of it.
 # Folders are named from here or by the shell, as their names may hold anything.
 DEMO = SOURCES_FILE=/dev/null LANDING_DIR=data/demo/landing WAREHOUSE_DIR=data/demo/warehouse \
-	FIRST_LOAD_DAY="$$(ls data/demo/landing/touches 2> /dev/null | head -n 1)" DAGSTER_HOME="$$PWD/data/demo/dagster"
+	FIRST_LOAD_DAY="$$(ls data/demo/landing/touches 2> /dev/null | head -n 1)" DAGSTER_HOME="$$PWD/data/demo/dagster" \
+	SPARK_LAKE= SPARK_CATALOG_URI=
+# ENGINE=spark, in the call or the environment, builds on Spark; in .env, it needs `make install-spark` first.
+ENGINE_INSTALLED = $(if $(filter spark,$(ENGINE)),install-spark,install)
 # VERBOSE=1: every delivery, model and row rather than a summary.
 VERBOSELY = $(if $(VERBOSE),--verbose)
 # File by file, those that take longest first; one more than processors, as some wait for browsers and servers.
 PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install run update dev report metrics test acceptance campaigns torture lint mutants screenshots bench bench-counting bench-growth bench-volume bench-crowds bench-report bench-columns bench-postgres lock lock-peers clean
+.PHONY: help install install-spark cluster cluster-stop run update dev report metrics test acceptance campaigns torture lint mutants screenshots bench bench-counting bench-growth bench-volume bench-crowds bench-report bench-columns bench-postgres lock lock-peers lock-spark clean
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -32,7 +36,21 @@ install: .venv/installed  ## Set up .venv with everything locked in requirements
 	@$(RUN) uv pip install --quiet --no-deps --no-build-isolation --editable . --python $(BIN)/python
 	@touch $@
 
-run: install  ## Demo deliveries, load, and a look at the result (VERBOSE=1: all that is done and found)
+install-spark: .venv/installed-spark  ## Set up .venv with what ENGINE=spark needs, too
+
+.venv/installed-spark: .venv/installed $(SPARK_LOCKED)
+	@echo "Adding Spark to .venv, which takes a minute or two, once"
+	@$(RUN) uv pip install --quiet --compile-bytecode --require-hashes -r $(SPARK_LOCKED) --python $(BIN)/python
+	@touch $@
+
+# Its processes stay when make ends. Without them, ENGINE=spark builds in a process of its own.
+cluster: install-spark  ## A Spark master and two workers on this machine, for ENGINE=spark (docs/cluster.md)
+	@$(RUN) pipeline.spark.cluster start
+
+cluster-stop: install-spark  ## End the processes of make cluster
+	@$(RUN) pipeline.spark.cluster stop
+
+run: $(ENGINE_INSTALLED)  ## Demo deliveries, load, and a look at the result (VERBOSE=1: all that is done and found)
 	@test -d data/demo/landing || (rm -rf data/demo/landing.part && $(RUN) cli demo --out data/demo/landing.part \
 		&& mv data/demo/landing.part data/demo/landing)
 	@$(DEMO) $(RUN) cli load $(VERBOSELY)
@@ -43,10 +61,10 @@ run: install  ## Demo deliveries, load, and a look at the result (VERBOSE=1: all
 	@echo "  make dev DEMO_DATA=1      how it came about: assets, runs, checks, schedule: http://127.0.0.1:3000"
 	@echo "  make run VERBOSE=1        all of the above, in full; README.md: how to bring your own data"
 
-update: install  ## Fetch what is due from the sources of sources.yml, load it, publish
+update: $(ENGINE_INSTALLED)  ## Fetch what is due from the sources of sources.yml, load it, publish
 	@$(RUN) cli update $(VERBOSELY)
 
-dev: install  ## Dagster in a browser, with schedule, sensors and a lasting history (DEMO_DATA=1: on the demo data)
+dev: $(ENGINE_INSTALLED)  ## Dagster in a browser, with schedule, sensors and a lasting history (DEMO_DATA=1: on the demo data)
 	@export $(if $(DEMO_DATA),$(DEMO),DAGSTER_HOME="$$PWD/data/dagster") && mkdir -p "$$DAGSTER_HOME" && cp dagster.yaml "$$DAGSTER_HOME" \
 		&& $(RUN) dagster dev
 
@@ -126,12 +144,16 @@ bench-postgres: install  ## A million touches from a real PostgreSQL into the la
 lock: install  ## Resolve the dependencies of pyproject.toml again into requirements/
 	$(RUN) uv pip compile pyproject.toml --extra build --extra test --extra lint --python-version 3.11 --universal \
 		--generate-hashes --no-header --no-annotate --upgrade --quiet -o $(LOCKED)
-	@$(MAKE) --no-print-directory lock-peers
+	@$(MAKE) --no-print-directory lock-peers lock-spark
 
 # Packages that the project has too get the project's versions.
 lock-peers: install  ## Resolve only what the benchmarks' peers need
 	$(RUN) uv pip compile --group benchmarks --constraint $(LOCKED) --python-version 3.11 --universal \
 		--generate-hashes --no-header --no-annotate --upgrade --quiet -o $(PEERS_LOCKED)
+
+lock-spark: install  ## Resolve only what ENGINE=spark needs
+	$(RUN) uv pip compile pyproject.toml --extra spark --constraint $(LOCKED) --python-version 3.11 --universal \
+		--generate-hashes --no-header --no-annotate --upgrade --quiet -o $(SPARK_LOCKED)
 
 clean:  ## Remove what was built, not the data
 	rm -rf .venv .venv-benchmarks target logs .pytest_cache .mypy_cache .ruff_cache .tmp_dagster_home*

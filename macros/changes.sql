@@ -178,7 +178,7 @@ chains as they were. A killed build may have changed the chains but not yet the 
     {%- if not execute or is_full_build() -%}{{ return(false) }}{%- endif -%}
     {%- set previous_build -%}
         select outcome from {{ builds }}
-        where build_id <> '{{ invocation_id }}'
+        where build_id <> '{{ env_var('BUILD_OF_OTHER_ENGINE', '') or invocation_id }}'
         order by started_at desc
         limit 1
     {%- endset -%}

@@ -11,6 +11,7 @@ import duckdb
 from pipeline import sql
 from pipeline.capacity import explanation, is_full_disk, is_out_of_memory
 from pipeline.dbt_runner import Build, build_of, run_dbt
+from pipeline.engines import Engine, engine_of
 from pipeline.fingerprints import fingerprint
 from pipeline.last_update import record_update, recorded_failure
 from pipeline.publishing import Publications
@@ -64,6 +65,8 @@ def _build_due(warehouse: Warehouse, rules: Rules, select: Sequence[str], full_r
     Publications(warehouse).acknowledge()
     with warehouse.connected() as connection:
         reason = "asked for" if full_refresh else reason_for_full_build(connection, rules, current)
+    reason = reason or engine_of(warehouse).reason_for_full_build()
+    with warehouse.connected() as connection:
         memory = None if reason else _memory_for_changes(connection)
     if select and reason:
         return Build(False, (), error=f"Build everything first, not a selection: {reason}.")
@@ -85,7 +88,7 @@ def build_verification(rebuilt: Warehouse, live: Warehouse, rules: Rules) -> Bui
     """Builds and tests everything in a warehouse that shares another's raw tables. Needs the other's lock."""
     with live.connected() as connection:
         facts = {"LIVE_WAREHOUSE_DIR": str(live.folder), "BUILD_PARTS": json.dumps(parts(connection))}
-    return build_of(run_dbt(rebuilt.folder, [*BUILD, "--full-refresh", "--target", "verification"], rules, facts))
+    return build_of(run_dbt(rebuilt.folder, [*BUILD, "--full-refresh"], rules, facts, "verification"))
 
 
 def _is_only_tests(outcome: Build) -> bool:
@@ -173,60 +176,54 @@ def _build(
     if reason:
         with warehouse.connected() as connection:
             facts["BUILD_PARTS"] = json.dumps(parts(connection))
-    outcome = build_of(run_dbt(warehouse.folder, arguments, rules, facts))
+    engine = engine_of(warehouse)
+    outcome = engine.run_dbt(rules, arguments, facts, is_full=bool(reason))
     if not outcome.is_passed:
-        return _with_broken_rules(warehouse, outcome)
+        return _with_broken_rules(engine, outcome)
     if select:
         return outcome
-    with warehouse.connected() as connection:
-        if reason:
-            _drop_unused(connection, outcome)
-        return replace(outcome, affected_clients=_note_affected(connection, outcome))
+    if reason:
+        engine.drop_all_but({(node.schema, node.name) for node in outcome.nodes})
+    return replace(outcome, affected_clients=_note_affected(warehouse, engine, outcome))
 
 
-def _with_broken_rules(warehouse: Warehouse, outcome: Build) -> Build:
+def _with_broken_rules(engine: Engine, outcome: Build) -> Build:
     """Says which rules are broken: dbt only counts a test's rows."""
-    if not any(node.broken_rules_query for node in outcome.nodes):
-        return outcome
-    with warehouse.connected() as connection:
-        nodes = [
-            replace(node, message=row[0])
-            if node.broken_rules_query and (row := connection.execute(node.broken_rules_query).fetchone())
-            else node
-            for node in outcome.nodes
-        ]
+    nodes = [
+        replace(node, message=rows[0][0])
+        if node.broken_rules_query and (rows := engine.rows(node.broken_rules_query))
+        else node
+        for node in outcome.nodes
+    ]
     return replace(outcome, nodes=tuple(nodes))
 
 
-def _drop_unused(connection: duckdb.DuckDBPyConnection, full_build: Build) -> None:
-    """Drops what a full build didn't create: tables and views of earlier versions' models."""
-    made = {(node.schema, node.name) for node in full_build.nodes}
-    for kind in ("view", "table"):
-        existing = connection.execute(
-            f"select schema_name, {kind}_name from duckdb_{kind}s() "
-            "where database_name = current_database() and schema_name in ('staging', 'intermediate', 'marts')"
-        ).fetchall()
-        for schema, name in existing:
-            if (schema, name) not in made:
-                connection.execute(f'drop {kind} "{schema}"."{name}"')
+# What a build read and computed again, in SQL that every engine runs.
+AFFECTED = """
+    select
+        (select count(*) from intermediate.int_changed_records where record_kind = 'touch') as touches,
+        (select count(*) from intermediate.int_changed_records where record_kind = 'contact') as contacts,
+        (select count(*) from intermediate.int_contact_clients where contact_number = 1) as clients,
+        (select count(*) from intermediate.int_affected_contacts) as affected_contacts
+"""
 
 
-def _note_affected(connection: duckdb.DuckDBPyConnection, outcome: Build) -> int:
+def _note_affected(warehouse: Warehouse, engine: Engine, outcome: Build) -> int:
     """Records in the ledger what the last build read and recomputed."""
-    row = connection.execute(
-        """
-        update raw.builds
-        set load_ids = (select list(load_id order by load_id) from staging.stg_changed_loads),
-            changed_touch_count = (select count(*) from intermediate.int_changed_records where record_kind = 'touch'),
-            changed_contact_count = (select count(*) from intermediate.int_changed_records where record_kind = 'contact'),
-            affected_client_count = (select count(*) from intermediate.int_contact_clients where contact_number = 1),
-            affected_contact_count = (select count(*) from intermediate.int_affected_contacts)
-        where started_at = (select max(started_at) from raw.builds)
-        returning is_full, changed_touch_count, changed_contact_count, affected_client_count
-        """
-    ).fetchone()
-    assert row is not None
-    is_full, touches, contacts, clients = row
+    [(touches, contacts, clients, affected_contacts)] = engine.rows(AFFECTED)
+    load_ids = [load_id for (load_id,) in engine.rows("select load_id from staging.stg_changed_loads order by load_id")]
+    with warehouse.connected() as connection:
+        is_full = sql.value(
+            connection,
+            """
+            update raw.builds
+            set load_ids = ?, changed_touch_count = ?, changed_contact_count = ?, affected_client_count = ?,
+                affected_contact_count = ?
+            where started_at = (select max(started_at) from raw.builds)
+            returning is_full
+            """,
+            [load_ids or None, touches, contacts, clients, affected_contacts],
+        )
     models, tests = (sum(node.resource_type == kind for node in outcome.nodes) for kind in ("model", "test"))
     computed = f"{counted(clients, 'client')} computed"
     if not is_full:

@@ -40,6 +40,9 @@ log = logging.getLogger("multichannel")
 MANIFEST = "manifest.json"
 PARSED = "partial_parse.msgpack"
 PARSED_KEPT = 20
+# The target of profiles.yml that is built unless another is named.
+WAREHOUSE = "warehouse"
+TARGETS = {"duckdb": WAREHOUSE, "spark": "spark"}  # of the engines
 # dbt's own macros for features that this project hardly uses: other engines' functions, snapshots, user-defined functions, clones,
 # materialized views. dbt lists every macro twice per node, which takes longer than most of the nodes' SQL.
 RARELY_USED_MACROS = re.compile(
@@ -84,12 +87,30 @@ class Build:
         return "\n".join(([self.error] if self.error else []) + lines)
 
 
+@dataclass(frozen=True)
+class Model:
+    """A dbt model, its columns with DuckDB's types, and the names of the models that it reads."""
+
+    schema: str
+    name: str
+    is_view: bool
+    columns: dict[str, str]
+    parents: tuple[str, ...]
+
+
 def run_dbt(
-    warehouse_dir: Path, arguments: Sequence[str], rules: Rules, facts: Mapping[str, str] | None = None
+    warehouse_dir: Path,
+    arguments: Sequence[str],
+    rules: Rules,
+    facts: Mapping[str, str] | None = None,
+    target: str = WAREHOUSE,
 ) -> dbtRunnerResult:
-    """Runs a dbt command on the private file, then closes it; `facts` go into the environment. Needs the lock."""
+    """Runs a dbt command on a target of profiles.yml, then closes the private file; `facts` go into the environment.
+
+    Needs the lock.
+    """
     is_parsing = arguments[0] == "parse"
-    manifest = None if is_parsing else _manifest(rules)
+    manifest = None if is_parsing else _manifest(rules, target)
     with _environment(Warehouse(warehouse_dir), facts or {}), gc_frozen():
         try:
             return dbtRunner(manifest=manifest, callbacks=[_log_progress]).invoke(
@@ -98,6 +119,7 @@ def run_dbt(
                     *([] if is_parsing else ["--no-write-json"]),
                     "--project-dir", str(PROJECT_DIR),
                     "--profiles-dir", str(PROJECT_DIR),
+                    "--target", target,
                     "--target-path", str(warehouse_dir / "dbt"),
                     "--log-path", str(warehouse_dir / "dbt"),
                     # Not escaped: surrogate pairs aren't YAML.
@@ -144,14 +166,32 @@ def _log_progress(event: EventMsg) -> None:
         log.error("test %s: %s, %s", event.data.name, event.data.status, counted(event.data.num_failures or 0, "row"))
 
 
-def prepared_manifest() -> Path:
+def prepared_manifest(target: str = WAREHOUSE) -> Path:
     """The manifest.json of the current project."""
-    return _parsed_project(Rules.read()) / MANIFEST
+    return _parsed_project(Rules.read(), target) / MANIFEST
 
 
-def _parsed_project(rules: Rules) -> Path:
+def models(rules: Rules, target: str = WAREHOUSE) -> dict[str, Model]:
+    """The project's models by name, as they are on a target."""
+    parsed = json.loads((_parsed_project(rules, target) / MANIFEST).read_text("utf-8"))
+    found = {name: node for name, node in parsed["nodes"].items() if node["resource_type"] == "model"}
+    return {
+        node["name"]: Model(
+            node["schema"],
+            node["name"],
+            node["config"]["materialized"] == "view",
+            {column: described["data_type"] for column, described in node["columns"].items()},
+            tuple(found[parent]["name"] for parent in node["depends_on"]["nodes"] if parent in found),
+        )
+        for node in found.values()
+    }
+
+
+def _parsed_project(rules: Rules, target: str = WAREHOUSE) -> Path:
     """The folder with the parsed project: parsed once for all warehouses."""
-    folder = parsed_folder(rules)
+    # A verification builds as the warehouse does.
+    target = target if target == "spark" else WAREHOUSE
+    folder = parsed_folder(rules, target)
     parsed = folder.parent
     with suppress(FileNotFoundError):
         os.utime(folder)  # keeps recently used folders longest
@@ -168,7 +208,7 @@ def _parsed_project(rules: Rules) -> Path:
         check_seeds()  # dbt reads them while parsing
         unfinished = Path(tempfile.mkdtemp(dir=parsed, prefix="parse-"))
         with Warehouse(unfinished).locked("parse"):
-            outcome = run_dbt(unfinished, ["parse"], rules)
+            outcome = run_dbt(unfinished, ["parse"], rules, target=target)
         if not outcome.success:
             raise SettingsError(f"dbt can't parse the project: {outcome.exception}")
         sync(unfinished / "dbt" / MANIFEST)
@@ -178,8 +218,8 @@ def _parsed_project(rules: Rules) -> Path:
     return folder
 
 
-def _manifest(rules: Rules) -> Manifest:
-    parsed = (_parsed_project(rules) / PARSED).read_bytes()
+def _manifest(rules: Rules, target: str = WAREHOUSE) -> Manifest:
+    parsed = (_parsed_project(rules, target) / PARSED).read_bytes()
     is_collecting = gc.isenabled()
     gc.disable()
     try:

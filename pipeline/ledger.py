@@ -1,12 +1,13 @@
 """Reads the ledgers of loads and builds, and updates them at publication."""
 
 import json
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
 import duckdb
 
-from pipeline.contracts import delivered_tables
+from pipeline.contracts import PlainMacros, delivered_tables
 from pipeline.landing import Signature
 
 
@@ -51,6 +52,37 @@ def last_build(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
     ).fetchone()
     names = ("build_id", "outcome", "last_load_id", "settings", "fingerprint", "started_at")
     return dict(zip(names, row, strict=True)) if row else None
+
+
+def begin_build(connection: duckdb.DuckDBPyConnection, build_id: str, is_full: bool, facts: Mapping[str, str]) -> None:
+    """Opens the entry of a build that dbt doesn't run in this file; there, hooks of dbt do (`macros/engine/duckdb_builds.sql`)."""
+    connection.execute(
+        f"""
+        insert into raw.builds (build_id, started_at, outcome, last_load_id, data_through, is_full, reason, settings, fingerprint)
+        select
+            ?,
+            greatest(get_current_timestamp(), (select max(started_at) + to_microseconds(1) from raw.builds)),
+            'running',
+            (select max(load_id) from raw.loads),
+            (
+                select {PlainMacros("builds.sql", {}).last_loaded_day()} from raw.loads
+                where outcome = 'loaded' and superseded_by is null
+            ),
+            ?,
+            nullif(?, ''),
+            cast(nullif(?, '') as json),
+            nullif(?, '')
+        """,
+        [build_id, is_full, facts["BUILD_REASON"], facts["BUILD_SETTINGS"], facts["BUILD_FINGERPRINT"]],
+    )
+
+
+def end_build(connection: duckdb.DuckDBPyConnection, build_id: str, outcome: str) -> None:
+    """Closes the entry of such a build as `passed`, `failed` or `partial`."""
+    connection.execute(
+        "update raw.builds set finished_at = greatest(get_current_timestamp(), started_at), outcome = ? where build_id = ?",
+        [outcome, build_id],
+    )
 
 
 def live_loads(connection: duckdb.DuckDBPyConnection) -> list[int]:

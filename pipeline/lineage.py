@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from pipeline.dbt_runner import Build, prepared_manifest
+from pipeline.dbt_runner import TARGETS, Build, prepared_manifest
+from pipeline.settings import Settings
 from pipeline.warehouse import sync
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def column_lineage(build: Build) -> dict[str, Origins]:
     SQL is read once, as that takes seconds for all models; it is the same in each full build and in each incremental one.
     Models that the build left out have the origins that were read last.
     """
-    manifest = prepared_manifest()
+    engine = Settings.read().engine  # named as its dialect
+    manifest = prepared_manifest(TARGETS[engine])
     file = manifest.with_name(KEPT)
     kept = json.loads(file.read_text("utf-8")) if file.exists() else {}
     queries = {node.unique_id: node.sql for node in build.nodes if node.sql}
@@ -44,14 +46,14 @@ def column_lineage(build: Build) -> dict[str, Origins]:
 
         project = json.loads(manifest.read_text("utf-8"))
         tables = project["sources"] | project["nodes"]
-        schema = MappingSchema(dialect="duckdb")
+        schema = MappingSchema(dialect=engine)
         for table in tables.values():
             if table["columns"]:
                 types = {name: column["data_type"] for name, column in table["columns"].items()}
                 schema.add_table(table["relation_name"], types, dialect="duckdb")
         for unique_id in unread:
             parents = [tables[parent] for parent in tables[unique_id]["depends_on"]["nodes"]]
-            origins = _origins(unique_id, queries[unique_id], parents, schema)
+            origins = _origins(unique_id, queries[unique_id], parents, schema, engine)
             kept.setdefault(unique_id, {})[digests[unique_id]] = origins
         with suppress(OSError):  # no reason to fail a run
             unfinished = file.with_suffix(f".{os.getpid()}")
@@ -63,7 +65,9 @@ def column_lineage(build: Build) -> dict[str, Origins]:
     }
 
 
-def _origins(unique_id: str, query: str, parents: list[Mapping[str, Any]], schema: "MappingSchema") -> Origins:
+def _origins(
+    unique_id: str, query: str, parents: list[Mapping[str, Any]], schema: "MappingSchema", dialect: str
+) -> Origins:
     from sqlglot import exp
     from sqlglot.lineage import lineage
 
@@ -78,7 +82,7 @@ def _origins(unique_id: str, query: str, parents: list[Mapping[str, Any]], schem
                     if isinstance(table := step.expression, exp.Table) and (table.db, table.name) in schemas
                 }
             )
-            for column, steps in lineage(None, query, schema, dialect="duckdb").items()
+            for column, steps in lineage(None, query, schema, dialect=dialect).items()
         }
     except Exception as error:  # of many kinds, and no reason to fail a run
         log.debug("no column lineage of %s: %s", unique_id, error)

@@ -37,6 +37,7 @@ class SettingsError(Exception):
 
 # Names that `.env` may set, beside those of credentials in sources.yml.
 KNOWN_NAMES = (
+    *("ENGINE", "SPARK_MASTER", "SPARK_CATALOG_URI", "SPARK_LAKE", "SPARK_JARS_DIR", "MAVEN_REPOSITORY", "JAVA_HOME"),
     *("LANDING_DIR", "SOURCES_FILE", "WAREHOUSE_DIR", "MEMORY_LIMIT", "THREADS", "TEMPORARY_DIR", "UNPACKED_LIMIT"),
     *("ALERT_COMMAND", "FIRST_LOAD_DAY", "DAGSTER_HOME", "LIVE_WAREHOUSE_DIR"),
     *("REPORT_HOST", "REPORT_PORT", "REPORT_NAMES", "REPORT_LANGUAGE", "REPORT_MEMORY_LIMIT", "MASK_PHONES"),
@@ -266,6 +267,7 @@ LARGEST_MEMORY = 1000 * 10**12
 SMALLEST_SHARE = 0.1
 DEFAULT_UNPACKED_LIMIT = "10GB"
 MOST_THREADS = 1024
+ENGINES = ("duckdb", "spark")
 
 
 @dataclass(frozen=True)
@@ -276,6 +278,7 @@ class Settings:
     threads: int
     temporary_dir: Path | None  # None: inside the warehouse's folder
     unpacked_limit: int  # most bytes of one unpacked file
+    engine: str  # one of ENGINES: what builds
 
     @classmethod
     def read(cls) -> Self:
@@ -292,7 +295,14 @@ class Settings:
             threads=_threads(os.environ.get("THREADS") or str(len(os.sched_getaffinity(0)))),
             temporary_dir=PROJECT_DIR / temporary_dir if temporary_dir else None,
             unpacked_limit=_unpacked_limit(os.environ.get("UNPACKED_LIMIT") or DEFAULT_UNPACKED_LIMIT),
+            engine=_engine(os.environ.get("ENGINE") or ENGINES[0]),
         )
+
+
+def _engine(text: str) -> str:
+    if text not in ENGINES:
+        raise SettingsError(f"ENGINE = {_shown(text)}: write {' or '.join(ENGINES)}.")
+    return text
 
 
 def _warehouse_dir(text: str) -> Path:

@@ -16,7 +16,7 @@ from pipeline.dbt_runner import Build
 from pipeline.fingerprints import fingerprint
 from pipeline.marts import MARTS
 from pipeline.publishing import PublicationError, Publications
-from pipeline.settings import Rules
+from pipeline.settings import Rules, Settings
 from pipeline.warehouse import SCHEMAS, Warehouse
 
 SHOWN_DIFFERENCES = 5
@@ -98,7 +98,8 @@ def _compare(rebuilt: Warehouse, warehouse: Warehouse, published: Path, outcome:
         connection.execute("set TimeZone = 'UTC'")
         for name, file in {"rebuilt": rebuilt.file, "live": warehouse.file, "published": published}.items():
             sql.attach(connection, file, name)
-        for table, comparable in KEPT.items():
+        # Another engine keeps its state elsewhere.
+        for table, comparable in KEPT.items() if Settings.read().engine == "duckdb" else ():
             differences.append(_difference(connection, f"rebuilt.{table}", f"live.{table}", table, comparable))
         for mart in MARTS:
             differences.append(_difference(connection, f"rebuilt.marts.{mart}", f"live.marts.{mart}", f"marts.{mart}"))

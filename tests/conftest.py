@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-# Whoever runs the tests may have sources of their own.
-os.environ["SOURCES_FILE"] = os.devnull
+# Whoever runs the tests may have sources and tables of their own.
+os.environ |= {"SOURCES_FILE": os.devnull, "SPARK_LAKE": "", "SPARK_CATALOG_URI": ""}
 
 LONGEST = ("test_torture_", "test_report.py", "test_changes.py")
 

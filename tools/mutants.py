@@ -759,8 +759,8 @@ MUTANTS = (
     Mutant("Settings", SETTINGS, "    if size > LARGEST_MEMORY:\n", "    if False:\n", OF_SETTINGS),
     Mutant("Settings", SETTINGS, 'if not re.fullmatch(r"[\\w.-]+", host) and not _is_address(host):', "if False:", OF_SETTINGS),
     # What a killed build or publication leaves, and files that are damaged.
-    Mutant("Killed", "macros/changes.sql", "        where build_id <> '{{ invocation_id }}'\n        order by started_at desc", "        where build_id <> '{{ invocation_id }}'\n        order by finished_at desc", CUT_SHORT),
-    Mutant("Killed", "macros/changes.sql", "        where build_id <> '{{ invocation_id }}'\n        order by started_at desc", "        where build_id <> '{{ invocation_id }}' and finished_at is not null\n        order by started_at desc", CUT_SHORT),
+    Mutant("Killed", "macros/changes.sql", "        where build_id <> '{{ env_var('BUILD_OF_OTHER_ENGINE', '') or invocation_id }}'\n        order by started_at desc", "        where build_id <> '{{ invocation_id }}'\n        order by finished_at desc", CUT_SHORT),
+    Mutant("Killed", "macros/changes.sql", "        where build_id <> '{{ env_var('BUILD_OF_OTHER_ENGINE', '') or invocation_id }}'\n        order by started_at desc", "        where build_id <> '{{ invocation_id }}' and finished_at is not null\n        order by started_at desc", CUT_SHORT),
     Mutant("Killed", "macros/changes.sql", "found[0][0] == 'passed'", "found[0][0] != 'failed'", CUT_SHORT),
     Mutant("Killed", model("int_chains"), "sorted_and_distinct('channels')", "'channels'", CUT_SHORT),
     Mutant("Killed", model("int_chains"), "checksum_of_steps('brand_id', 'channels')", "checksum_of_steps('brand_id', sorted_and_distinct('channels'))", CUT_SHORT),

@@ -3,7 +3,7 @@ The ledger of builds. Every dbt command that changes tables opens an entry. It c
 built and tested. Publication looks at the last entry, no matter who ran dbt.
 #}
 {% macro record_build_start() %}
-    {% if execute and target.type == 'duckdb' and flags.WHICH in ('build', 'run', 'seed') %}
+    {% if is_recorded_here() %}
         insert into raw.builds (build_id, started_at, outcome, last_load_id, data_through, is_full, reason, settings, fingerprint)
         select
             '{{ invocation_id }}',
@@ -19,16 +19,21 @@ built and tested. Publication looks at the last entry, no matter who ran dbt.
     {% endif %}
 {% endmacro %}
 
+{# Whether the ledger is kept by these hooks: not where the pipeline keeps it, as it does for builds by another engine (BUILD_OF_OTHER_ENGINE). #}
+{% macro is_recorded_here() %}
+    {{ return(execute and target.type == 'duckdb' and not env_var('BUILD_OF_OTHER_ENGINE', '') and flags.WHICH in ('build', 'run', 'seed')) }}
+{% endmacro %}
+
 {# A build of changes needs less memory than the profile allows, and is limited to that. #}
 {% macro limit_memory() %}
-    {% if execute and env_var('BUILD_MEMORY', '') %}
+    {% if execute and target.type == 'duckdb' and env_var('BUILD_MEMORY', '') %}
         set memory_limit = '{{ env_var('BUILD_MEMORY') }}';
         set block_allocator_memory = '{{ env_var('BUILD_MEMORY') }}'
     {% endif %}
 {% endmacro %}
 
 {% macro record_build_end(results) %}
-    {% if execute and target.type == 'duckdb' and flags.WHICH in ('build', 'run', 'seed') %}
+    {% if is_recorded_here() %}
         {% set passed = [] %}
         {% set failed = [] %}
         {% for result in results %}

@@ -1,10 +1,6 @@
 {#
-How Spark says what dispatch.sql describes. No command runs Spark yet. One full build of the worked cases gave
-DuckDB's rows in all columns that were compared: not in keys, their prefixes and buckets, checksums, and numbers of rows and nodes. Builds of
-changes were not tried, and `clusters_are_complete`, which reads row ids, fails.
-
-Patterns are Java's: (?ud) makes letter case Unicode's and a line feed the only end of a line, as RE2 has them. The session's time zone is
-UTC. Keys are md5 in hexadecimal digits, as no number of Spark has 128 bits.
+How Spark says what dispatch.sql describes. Patterns are Java's: (?ud) makes letter case Unicode's and a line feed the only end of a line,
+as RE2 has them. The session's time zone is UTC. Keys are md5 in hexadecimal digits, as no number of Spark has 128 bits.
 #}
 
 {# Text #}

@@ -13,7 +13,7 @@ def test_sql_that_cannot_be_read_has_no_origins_and_other_sql_is_read_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest = Path(shutil.copy(prepared_manifest(), tmp_path))
-    monkeypatch.setattr(lineage, "prepared_manifest", lambda: manifest)
+    monkeypatch.setattr(lineage, "prepared_manifest", lambda _: manifest)
 
     def origins(sql: str) -> lineage.Origins:
         node = NodeResult("model.multichannel.journal", "model", "marts", "journal", True, False, "", 0, 0.1, sql)

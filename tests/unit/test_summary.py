@@ -169,8 +169,8 @@ def test_nothing_that_is_said_is_none_or_python() -> None:
 def test_a_full_build_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("pipeline.building.run_dbt", lambda *_: None)
-    monkeypatch.setattr("pipeline.building.build_of", lambda _: Build(False, ()))
+    monkeypatch.setattr("pipeline.engines.run_dbt", lambda *_: None)
+    monkeypatch.setattr("pipeline.engines.build_of", lambda _: Build(False, ()))
     monkeypatch.setattr(log, "propagate", True)
     with caplog.at_level("INFO", "multichannel"):
         _build(Warehouse(tmp_path), Rules.read(), "fingerprint", (), "nothing is published yet")

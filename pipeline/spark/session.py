@@ -1,0 +1,101 @@
+"""The session with Spark: one a process, with a catalog of its own name."""
+
+import logging
+import os
+import sys
+import unicodedata
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from pipeline.settings import Settings
+from pipeline.spark.jars import checked_jars
+from pipeline.spark.settings import CLUSTER_HOST, SparkSettings, find_java
+from pipeline.warehouse import SCHEMAS, Warehouse
+
+# Never Spark's own catalog: `spark_catalog` returned stale rows of replaced tables.
+CATALOG = "lake"
+LAKE_FOLDER = "lake"  # in the warehouse's folder, unless SPARK_LAKE names another
+LOGGING = Path(__file__).with_name("log4j2.properties")
+
+# The session of this process, and the folder of its warehouse.
+_opened: tuple[Path, SparkSession] | None = None
+
+
+def open_session(warehouse: Warehouse) -> SparkSession:
+    """Opens this process's session once. Raises SettingsError."""
+    global _opened
+    if _opened is not None:
+        folder, session = _opened
+        if folder == warehouse.folder:
+            return session
+        _opened = None
+        session.stop()  # its catalog is another warehouse's
+    session = _open(warehouse)
+    _opened = warehouse.folder, session
+    return session
+
+
+def _open(warehouse: Warehouse) -> SparkSession:
+    settings = SparkSettings.read()
+    jars = checked_jars(find_java(), settings.jars_dir, settings.repository)
+    # Workers compute Python models, with the same Python.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    if settings.is_on_this_machine:
+        # Or Spark's page could be read from other machines.
+        os.environ.setdefault("SPARK_LOCAL_IP", CLUSTER_HOST)
+    builder = SparkSession.builder
+    for name, value in _options(warehouse, settings, jars).items():
+        builder = builder.config(name, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    # It adds hundreds of lines to errors that are reported anyway.
+    logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
+    _register_functions(session)
+    for schema in SCHEMAS:
+        session.sql(f"create namespace if not exists {schema}")
+    return session
+
+
+def _options(warehouse: Warehouse, settings: SparkSettings, jars: list[Path]) -> dict[str, str]:
+    lake = settings.lake or str(warehouse.folder / LAKE_FOLDER)
+    if "://" not in lake:
+        Path(lake).mkdir(parents=True, exist_ok=True)
+    catalog = f"spark.sql.catalog.{CATALOG}"
+    options = {
+        "spark.app.name": "multichannel",
+        "spark.master": settings.master,
+        # As addresses, in which a comma is no comma.
+        "spark.jars": ",".join(jar.as_uri() for jar in jars),
+        "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
+        catalog: "org.apache.iceberg.spark.SparkCatalog",
+        f"{catalog}.type": "jdbc",
+        f"{catalog}.jdbc.schema-version": "V1",  # views need it
+        f"{catalog}.uri": settings.catalog_uri or f"jdbc:sqlite:{lake}/catalog.db",
+        f"{catalog}.warehouse": lake,
+        # So that what accumulates can be changed on a branch (`macros/engine/spark_builds.sql`).
+        f"{catalog}.table-default.write.wap.enabled": "true",
+        f"{catalog}.table-default.write.metadata.delete-after-commit.enabled": "true",
+        f"{catalog}.table-default.write.metadata.previous-versions-max": "3",
+        "spark.sql.defaultCatalog": CATALOG,
+        "spark.sql.warehouse.dir": str(warehouse.temporary_dir / "spark-warehouse"),
+        # R10: instants are shown in no other zone, whatever the machine's is.
+        "spark.sql.session.timeZone": "UTC",
+        "spark.driver.extraJavaOptions": f"-Duser.timezone=UTC -Dlog4j2.configurationFile={LOGGING.as_uri()}",
+        "spark.executor.extraJavaOptions": "-Duser.timezone=UTC",
+        "spark.ui.showConsoleProgress": "false",
+    }
+    if settings.is_on_this_machine:
+        # Spark's default is for many machines: hundreds of tasks, however few the rows are.
+        options["spark.sql.shuffle.partitions"] = str(max(2, Settings.read().threads))
+    return options
+
+
+def _register_functions(session: SparkSession) -> None:
+    """Functions that Spark lacks. Views can't use them."""
+
+    # Not one of the module's, which workers on other machines don't have.
+    def nfc(text: str | None) -> str | None:
+        return None if text is None else unicodedata.normalize("NFC", text)
+
+    session.udf.register("nfc", nfc, "string")

@@ -1,0 +1,85 @@
+"""Settings of Spark, beside those that Spark reads itself (`spark-defaults.conf` in SPARK_CONF_DIR)."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from pipeline.settings import PROJECT_DIR, SettingsError, load_environment
+
+# The cluster that `make cluster` starts on this machine.
+CLUSTER_DIR = PROJECT_DIR / "data" / "spark" / "cluster"
+CLUSTER_HOST, CLUSTER_PORT = "127.0.0.1", 7077
+CLUSTER = f"spark://{CLUSTER_HOST}:{CLUSTER_PORT}"
+LOCAL = "local[*]"
+
+LEAST_JAVA = 17
+GET_JAVA = f"install a Java runtime, version {LEAST_JAVA} or later (Debian: apt-get install openjdk-{LEAST_JAVA}-jre-headless), or set JAVA_HOME."
+
+
+@dataclass(frozen=True)
+class SparkSettings:
+    master: str
+    catalog_uri: str | None  # of a database with the catalog, by JDBC; None: a file of the warehouse's own
+    lake: str | None  # the address of the folder with the tables' files; None: a folder of the warehouse's own
+    jars_dir: Path
+    repository: str | None  # of Maven; None: its own
+
+    @property
+    def is_on_this_machine(self) -> bool:
+        return self.master.startswith("local") or self.master == CLUSTER
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the tables are in a place that other warehouses may be given, too."""
+        return bool(self.lake or self.catalog_uri)
+
+    @classmethod
+    def read(cls) -> Self:
+        """From the environment, then `.env` of the project. Raises SettingsError."""
+        load_environment()
+        lake, catalog_uri = os.environ.get("SPARK_LAKE"), os.environ.get("SPARK_CATALOG_URI")
+        if lake and "://" not in lake:
+            lake = str(PROJECT_DIR / lake)
+        elif lake and not catalog_uri:
+            raise SettingsError(
+                f"SPARK_LAKE = {lake!r}: the catalog can't be a file there; set SPARK_CATALOG_URI to a database, "
+                "like jdbc:postgresql://host/lake."
+            )
+        return cls(
+            master=os.environ.get("SPARK_MASTER") or (CLUSTER if is_cluster_running() else LOCAL),
+            catalog_uri=catalog_uri or None,
+            lake=lake or None,
+            jars_dir=PROJECT_DIR / (os.environ.get("SPARK_JARS_DIR") or "data/spark/jars"),
+            repository=os.environ.get("MAVEN_REPOSITORY") or None,
+        )
+
+
+def is_cluster_running() -> bool:
+    """Whether the master that `make cluster` started answers."""
+    if not (CLUSTER_DIR / "master.pid").exists():
+        return False
+    try:
+        socket.create_connection((CLUSTER_HOST, CLUSTER_PORT), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def find_java() -> str:
+    """The Java runtime. Raises SettingsError if there is none that Spark can use."""
+    home = os.environ.get("JAVA_HOME")
+    command = shutil.which("java", path=str(Path(home) / "bin")) if home else shutil.which("java")
+    if command is None:
+        raise SettingsError(f"ENGINE = spark: there is no Java{f' in JAVA_HOME = {home}' if home else ''}: {GET_JAVA}")
+    output = subprocess.run([command, "-version"], capture_output=True, text=True, check=False).stderr
+    found = re.search(r'version "(?:1\.)?(\d+)', output)
+    if found is None or int(found[1]) < LEAST_JAVA:
+        raise SettingsError(
+            f"ENGINE = spark: {command} is Java {found[1] if found else 'of no known version'}: {GET_JAVA}"
+        )
+    return command

@@ -1,0 +1,140 @@
+"""What Spark reads of the warehouse: raw rows, the ledgers of loads and builds, and the seeds, as Iceberg tables."""
+
+import time
+from collections.abc import Iterator
+
+import duckdb
+import pyarrow
+from pyspark.sql import SparkSession
+
+from pipeline import sql
+from pipeline.contracts import delivered_tables, raw_columns
+from pipeline.seeds import contracts
+from pipeline.settings import PROJECT_DIR, SettingsError
+from pipeline.spark.python_models import to_spark
+from pipeline.spark.session import CATALOG
+from pipeline.spark.settings import SparkSettings
+from pipeline.warehouse import SCHEMAS
+
+# Rows that go to Spark at once, as Arrow in memory.
+ROWS_AT_ONCE = 500_000
+LEDGERS = ("loads", "builds")
+# How long a query of another tool may read what a build has replaced.
+KEPT_HOURS = 24
+
+
+def matches_ledger(session: SparkSession, connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether Spark's tables are what the ledger's last build has left: not if either was lost, or is an older copy.
+
+    Raises SettingsError if they are another warehouse's.
+    """
+    if not session.catalog.tableExists("raw.builds"):
+        return connection.execute("select 1 from raw.builds limit 1").fetchall() == []
+    builds = session.sql("select build_id from raw.builds order by started_at desc").collect()
+    if not builds:
+        return True
+    known = {build_id for (build_id,) in connection.execute("select build_id from raw.builds").fetchall()}
+    if SparkSettings.read().is_shared and not any(build["build_id"] in known for build in builds):
+        raise SettingsError(
+            "SPARK_LAKE and SPARK_CATALOG_URI lead to tables of another warehouse, or of this one before it was removed: "
+            "set others, or drop these tables."
+        )
+    # A build that died early may be in the ledger only.
+    query = """
+        select count(*) > 0 from raw.builds as last_build
+        where build_id = ? and not exists (
+            select 1 from raw.builds where outcome = 'passed' and started_at > last_build.started_at
+        )
+    """
+    return connection.execute(query, [builds[0]["build_id"]]).fetchall() == [(True,)]
+
+
+def drop_raw(session: SparkSession) -> None:
+    for row in session.sql("show tables in raw").collect():
+        session.sql(f"drop table raw.{row['tableName']} purge")
+
+
+def send_raw(session: SparkSession, connection: duckdb.DuckDBPyConnection) -> None:
+    """Appends what was loaded since, drops what was dropped, and replaces the ledgers. Loads are there as a whole or not at all."""
+    for table in delivered_tables():
+        name = f"raw.{table}"
+        empty = to_spark(session, connection.sql(f"{_columns(table)} from {name} limit 0").to_arrow_table())
+        # A later version of the project may have more columns: then all rows are sent again.
+        if not session.catalog.tableExists(name) or session.table(name).columns != empty.columns:
+            empty.writeTo(name).using("iceberg").createOrReplace()
+        _drop_loads(session, connection, table)
+        last = session.sql(f"select coalesce(max(load_id), 0) from {name}").first()[0]
+        for rows in _batches_of_loads(connection, table, last):
+            to_spark(session, rows).writeTo(name).append()
+    for table in LEDGERS:
+        send_ledger(session, connection, table)
+
+
+def send_ledger(session: SparkSession, connection: duckdb.DuckDBPyConnection, table: str) -> None:
+    rows = connection.sql(f"{_columns(table)} from raw.{table}").to_arrow_table()
+    to_spark(session, rows).writeTo(f"raw.{table}").using("iceberg").createOrReplace()
+
+
+def _columns(table: str) -> str:
+    """The beginning of a query of a raw table. Spark has no type for JSON."""
+    columns = raw_columns()[table].items()
+    listed = ", ".join(
+        f"cast({sql.identifier(name)} as varchar) as {sql.identifier(name)}" if kind == "json" else sql.identifier(name)
+        for name, kind in columns
+    )
+    return f"select {listed}"
+
+
+def _drop_loads(session: SparkSession, connection: duckdb.DuckDBPyConnection, table: str) -> None:
+    """Drops replaced rows that the warehouse has dropped, once their replacement was published."""
+    query = f"""
+        select load_id from raw.loads
+        where table_name = ? and superseded_by is not null and load_id not in (select load_id from raw.{table})
+    """
+    gone = [str(load_id) for (load_id,) in connection.execute(query, [table]).fetchall()]
+    if gone:
+        session.sql(f"delete from raw.{table} where load_id in ({', '.join(gone)})")
+
+
+def _batches_of_loads(connection: duckdb.DuckDBPyConnection, table: str, last: int) -> Iterator[pyarrow.Table]:
+    """The rows of later loads, several whole loads at a time."""
+    loads = connection.execute(
+        f"select load_id, count(*) from raw.{table} where load_id > ? group by load_id order by load_id", [last]
+    ).fetchall()
+    first, count = None, 0
+    for position, (load_id, load_count) in enumerate(loads):
+        first = load_id if first is None else first
+        count += load_count
+        if count >= ROWS_AT_ONCE or position == len(loads) - 1:
+            yield connection.sql(
+                f"{_columns(table)} from raw.{table} where load_id between {first} and {load_id}"
+            ).to_arrow_table()
+            first, count = None, 0
+
+
+def send_seeds(session: SparkSession) -> None:
+    """Writes the seeds, read in the dialect in which they were checked."""
+    with duckdb.connect() as connection:
+        for name, contract in contracts().items():
+            file = PROJECT_DIR / "seeds" / f"{name}.csv"
+            columns = ", ".join(
+                f"{sql.literal(column)}: {sql.literal(kind)}" for column, kind in contract.types.items()
+            )
+            rows = connection.sql(
+                f"""
+                from read_csv({sql.literal(file)}, header = true, auto_detect = false, delim = ',', quote = '"',
+                    escape = '"', columns = {{{columns}}})
+                """
+            ).to_arrow_table()
+            to_spark(session, rows).writeTo(f"staging.{name}").using("iceberg").createOrReplace()
+
+
+def expire_snapshots(session: SparkSession) -> None:
+    """Expires snapshots but the current ones, with the files that only they needed, once no query should read them any more."""
+    java = session._jvm
+    before = int((time.time() - KEPT_HOURS * 3600) * 1000)
+    for schema in SCHEMAS:
+        for row in session.sql(f"show tables in {schema}").collect():
+            name = f"{CATALOG}.{schema}.{row['tableName']}"
+            table = java.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(session._jsparkSession, name)
+            table.expireSnapshots().expireOlderThan(before).retainLast(1).cleanExpiredFiles(True).commit()
