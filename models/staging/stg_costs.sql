@@ -1,6 +1,6 @@
 -- One row per day, source, medium, campaign and widget with a cost (Deliveries, R11), up to the last loaded day (R9). The latest
 -- load day that names a cost says all of it.
-{{ config(tags='static_view') }}
+{{ config(tags=([] if target.type == 'spark' else ['static_view'])) }}
 
 with
 

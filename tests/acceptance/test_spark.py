@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import golden_marts
 import pytest
 from places import Place, build_marts, built_marts, load_landing
 from random_deliveries import read_deliveries, write_delivery
+from reference import Delivery, Row
 
 from pipeline.settings import PROJECT_DIR, Rules
 from pipeline.spark.settings import CLUSTER, is_cluster_running
@@ -27,10 +29,16 @@ Marts = Mapping[str, Sequence[Mapping[str, Any]]]
 def marts_of(place: Place, rules: Rules) -> list[Marts]:
     """What the worked cases' marts are after a full build of the first day, and after a build of what the others changed."""
     deliveries = read_deliveries(golden_marts.LANDING)
-    first_day = min(delivery.load_day for delivery in deliveries)
+    days = sorted({delivery.load_day for delivery in deliveries})
+    first_day = days[0]
     seen: list[Marts] = []
+    # The second day's corrects the first's.
+    costs = [
+        Delivery("costs", day, {"part-1.csv": [cost(days[0], "10" if day == days[0] else "12.5"), cost(day, "3")]})
+        for day in days
+    ]
     for chosen in (lambda day: day == first_day, lambda day: day != first_day):
-        for delivery in deliveries:
+        for delivery in (*deliveries, *costs):
             if chosen(delivery.load_day):
                 write_delivery(delivery, place.landing, "csv")
         assert [
@@ -42,6 +50,13 @@ def marts_of(place: Place, rules: Rules) -> list[Marts]:
         assert place.last_build()["is_full"] is (not seen)
         seen.append(built_marts(place.warehouse))
     return seen
+
+
+def cost(day: date, amount: str) -> Row:
+    campaign = "весна" if amount == "3" else "лето"
+    return {
+        "cost_date": str(day), "source": "vk", "medium": "cpc", "campaign": campaign, "amount": amount, "currency": "RUB"
+    }  # fmt: skip
 
 
 @pytest.fixture
@@ -71,7 +86,7 @@ def test_the_worked_cases_are_the_same_on_both_engines(
     monkeypatch.setenv("SPARK_MASTER", request.getfixturevalue("cluster") if is_on_cluster else "local[2]")
     given = marts_of(Place(tmp_path / "spark"), rules)
     for step in range(2):
-        assert expected[step]["journal"]
+        assert expected[step]["journal"] and expected[step]["channel_costs"]
         for mart, rows in expected[step].items():
             assert in_order(given[step][mart]) == in_order(rows), f"{mart} after build {step + 1}"
 
