@@ -45,6 +45,7 @@ DAY_COLUMNS = {
     "channel_steps": "contact_date",
     "channel_participation": "contact_date",
     "channel_credits": "contact_date",
+    "channel_costs": "cost_date",
     "channel_performance": "performance_date",
 }
 BY_MODEL = ("channel_credits", "channel_performance")

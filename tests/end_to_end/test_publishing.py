@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
@@ -328,12 +328,16 @@ def test_tables_and_columns_carry_comments(loaded: Site) -> None:
 
 @pytest.fixture(scope="module")
 def grown(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """Three days in a generation written in order, and a fourth that was built, which changes something else of each."""
+    """Three days in a generation written in order, and a fourth that was built, which changes something else of each.
+
+    Of the day before them, only the cost changes.
+    """
     place = Place(tmp_path_factory.mktemp("grown"))
+    day_before = ZEROTH - timedelta(days=1)
     for day in (ZEROTH, FIRST, SECOND):
         place.deliver("touches", day, [touch(f"t-{day}-{number}", day, number) for number in range(4)])
         place.deliver("contacts", day, [contact(f"c-{day}-{number}", day, number) for number in range(4)])
-        place.deliver("costs", day, [cost(day, "10")])
+        place.deliver("costs", day, [cost(day, "10"), cost(day_before, "10")])
     place.update()
     # A campaign is in credits alone: it names no channel.
     corrected = [
@@ -342,7 +346,7 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Place:
     ]
     place.deliver("touches", THIRD, [touch("t-third", THIRD, 1), *corrected])
     place.deliver("contacts", THIRD, [contact("c-third", THIRD, 1), contact(f"c-{SECOND}-3", SECOND, 3, value="70")])
-    place.deliver("costs", THIRD, [cost(FIRST, "30")])
+    place.deliver("costs", THIRD, [cost(FIRST, "30"), cost(day_before, "20")])
     build_marts(place.warehouse, RULES)
     return place
 
