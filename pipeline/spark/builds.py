@@ -14,7 +14,7 @@ from pipeline.dbt_runner import Build, Model, build_of, models, run_dbt
 from pipeline.ledger import begin_build, end_build
 from pipeline.marts import PUBLISHED_AS
 from pipeline.settings import Rules
-from pipeline.spark.copies import copy
+from pipeline.spark.copies import AFFECTED, copy_tables
 from pipeline.spark.python_models import submit_here
 from pipeline.spark.session import open_session
 from pipeline.spark.tables import drop_raw, expire_snapshots, matches_ledger, send_raw, send_seeds
@@ -29,7 +29,7 @@ MART_VIEWS = (
     *("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"),
 )
 # What publication reads beside the marts.
-COPIED = (*PUBLISHED_AS, "int_affected_contacts", "int_contact_changes", "stg_data_through")
+COPIED = (*PUBLISHED_AS, AFFECTED, "int_contact_changes", "stg_data_through")
 
 
 @contextmanager
@@ -75,7 +75,7 @@ class Spark:
             # A model that failed may have left it set.
             self.session.conf.unset("spark.wap.branch")
         if outcome.is_passed:
-            self._copy_marts(rules)
+            self._copy_marts(rules, is_full)
             if is_full:
                 views = build_of(run_dbt(self.warehouse.folder, MART_VIEWS, rules, facts))
                 outcome = outcome if views.is_passed else views
@@ -89,10 +89,9 @@ class Spark:
                 log.warning("old snapshots are kept: %s", first_line(error))
         return outcome
 
-    def _copy_marts(self, rules: Rules) -> None:
+    def _copy_marts(self, rules: Rules, is_full: bool) -> None:
         with self.warehouse.connected() as connection:
-            for model in copied_models(models(rules, TARGET)):
-                copy(self.session, connection, model)
+            copy_tables(self.session, connection, copied_models(models(rules, TARGET)), is_full)
 
     @translated()
     def rows(self, query: str) -> Sequence[Any]:
