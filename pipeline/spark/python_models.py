@@ -10,6 +10,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from pipeline.python_models import GivenByModel
+from pipeline.spark.components import components_by_joins, drop_rounds
+from pipeline.spark.settings import SparkSettings
 
 # What the materialization writes after a model's own source (`macros/engine/spark_builds.sql`).
 END_OF_SOURCE = "\ndbt = dbtObj("
@@ -29,6 +31,8 @@ class SubmittedHere(PythonJobHelper):
         def write_rows(given: GivenByModel, table: str, is_appended: bool) -> None:
             writer = compute_rows(session, given, source).writeTo(table)
             writer.append() if is_appended else writer.using("iceberg").createOrReplace()
+            if given.get("is_of_graph"):
+                drop_rounds(session)
 
         exec(compile(compiled_code, "model", "exec"), {"__name__": "model", "spark": session, "write_rows": write_rows})
         return "ok"
@@ -44,6 +48,8 @@ def compute_rows(session: SparkSession, given: GivenByModel, source: str) -> Dat
     """A model's rows: computed by the workers where any part of the rows will do, else by the driver."""
     rows = given["rows"]
     more = [value.toArrow() if isinstance(value, DataFrame) else value for value in given.get("with", ())]
+    if given.get("is_of_graph") and rows.count() > SparkSettings.read().largest_graph:
+        return components_by_joins(session, rows)
     if "some_at_once" not in given:
         return to_spark(session, given["all_at_once"](rows.toArrow(), *more))
     compute = given["some_at_once"]

@@ -15,8 +15,11 @@ from pipeline.settings import PROJECT_DIR, SettingsError, load_environment
 CLUSTER_DIR = PROJECT_DIR / "data" / "spark" / "cluster"
 CLUSTER_HOST, CLUSTER_PORT = "127.0.0.1", 7077
 CLUSTER = f"spark://{CLUSTER_HOST}:{CLUSTER_PORT}"
+WORKER_MEMORY = "2g"
 LOCAL = "local[*]"
 
+# Its ties are held by the driver: 16 bytes each, several times over.
+LARGEST_GRAPH = 10_000_000
 LEAST_JAVA = 17
 GET_JAVA = f"install a Java runtime, version {LEAST_JAVA} or later (Debian: apt-get install openjdk-{LEAST_JAVA}-jre-headless), or set JAVA_HOME."
 
@@ -28,6 +31,7 @@ class SparkSettings:
     lake: str | None  # the address of the folder with the tables' files; None: a folder of the warehouse's own
     jars_dir: Path
     repository: str | None  # of Maven; None: its own
+    largest_graph: int  # the most ties between identifiers of which the driver finds the components
 
     @property
     def is_on_this_machine(self) -> bool:
@@ -42,6 +46,10 @@ class SparkSettings:
     def read(cls) -> Self:
         """From the environment, then `.env` of the project. Raises SettingsError."""
         load_environment()
+        if os.environ.get("SPARK_REMOTE"):
+            raise SettingsError(
+                "SPARK_REMOTE: builds need a session of their own process, not Spark Connect: set SPARK_MASTER."
+            )
         lake, catalog_uri = os.environ.get("SPARK_LAKE"), os.environ.get("SPARK_CATALOG_URI")
         if lake and "://" not in lake:
             lake = str(PROJECT_DIR / lake)
@@ -50,12 +58,16 @@ class SparkSettings:
                 f"SPARK_LAKE = {lake!r}: the catalog can't be a file there; set SPARK_CATALOG_URI to a database, "
                 "like jdbc:postgresql://host/lake."
             )
+        largest_graph = os.environ.get("SPARK_LARGEST_GRAPH") or str(LARGEST_GRAPH)
+        if not largest_graph.isdecimal():
+            raise SettingsError(f"SPARK_LARGEST_GRAPH = {largest_graph!r} is no whole number.")
         return cls(
             master=os.environ.get("SPARK_MASTER") or (CLUSTER if is_cluster_running() else LOCAL),
             catalog_uri=catalog_uri or None,
             lake=lake or None,
             jars_dir=PROJECT_DIR / (os.environ.get("SPARK_JARS_DIR") or "data/spark/jars"),
             repository=os.environ.get("MAVEN_REPOSITORY") or None,
+            largest_graph=int(largest_graph),
         )
 
 

@@ -1,28 +1,39 @@
 """The same models on Spark: what they make is what DuckDB makes."""
 
 import importlib.util
+import random
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import golden_marts
+import pyarrow
 import pytest
 from places import Place, build_marts, built_marts, load_landing
+from postgres_server import BASE, PASSWORD, USER, a_postgres
+from processes import PATIENCE_SECONDS, Site
 from random_deliveries import read_deliveries, write_delivery
 from reference import Delivery, Row
 
 from pipeline.settings import PROJECT_DIR, Rules
-from pipeline.spark.settings import CLUSTER, is_cluster_running
+from pipeline.spark.jars import Jar, checked_jars
+from pipeline.spark.settings import CLUSTER, SparkSettings, find_java, is_cluster_running
+from pipeline.warehouse import Warehouse
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("pyspark") is None or shutil.which("java") is None,
     reason="needs Java and `make install-spark`",
 )
 
+# As somebody adds it whose catalog is there.
+POSTGRESQL_DRIVER = Jar(
+    "org.postgresql", "postgresql", "42.7.14", "73914527305a40cce504b0d3d90b23caf565136912d607ae8ae7c5895512332c"
+)
 Marts = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
@@ -89,6 +100,86 @@ def test_the_worked_cases_are_the_same_on_both_engines(
         assert expected[step]["journal"] and expected[step]["channel_costs"]
         for mart, rows in expected[step].items():
             assert in_order(given[step][mart]) == in_order(rows), f"{mart} after build {step + 1}"
+
+
+def test_the_catalog_may_be_in_postgresql(tmp_path: Path) -> None:
+    """And the tables in a folder of their own, as on a cluster. In processes of their own: Java takes drivers when it starts."""
+    expected, site = (Site(tmp_path / engine) for engine in ("duckdb", "spark"))
+    (driver,) = checked_jars(find_java(), tmp_path / "jars", SparkSettings.read().repository, [POSTGRESQL_DRIVER])
+    with a_postgres() as server:
+        (tmp_path / "spark-defaults.conf").write_text(
+            f"spark.driver.extraClassPath {driver}\n"
+            f"spark.sql.catalog.lake.jdbc.user {USER}\n"
+            f"spark.sql.catalog.lake.jdbc.password {PASSWORD}\n"
+        )
+        environment = {
+            "ENGINE": "spark",
+            "SPARK_MASTER": "local[2]",
+            "SPARK_CONF_DIR": str(tmp_path),
+            "SPARK_CATALOG_URI": f"jdbc:postgresql://127.0.0.1:{server.port}/{BASE}",
+            "SPARK_LAKE": str(tmp_path / "lake"),
+        }
+        for last_day in ("2026-03-01", "2026-03-03"):
+            for each in (expected, site):
+                write_days(each.landing, last_day)
+            expected.load()
+            load = site.start("load", **environment)
+            said, progress = load.communicate(timeout=PATIENCE_SECONDS)
+            assert load.returncode == 0, said + progress
+            given, wanted = (
+                {mart: sorted(map(repr, rows)) for mart, rows in each.marts().items()} for each in (site, expected)
+            )
+            assert wanted["journal"] and given == wanted
+        assert int(server.sql("select count(*) from iceberg_tables")) > 50
+    assert not list(site.folder.rglob("*.db"))
+
+
+def write_days(landing: Path, last_day: str) -> None:
+    """The worked cases' deliveries up to a day."""
+    for folder in golden_marts.LANDING.glob("*/*"):
+        if folder.name <= last_day:
+            shutil.copytree(folder, landing / folder.relative_to(golden_marts.LANDING), dirs_exist_ok=True)
+
+
+@pytest.mark.parametrize("graph", ["many small ones", "a long chain", "a crowd", "no ties"])
+def test_the_workers_find_the_components_that_the_driver_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, graph: str
+) -> None:
+    from pipeline.spark.components import components_by_joins, drop_rounds
+    from pipeline.spark.python_models import to_spark
+    from pipeline.spark.session import open_session
+
+    monkeypatch.setenv("SPARK_MASTER", "local[2]")
+    dice = random.Random(graph)
+    pairs = {
+        "many small ones": [(dice.randrange(400), dice.randrange(400)) for _ in range(250)],
+        # Named in no order, as a chain whose nodes ascend is short work.
+        "a long chain": list(pairwise(dice.sample(range(1000), 300))),
+        "a crowd": [(7, node) for node in range(500)] + [(7, 1000), (1000, 1001)],
+        "no ties": [(node, node) for node in range(5)],
+    }[graph]
+    ties = pyarrow.table({"node": [node for node, _ in pairs], "first_node": [first for _, first in pairs]})
+    # As `int_identity_ties` has them: every node with itself or with a smaller one.
+    ties = pyarrow.concat_tables([ties, pyarrow.table({name: sorted({*sum(pairs, ())}) for name in ties.column_names})])
+    session = open_session(Warehouse(tmp_path))
+    try:
+        found = components_by_joins(session, to_spark(session, ties)).toArrow()
+    finally:
+        drop_rounds(session)
+    source = (PROJECT_DIR / "models/intermediate/identity/int_identity_components.py").read_text("utf-8")
+    namespace: dict[str, Any] = {}
+    exec(source, namespace)
+    assert partition_of(found) == partition_of(namespace["components"](ties))
+    assert found.num_rows == len({*ties.column("node").to_pylist()})
+    assert session.sql("show tables in intermediate").collect() == []
+
+
+def partition_of(components: pyarrow.Table) -> set[frozenset[int]]:
+    """The nodes of each component: numbers of components mean nothing."""
+    parts: dict[int, set[int]] = {}
+    for row in components.to_pylist():
+        parts.setdefault(row["component"], set()).add(row["node"])
+    return {frozenset(part) for part in parts.values()}
 
 
 def in_order(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -92,12 +92,12 @@ class Site:
     def environment(self) -> dict[str, str]:
         return ENVIRONMENT | {"LANDING_DIR": str(self.landing), "WAREHOUSE_DIR": str(self.warehouse.folder)}
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """A command in a process that is started for it, as people and cron do."""
         return subprocess.Popen(
             [sys.executable, "-m", "cli", *arguments],
             cwd=REPOSITORY,
-            env=self.environment(),
+            env=self.environment() | environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

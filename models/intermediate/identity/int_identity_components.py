@@ -20,7 +20,7 @@ def components(ties: pyarrow.Table) -> pyarrow.Table:
 
 
 def model(dbt, session):
-    return {"rows": dbt.ref("int_identity_ties"), "all_at_once": components}
+    return {"rows": dbt.ref("int_identity_ties"), "all_at_once": components, "is_of_graph": True}
 
 
 def array_of(column: pyarrow.ChunkedArray) -> numpy.ndarray:
