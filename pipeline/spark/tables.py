@@ -19,6 +19,8 @@ from pipeline.warehouse import SCHEMAS
 # Rows that go to Spark at once, as Arrow in memory.
 ROWS_AT_ONCE = 500_000
 LEDGERS = ("loads", "builds")
+# The property of a raw table that says by which load the rows were replaced that were dropped last.
+DROPPED = "multichannel.dropped-replaced-by"
 # How long a query of another tool may read what a build has replaced.
 KEPT_HOURS = 24
 
@@ -87,13 +89,17 @@ def _columns(table: str) -> str:
 
 def _drop_loads(session: SparkSession, connection: duckdb.DuckDBPyConnection, table: str) -> None:
     """Drops replaced rows that the warehouse has dropped, once their replacement was published."""
+    properties = {row["key"]: row["value"] for row in session.sql(f"show tblproperties raw.{table}").collect()}
+    # Publication drops all that was replaced until then, so what was replaced earlier is gone already.
     query = f"""
-        select load_id from raw.loads
-        where table_name = ? and superseded_by is not null and load_id not in (select load_id from raw.{table})
+        select load_id, superseded_by from raw.loads
+        where table_name = ? and superseded_by > ? and load_id not in (select load_id from raw.{table})
     """
-    gone = [str(load_id) for (load_id,) in connection.execute(query, [table]).fetchall()]
+    gone = connection.execute(query, [table, int(properties.get(DROPPED, 0))]).fetchall()
     if gone:
-        session.sql(f"delete from raw.{table} where load_id in ({', '.join(gone)})")
+        session.sql(f"delete from raw.{table} where load_id in ({', '.join(str(load_id) for load_id, _ in gone)})")
+        last = max(superseded_by for _, superseded_by in gone)
+        session.sql(f"alter table raw.{table} set tblproperties ('{DROPPED}' = '{last}')")
 
 
 def _batches_of_loads(connection: duckdb.DuckDBPyConnection, table: str, last: int) -> Iterator[pyarrow.Table]:
