@@ -18,7 +18,7 @@ VERBOSELY = $(if $(VERBOSE),--verbose)
 # File by file, those that take longest first; one more than processors, as some wait for browsers and servers.
 PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install install-spark cluster cluster-stop run update dev report metrics test acceptance campaigns torture lint mutants screenshots bench bench-counting bench-growth bench-volume bench-crowds bench-report bench-columns bench-postgres lock lock-peers lock-spark clean
+.PHONY: help install install-spark cluster cluster-stop run update dev report metrics test acceptance campaigns torture lint mutants screenshots bench bench-counting bench-growth bench-volume bench-cluster bench-crowds bench-report bench-columns bench-postgres lock lock-peers lock-spark clean
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -131,6 +131,9 @@ bench-volume: install  ## 100 million touches at once in 6 GB of memory, then on
 
 bench-crowds: install  ## A bot, and a number that everybody calls from, against as many ordinary rows
 	$(RUN) benchmarks crowds $(BENCH_ARGS)
+
+bench-cluster: install-spark  ## A full load and one more day on DuckDB, and on Spark with one worker and with two
+	$(RUN) benchmarks cluster $(BENCH_ARGS)
 
 bench-report: install  ## Pages of the report on 5,000 contacts and on 5 million, in a real browser
 	$(RUN) benchmarks report $(BENCH_ARGS)

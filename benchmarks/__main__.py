@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -69,12 +69,14 @@ class Site:
                         os.link(file, target / file.name)
 
 
-def measured_load(site: Site, memory_limit: str | None = None) -> dict[str, Any]:
+def measured_load(
+    site: Site, memory_limit: str | None = None, environment: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """One load in a process of its own, by phase."""
-    environment = os.environ | site.environment | ({"MEMORY_LIMIT": memory_limit} if memory_limit else {})
+    settings = {**site.environment, **(environment or {}), **({"MEMORY_LIMIT": memory_limit} if memory_limit else {})}
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.measured_load"],
-        cwd=PROJECT_DIR, env=environment, stdout=subprocess.PIPE, text=True,
+        cwd=PROJECT_DIR, env=os.environ | settings, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     if done.returncode != 0:
         raise SystemExit(f"A measured load failed (exit code {done.returncode}); its warehouse is {site.warehouse}")
@@ -443,6 +445,63 @@ def crowds(
             ("one Metrica id to many clients", "kiosk", "hub-rows"),
         ):
             console.print(ratios(name, [results[crowd][position]], [results[other][position]]))
+
+
+@app.command()
+def cluster(
+    days: Annotated[int, typer.Option(help="Days to load in one go.")] = 100,
+    touches: Touches = 100_000,
+    contacts: Contacts = 5_000,
+    crowd: Annotated[int, typer.Option(help="Touches of one client, on the last day.")] = 1_000_000,
+    numbers: Annotated[str, typer.Option("--workers", help="Numbers of workers to compare.")] = "1,2",
+    seed: Seed = 1,
+    folder: Folder = DEFAULT_FOLDER,
+    last_day: LastDay = DEFAULT_LAST_DAY,
+    quick: Quick = False,
+) -> None:
+    """A full load and one more day on DuckDB, and on Spark with one worker and with two."""
+    from benchmarks.cluster import figures_of, workers
+
+    if quick:
+        days, touches, contacts, crowd = 3, 2_000, 100, 1_000
+    size = Volume(touches, contacts, seed)
+    home = folder / f"cluster-{size}-{days}-days-crowd-{crowd}"
+    bot = Crowd("bot", crowd, max(1, crowd // 100), 1)
+    history_days = days_until(last_day.date(), days)
+    next_day = last_day.date() + timedelta(days=1)
+    write_deliveries(home / "deliveries", [*history_days[:-1], next_day], size)
+    write_deliveries(home / "deliveries", history_days[-1:], size, bot)
+    table = results_table(f"{days * touches + crowd:,} touches, {crowd:,} of them of one client", "load")
+    spark_table = Table(title="What the workers did", title_justify="left")
+    spark_table.add_column("load")
+    for column in ("run", "CPU", "shuffled", "spilled", "execution memory", "longest task", "longest to median"):
+        spark_table.add_column(column, justify="right")
+
+    def measure(name: str, environment: dict[str, str], logs: Path | None) -> None:
+        site = Site(home / "measured")
+        shutil.rmtree(site.folder, ignore_errors=True)
+        for of, delivered in (("in full", history_days), ("one more day", [next_day])):
+            site.deliver(home / "deliveries", delivered)
+            outcome = measured_load(site, environment=environment)
+            add_result(table, f"{name}, {of}", outcome["phases"] | {"peak_bytes": outcome["peak_bytes"]})
+            if logs:
+                figures = figures_of(logs)
+                spark_table.add_row(
+                    f"{name}, {of}",
+                    *(f"{figures[figure]:,.1f} s" for figure in ("executor_seconds", "executor_cpu_seconds")),
+                    *(_size(figures[of]) for of in ("shuffled_bytes", "spilled_bytes", "largest_execution_bytes")),
+                    f"{figures['longest_task_seconds']:,.1f} s",
+                    f"{figures['longest_to_median'] or 0:,.1f} ({figures['uneven_task_seconds'] or 0:,.1f} s)",
+                )
+        shutil.rmtree(site.folder)
+
+    measure("DuckDB", {"ENGINE": "duckdb"}, None)
+    for number in map(int, numbers.split(",")):
+        logs = home / f"{number}-workers"
+        with workers(number, logs) as environment:
+            measure(f"Spark, {number} × 1 core", environment, logs)
+    console.print(table)
+    console.print(spark_table)
 
 
 @app.command()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pipeline.building import build
 from pipeline.contracts import delivered_tables
+from pipeline.engines import engine_of
 from pipeline.landing import scan
 from pipeline.ledger import known_signatures
 from pipeline.loading import pending
@@ -63,8 +64,7 @@ def run() -> None:
             sys.exit(f"the build failed:\n{outcome.explain()}")
         with measured(phases, "publish"):
             Publications(warehouse).publish(rules)
-        with warehouse.connected() as connection:
-            history_rows = connection.execute("select count(*) from intermediate.int_contact_touches").fetchall()[0][0]
+        history_rows = engine_of(warehouse).rows("select count(*) from intermediate.int_contact_touches")[0][0]
     report = {
         "phases": {name: asdict(phase) for name, phase in phases.items()},
         "peak_bytes": max(phase.peak_bytes for phase in phases.values()),

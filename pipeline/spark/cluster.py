@@ -1,6 +1,6 @@
 """A small cluster on this machine, to try things out: a standalone master and two workers, as processes of their own.
 
-`python -m pipeline.spark.cluster start` and `stop`, or `make cluster` and `make cluster-stop`. This doesn't manage real clusters.
+`python -m pipeline.spark.cluster start [WORKERS]` and `stop`, or `make cluster` and `make cluster-stop`. This doesn't manage real clusters.
 """
 
 import os
@@ -21,19 +21,20 @@ from pipeline.spark.settings import (
     CLUSTER_DIR,
     CLUSTER_HOST,
     CLUSTER_PORT,
+    WORKER_MEMORY,
     SparkSettings,
     find_java,
     is_cluster_running,
 )
+from pipeline.wording import counted
 
 PAGE_PORT = 8081
 WORKERS = 2
-WORKER_MEMORY = "2g"
 START_SECONDS = 60
 PROCESS = b"org.apache.spark.deploy"  # in the command line of each
 
 
-def start() -> None:
+def start(workers: int = WORKERS) -> None:
     """Raises SettingsError if Java or a library is missing, or the processes don't come up."""
     settings = SparkSettings.read()
     checked_jars(find_java(), settings.jars_dir, settings.repository)
@@ -54,7 +55,7 @@ def start() -> None:
             str(PAGE_PORT),
         ),
     )
-    for number in range(1, WORKERS + 1):
+    for number in range(1, workers + 1):
         _launch(
             f"worker-{number}",
             *(
@@ -68,8 +69,8 @@ def start() -> None:
             ),
             *("--webui-port", str(PAGE_PORT + number), "--work-dir", str(CLUSTER_DIR / "work"), CLUSTER),
         )
-    _wait_for_workers()
-    print(f"A master and {WORKERS} workers of one core and 2 GB are running: {page_url()}")
+    _wait_for_workers(workers)
+    print(f"A master and {counted(workers, 'worker')} of one core and 2 GB are running: {page_url()}")
     print("make run ENGINE=spark builds on them; make cluster-stop ends them")
 
 
@@ -109,12 +110,12 @@ def _launch(name: str, *arguments: str) -> None:
     (CLUSTER_DIR / f"{name}.pid").write_text(str(process.pid))
 
 
-def _wait_for_workers() -> None:
+def _wait_for_workers(workers: int) -> None:
     directly = build_opener(ProxyHandler({}))
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
         with suppress(OSError), directly.open(f"{page_url()}/json/", timeout=2) as answer:
-            if answer.read().count(b'"ALIVE"') > WORKERS:  # the master is, too
+            if answer.read().count(b'"ALIVE"') > workers:  # the master is, too
                 return
         time.sleep(0.5)
     stop()
@@ -122,11 +123,11 @@ def _wait_for_workers() -> None:
 
 
 def main() -> None:
-    commands = {"start": start, "stop": stop}
-    if len(sys.argv) != 2 or sys.argv[1] not in commands:
-        raise SystemExit("Write start or stop.")
+    command, *numbers = sys.argv[1:] or [""]
+    if command not in ("start", "stop") or not all(number.isdecimal() and number != "0" for number in numbers):
+        raise SystemExit("Write start or stop, and after start how many workers.")
     try:
-        commands[sys.argv[1]]()
+        start(*map(int, numbers)) if command == "start" else stop()
     except SettingsError as error:
         raise SystemExit(str(error)) from None
 

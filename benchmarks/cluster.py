@@ -1,0 +1,81 @@
+"""What the workers of a cluster do in a build, from the log of events that Spark writes."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from pipeline.settings import PROJECT_DIR
+
+CLUSTER = [sys.executable, "-m", "pipeline.spark.cluster"]
+# Of each stage, its longest task beside its median one. Tasks of less than a second say nothing.
+FIGURES = """
+    with tasks as (
+        select
+            "Stage ID" as stage,
+            cast("Task Info" ->> 'Finish Time' as bigint) - cast("Task Info" ->> 'Launch Time' as bigint) as milliseconds,
+            cast("Task Metrics" ->> 'Executor Run Time' as bigint) as run_milliseconds,
+            cast("Task Metrics" ->> 'Executor CPU Time' as bigint) as cpu_nanoseconds,
+            cast("Task Metrics" ->> 'Peak Execution Memory' as bigint) as execution_bytes,
+            cast("Task Metrics" ->> 'Disk Bytes Spilled' as bigint) as spilled_bytes,
+            cast("Task Metrics" -> 'Shuffle Write Metrics' ->> 'Shuffle Bytes Written' as bigint) as shuffled_bytes
+        from read_json(
+            $events, format = 'newline_delimited', maximum_object_size = 100000000,
+            columns = {'Event': 'varchar', 'Stage ID': 'bigint', 'Task Info': 'json', 'Task Metrics': 'json'}
+        )
+        where Event = 'SparkListenerTaskEnd' and "Task Metrics" is not null
+    ),
+    stages as (
+        select stage, count(*) as task_count, max(milliseconds) as longest, median(milliseconds) as middle
+        from tasks
+        group by stage
+    ),
+    uneven as (
+        select max(longest / greatest(middle, 1)) as ratio, arg_max(longest, longest / greatest(middle, 1)) as longest
+        from stages
+        where task_count > 1 and longest >= 1000
+    )
+    select
+        sum(run_milliseconds) / 1e3 as executor_seconds,
+        sum(cpu_nanoseconds) / 1e9 as executor_cpu_seconds,
+        sum(shuffled_bytes) as shuffled_bytes,
+        sum(spilled_bytes) as spilled_bytes,
+        max(execution_bytes) as largest_execution_bytes,
+        (select max(longest) / 1e3 from stages) as longest_task_seconds,
+        (select ratio from uneven) as longest_to_median,
+        (select longest / 1e3 from uneven) as uneven_task_seconds
+    from tasks
+"""
+
+
+@contextmanager
+def workers(count: int, folder: Path) -> Iterator[dict[str, str]]:
+    """Runs a cluster of so many workers with a core each. Gives the environment of builds on it, which log into the folder."""
+    logs = folder / "events"
+    logs.mkdir(parents=True, exist_ok=True)
+    (folder / "spark-defaults.conf").write_text(
+        f"spark.eventLog.enabled true\nspark.eventLog.dir {logs.as_uri()}\n"
+        "spark.eventLog.compress false\nspark.eventLog.rolling.enabled false\n"
+    )
+    subprocess.run([*CLUSTER, "stop"], cwd=PROJECT_DIR, check=True)
+    subprocess.run([*CLUSTER, "start", str(count)], cwd=PROJECT_DIR, check=True, stdout=subprocess.DEVNULL)
+    try:
+        yield {"ENGINE": "spark", "SPARK_CONF_DIR": str(folder)}
+    finally:
+        subprocess.run([*CLUSTER, "stop"], cwd=PROJECT_DIR, check=True, env=os.environ)
+
+
+def figures_of(folder: Path) -> dict[str, Any]:
+    """The figures of the only build that was logged since the last call."""
+    (log,) = (folder / "events").glob("app-*")
+    with duckdb.connect() as connection:
+        cursor = connection.execute(FIGURES, {"events": str(log)})
+        names = [column[0] for column in cursor.description or ()]
+        figures = dict(zip(names, cursor.fetchone() or (), strict=True))
+    log.unlink()
+    return figures
