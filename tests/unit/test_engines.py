@@ -65,3 +65,9 @@ def test_each_engine_says_all_that_is_dispatched(engine: str) -> None:
     described = set(re.findall(r"\{% macro (\w+)", DISPATCHED.read_text("utf-8")))
     said = set(re.findall(rf"\{{% macro {engine}__(\w+)", (ENGINE_FOLDER / f"{engine}.sql").read_text("utf-8")))
     assert described == said
+
+
+def test_who_adds_an_engine_is_told_how_many_macros_it_needs() -> None:
+    described = re.findall(r"\{% macro (\w+)", DISPATCHED.read_text("utf-8"))
+    text = (PROJECT_DIR / "CONTRIBUTING.md").read_text("utf-8")
+    assert f"for each of the {len(described)} of\n`dispatch.sql`" in text
