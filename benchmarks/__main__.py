@@ -452,7 +452,7 @@ def cluster(
     days: Annotated[int, typer.Option(help="Days to load in one go.")] = 100,
     touches: Touches = 100_000,
     contacts: Contacts = 5_000,
-    crowd: Annotated[int, typer.Option(help="Touches of one client, on the last day.")] = 1_000_000,
+    of_one_client: Annotated[int, typer.Option(help="Touches of one client, on the last day.")] = 1_000_000,
     numbers: Annotated[str, typer.Option("--workers", help="Numbers of workers to compare.")] = "1,2",
     seed: Seed = 1,
     folder: Folder = DEFAULT_FOLDER,
@@ -463,33 +463,38 @@ def cluster(
     from benchmarks.cluster import figures_of, workers
 
     if quick:
-        days, touches, contacts, crowd = 3, 2_000, 100, 1_000
+        days, touches, contacts, of_one_client = 3, 2_000, 100, 1_000
     size = Volume(touches, contacts, seed)
-    home = folder / f"cluster-{size}-{days}-days-crowd-{crowd}"
-    bot = Crowd("bot", crowd, max(1, crowd // 100), 1)
+    home = folder / f"cluster-{size}-{days}-days-{of_one_client}-of-one-client"
+    bot = Crowd("bot", of_one_client, max(1, of_one_client // 100), 1)
     history_days = days_until(last_day.date(), days)
     next_day = last_day.date() + timedelta(days=1)
     write_deliveries(home / "deliveries", [*history_days[:-1], next_day], size)
     write_deliveries(home / "deliveries", history_days[-1:], size, bot)
-    table = results_table(f"{days * touches + crowd:,} touches, {crowd:,} of them of one client", "load")
+    table = results_table(
+        f"{days * touches + of_one_client:,} touches, {of_one_client:,} of them of one client", "load"
+    )
     spark_table = Table(title="What the workers did", title_justify="left")
     spark_table.add_column("load")
     for column in ("run", "CPU", "shuffled", "spilled", "execution memory", "longest task", "longest to median"):
         spark_table.add_column(column, justify="right")
 
-    def measure(name: str, environment: dict[str, str], logs: Path | None) -> None:
+    def measure(name: str, environment: dict[str, str], log_folder: Path | None) -> None:
         site = Site(home / "measured")
         shutil.rmtree(site.folder, ignore_errors=True)
-        for of, delivered in (("in full", history_days), ("one more day", [next_day])):
+        for load, delivered in (("in full", history_days), ("one more day", [next_day])):
             site.deliver(home / "deliveries", delivered)
             outcome = measured_load(site, environment=environment)
-            add_result(table, f"{name}, {of}", outcome["phases"] | {"peak_bytes": outcome["peak_bytes"]})
-            if logs:
-                figures = figures_of(logs)
+            add_result(table, f"{name}, {load}", outcome["phases"] | {"peak_bytes": outcome["peak_bytes"]})
+            if log_folder:
+                figures = figures_of(log_folder)
                 spark_table.add_row(
-                    f"{name}, {of}",
+                    f"{name}, {load}",
                     *(f"{figures[figure]:,.1f} s" for figure in ("executor_seconds", "executor_cpu_seconds")),
-                    *(_size(figures[of]) for of in ("shuffled_bytes", "spilled_bytes", "largest_execution_bytes")),
+                    *(
+                        _size(figures[figure])
+                        for figure in ("shuffled_bytes", "spilled_bytes", "largest_execution_bytes")
+                    ),
                     f"{figures['longest_task_seconds']:,.1f} s",
                     f"{figures['longest_to_median'] or 0:,.1f} ({figures['uneven_task_seconds'] or 0:,.1f} s)",
                 )
@@ -497,10 +502,11 @@ def cluster(
 
     measure("DuckDB", {"ENGINE": "duckdb"}, None)
     for number in map(int, numbers.split(",")):
-        logs = home / f"{number}-workers"
-        with workers(number, logs) as environment:
-            measure(f"Spark, {number} × 1 core", environment, logs)
+        log_folder = home / f"{number}-workers"
+        with workers(number, log_folder) as environment:
+            measure(f"Spark, {number} × 1 core", environment, log_folder)
     console.print(table)
+    console.print("Spark's CPU time and memory are those of the process that builds, without Java's and the workers'.")
     console.print(spark_table)
 
 

@@ -1,6 +1,6 @@
 """What the workers of a cluster do in a build, from the log of events that Spark writes."""
 
-import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,8 +11,9 @@ from typing import Any
 import duckdb
 
 from pipeline.settings import PROJECT_DIR
+from pipeline.spark.settings import CLUSTER, is_cluster_running
 
-CLUSTER = [sys.executable, "-m", "pipeline.spark.cluster"]
+COMMAND = [sys.executable, "-m", "pipeline.spark.cluster"]
 # Of each stage, its longest task beside its median one. Tasks of less than a second say nothing.
 FIGURES = """
     with tasks as (
@@ -56,18 +57,26 @@ FIGURES = """
 @contextmanager
 def workers(count: int, folder: Path) -> Iterator[dict[str, str]]:
     """Runs a cluster of so many workers with a core each. Gives the environment of builds on it, which log into the folder."""
+    if is_cluster_running():
+        raise SystemExit("A cluster runs already, which would be measured instead: make cluster-stop")
     logs = folder / "events"
-    logs.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(logs, ignore_errors=True)
+    logs.mkdir(parents=True)
     (folder / "spark-defaults.conf").write_text(
         f"spark.eventLog.enabled true\nspark.eventLog.dir {logs.as_uri()}\n"
         "spark.eventLog.compress false\nspark.eventLog.rolling.enabled false\n"
     )
-    subprocess.run([*CLUSTER, "stop"], cwd=PROJECT_DIR, check=True)
-    subprocess.run([*CLUSTER, "start", str(count)], cwd=PROJECT_DIR, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*COMMAND, "start", str(count)], cwd=PROJECT_DIR, check=True, stdout=subprocess.DEVNULL)
     try:
-        yield {"ENGINE": "spark", "SPARK_CONF_DIR": str(folder)}
+        yield {
+            "ENGINE": "spark",
+            "SPARK_CONF_DIR": str(folder),
+            "SPARK_MASTER": CLUSTER,
+            "SPARK_LAKE": "",
+            "SPARK_CATALOG_URI": "",
+        }
     finally:
-        subprocess.run([*CLUSTER, "stop"], cwd=PROJECT_DIR, check=True, env=os.environ)
+        subprocess.run([*COMMAND, "stop"], cwd=PROJECT_DIR, check=True)
 
 
 def figures_of(folder: Path) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 A model returns which rows it reads (`rows`: a relation of the engine), the function that makes its own rows of them, Arrow in and
 Arrow out, and what else that function takes (`with`: relations, which it gets as Arrow, or values). Under `some_at_once` the function
 takes any part of the rows, so that an engine may divide them among its workers; under `all_at_once` it takes all. With `is_of_graph`, the
-rows are ties of a graph, `node` to `first_node`, of which the function gives each node's `component`: an engine may find the same in
-another way if they are too many for one process. So models know nothing of engines.
+rows are a graph's pairs of connected nodes, `node` and `first_node`, and the function gives each node's `component`: an engine may find
+the same in another way if they are too many for one process. So models know nothing of engines.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A small cluster on this machine, to try things out: a standalone master and two workers, as processes of their own.
+"""A small cluster on this machine, to try things out: a standalone master and workers, as processes of their own.
 
 `python -m pipeline.spark.cluster start [WORKERS]` and `stop`, or `make cluster` and `make cluster-stop`. This doesn't manage real clusters.
 """
@@ -70,7 +70,7 @@ def start(workers: int = WORKERS) -> None:
             *("--webui-port", str(PAGE_PORT + number), "--work-dir", str(CLUSTER_DIR / "work"), CLUSTER),
         )
     _wait_for_workers(workers)
-    print(f"A master and {counted(workers, 'worker')} of one core and 2 GB are running: {page_url()}")
+    print(f"A master and {counted(workers, 'worker')} of one core and {WORKER_MEMORY} are running: {page_url()}")
     print("make run ENGINE=spark builds on them; make cluster-stop ends them")
 
 
@@ -123,11 +123,16 @@ def _wait_for_workers(workers: int) -> None:
 
 
 def main() -> None:
-    command, *numbers = sys.argv[1:] or [""]
-    if command not in ("start", "stop") or not all(number.isdecimal() and number != "0" for number in numbers):
-        raise SystemExit("Write start or stop, and after start how many workers.")
     try:
-        start(*map(int, numbers)) if command == "start" else stop()
+        match sys.argv[1:]:
+            case ["start"]:
+                start()
+            case ["start", workers] if workers.isdecimal() and int(workers):
+                start(int(workers))
+            case ["stop"]:
+                stop()
+            case _:
+                raise SystemExit("Write start, start with a number of workers, or stop.")
     except SettingsError as error:
         raise SystemExit(str(error)) from None
 

@@ -1,7 +1,7 @@
 """Connected components of a graph that is too large for one process, by alternating large-star and small-star.
 
 After Kiveris, Lattanzi, Mirrokni, Rastogi and Vassilvitskii, "Connected Components in MapReduce and Beyond" (2014). Each round is a
-few joins; some log²(nodes) rounds suffice, and few are needed of graphs that occur.
+few joins; some log²(nodes) rounds suffice, and usual graphs need few.
 """
 
 from pyspark.sql import DataFrame, SparkSession
@@ -38,19 +38,20 @@ SMALL_STAR = """
 """
 
 
-def components_by_joins(session: SparkSession, ties: DataFrame) -> DataFrame:
-    """Takes pairs `node`, `first_node`; gives every node's `component`: its smallest node."""
+def components_by_joins(session: SparkSession, pairs: DataFrame) -> DataFrame:
+    """Takes pairs of connected nodes, `node` and `first_node`. Gives every `node` with its `component`: the smallest node in it."""
     current, other = ROUNDS
-    edges = ties.selectExpr("greatest(node, first_node) as larger", "least(node, first_node) as smaller")
+    edges = pairs.selectExpr("greatest(node, first_node) as larger", "least(node, first_node) as smaller")
     _write(edges.where("larger <> smaller").distinct(), current)
-    state = None
-    while state != (state := _state(session, current)):  # the left one is of the round before
+    before, state = None, _state(session, current)
+    while state != before:
         for star in (LARGE_STAR, SMALL_STAR):
             _write(session.sql(star.format(edges=current)), other)
             current, other = other, current
+        before, state = state, _state(session, current)
     # Then each edge ties a node to the smallest of its component.
     stars = session.table(current).selectExpr("larger as node", "smaller as component")
-    nodes = ties.selectExpr("node").union(ties.selectExpr("first_node as node")).distinct()
+    nodes = pairs.selectExpr("node").union(pairs.selectExpr("first_node as node")).distinct()
     return nodes.join(stars, "node", "left").selectExpr("node", "coalesce(component, node) as component")
 
 

@@ -29,10 +29,12 @@ class SubmittedHere(PythonJobHelper):
         source = compiled_code.partition(END_OF_SOURCE)[0]
 
         def write_rows(given: GivenByModel, table: str, is_appended: bool) -> None:
-            writer = compute_rows(session, given, source).writeTo(table)
-            writer.append() if is_appended else writer.using("iceberg").createOrReplace()
-            if given.get("is_of_graph"):
-                drop_rounds(session)
+            try:
+                writer = compute_rows(session, given, source).writeTo(table)
+                writer.append() if is_appended else writer.using("iceberg").createOrReplace()
+            finally:
+                if given.get("is_of_graph"):
+                    drop_rounds(session)
 
         exec(compile(compiled_code, "model", "exec"), {"__name__": "model", "spark": session, "write_rows": write_rows})
         return "ok"

@@ -69,7 +69,10 @@ def _options(warehouse: Warehouse, settings: SparkSettings, jars: list[Path]) ->
         "spark.jars": ",".join(jar.as_uri() for jar in jars),
         "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
         catalog: "org.apache.iceberg.spark.SparkCatalog",
-        **{f"{catalog}.{name}": value for name, value in _catalog(settings.catalog_uri, lake).items()},
+        f"{catalog}.type": "jdbc",
+        f"{catalog}.jdbc.schema-version": "V1",  # views need it
+        f"{catalog}.uri": settings.catalog_uri or f"jdbc:sqlite:{lake}/catalog.db",
+        f"{catalog}.warehouse": lake,
         # So that what accumulates can be changed on a branch (`macros/engine/spark_builds.sql`).
         f"{catalog}.table-default.write.wap.enabled": "true",
         f"{catalog}.table-default.write.metadata.delete-after-commit.enabled": "true",
@@ -89,18 +92,6 @@ def _options(warehouse: Warehouse, settings: SparkSettings, jars: list[Path]) ->
         # Spark's default would leave half of it to others.
         options["spark.executor.memory"] = WORKER_MEMORY
     return options
-
-
-def _catalog(uri: str | None, lake: str) -> dict[str, str]:
-    """The options of a catalog: a service, a database or a file in the lake."""
-    if uri and uri.startswith(("http://", "https://")):
-        return {"type": "rest", "uri": uri, "warehouse": lake}
-    return {
-        "type": "jdbc",
-        "jdbc.schema-version": "V1",  # views need it
-        "uri": uri or f"jdbc:sqlite:{lake}/catalog.db",
-        "warehouse": lake,
-    }
 
 
 def _register_functions(session: SparkSession) -> None:

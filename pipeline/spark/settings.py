@@ -18,7 +18,7 @@ CLUSTER = f"spark://{CLUSTER_HOST}:{CLUSTER_PORT}"
 WORKER_MEMORY = "2g"
 LOCAL = "local[*]"
 
-# Its ties are held by the driver: 16 bytes each, several times over.
+# The driver holds 16 bytes of each pair, several times over.
 LARGEST_GRAPH = 10_000_000
 LEAST_JAVA = 17
 GET_JAVA = f"install a Java runtime, version {LEAST_JAVA} or later (Debian: apt-get install openjdk-{LEAST_JAVA}-jre-headless), or set JAVA_HOME."
@@ -31,7 +31,7 @@ class SparkSettings:
     lake: str | None  # the address of the folder with the tables' files; None: a folder of the warehouse's own
     jars_dir: Path
     repository: str | None  # of Maven; None: its own
-    largest_graph: int  # the most ties between identifiers of which the driver finds the components
+    largest_graph: int  # how many pairs of connected identifiers the driver takes at most
 
     @property
     def is_on_this_machine(self) -> bool:

@@ -19,8 +19,8 @@ from pipeline.warehouse import SCHEMAS
 # Rows that go to Spark at once, as Arrow in memory.
 ROWS_AT_ONCE = 500_000
 LEDGERS = ("loads", "builds")
-# The property of a raw table that says by which load the rows were replaced that were dropped last.
-DROPPED = "multichannel.dropped-replaced-by"
+# The property of a raw table with the number of a load: rows that earlier loads replaced, or this one, are dropped already.
+DROPPED = "multichannel.dropped-up-to"
 # How long a query of another tool may read what a build has replaced.
 KEPT_HOURS = 24
 
@@ -90,10 +90,11 @@ def _columns(table: str) -> str:
 def _drop_loads(session: SparkSession, connection: duckdb.DuckDBPyConnection, table: str) -> None:
     """Drops replaced rows that the warehouse has dropped, once their replacement was published."""
     properties = {row["key"]: row["value"] for row in session.sql(f"show tblproperties raw.{table}").collect()}
-    # Publication drops all that was replaced until then, so what was replaced earlier is gone already.
+    # A publication drops all that was replaced before it. Loads without rows say nothing of what was dropped.
     query = f"""
         select load_id, superseded_by from raw.loads
-        where table_name = ? and superseded_by > ? and load_id not in (select load_id from raw.{table})
+        where table_name = ? and superseded_by > ? and outcome = 'loaded' and loaded_count > 0
+            and load_id not in (select load_id from raw.{table})
     """
     gone = connection.execute(query, [table, int(properties.get(DROPPED, 0))]).fetchall()
     if gone:

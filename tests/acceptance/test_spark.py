@@ -16,7 +16,7 @@ import pyarrow
 import pytest
 from places import Place, build_marts, built_marts, load_landing
 from postgres_server import BASE, PASSWORD, USER, a_postgres
-from processes import PATIENCE_SECONDS, Site
+from processes import Site, finished
 from random_deliveries import read_deliveries, write_delivery
 from reference import Delivery, Row
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(
     reason="needs Java and `make install-spark`",
 )
 
-# As somebody adds it whose catalog is there.
+# Whoever has the catalog in PostgreSQL adds its driver.
 POSTGRESQL_DRIVER = Jar(
     "org.postgresql", "postgresql", "42.7.14", "73914527305a40cce504b0d3d90b23caf565136912d607ae8ae7c5895512332c"
 )
@@ -92,9 +92,15 @@ def test_the_worked_cases_are_the_same_on_both_engines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, name: str, is_on_cluster: bool
 ) -> None:
     rules = Rules.read(golden_marts.CHANGED_SETTINGS[name])
+    monkeypatch.setenv("ENGINE", "duckdb")
     expected = marts_of(Place(tmp_path / "duckdb"), rules)
     monkeypatch.setenv("ENGINE", "spark")
     monkeypatch.setenv("SPARK_MASTER", request.getfixturevalue("cluster") if is_on_cluster else "local[2]")
+    if is_on_cluster:
+        # As if the rows and pairs were very many.
+        monkeypatch.setattr("pipeline.spark.copies.ROWS_AT_ONCE", 50)
+        monkeypatch.setattr("pipeline.spark.copies.FEW_CONTACTS", 0)
+        monkeypatch.setenv("SPARK_LARGEST_GRAPH", "0")
     given = marts_of(Place(tmp_path / "spark"), rules)
     for step in range(2):
         assert expected[step]["journal"] and expected[step]["channel_costs"]
@@ -122,16 +128,15 @@ def test_the_catalog_may_be_in_postgresql(tmp_path: Path) -> None:
         for last_day in ("2026-03-01", "2026-03-03"):
             for each in (expected, site):
                 write_days(each.landing, last_day)
-            expected.load()
-            load = site.start("load", **environment)
-            said, progress = load.communicate(timeout=PATIENCE_SECONDS)
-            assert load.returncode == 0, said + progress
+            for each, settings in ((expected, {"ENGINE": "duckdb"}), (site, environment)):
+                outcome = finished(each.start("load", **settings))
+                assert outcome.exit_code == 0, outcome.progress
             given, wanted = (
                 {mart: sorted(map(repr, rows)) for mart, rows in each.marts().items()} for each in (site, expected)
             )
             assert wanted["journal"] and given == wanted
         assert int(server.sql("select count(*) from iceberg_tables")) > 50
-    assert not list(site.folder.rglob("*.db"))
+    assert not list(tmp_path.rglob("catalog.db"))
 
 
 def write_days(landing: Path, last_day: str) -> None:
@@ -141,7 +146,7 @@ def write_days(landing: Path, last_day: str) -> None:
             shutil.copytree(folder, landing / folder.relative_to(golden_marts.LANDING), dirs_exist_ok=True)
 
 
-@pytest.mark.parametrize("graph", ["many small ones", "a long chain", "a crowd", "no ties"])
+@pytest.mark.parametrize("graph", ["many small components", "a long chain", "a hub", "single nodes"])
 def test_the_workers_find_the_components_that_the_driver_finds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, graph: str
 ) -> None:
@@ -152,26 +157,55 @@ def test_the_workers_find_the_components_that_the_driver_finds(
     monkeypatch.setenv("SPARK_MASTER", "local[2]")
     dice = random.Random(graph)
     pairs = {
-        "many small ones": [(dice.randrange(400), dice.randrange(400)) for _ in range(250)],
-        # Named in no order, as a chain whose nodes ascend is short work.
+        "many small components": [(dice.randrange(400), dice.randrange(400)) for _ in range(250)],
+        # In random order: a chain of ascending nodes takes few rounds.
         "a long chain": list(pairwise(dice.sample(range(1000), 300))),
-        "a crowd": [(7, node) for node in range(500)] + [(7, 1000), (1000, 1001)],
-        "no ties": [(node, node) for node in range(5)],
+        "a hub": [(7, node) for node in range(500)] + [(7, 1000), (1000, 1001)],
+        "single nodes": [(node, node) for node in range(5)],
     }[graph]
-    ties = pyarrow.table({"node": [node for node, _ in pairs], "first_node": [first for _, first in pairs]})
-    # As `int_identity_ties` has them: every node with itself or with a smaller one.
-    ties = pyarrow.concat_tables([ties, pyarrow.table({name: sorted({*sum(pairs, ())}) for name in ties.column_names})])
+    edges = pyarrow.table({"node": [node for node, _ in pairs], "first_node": [first for _, first in pairs]})
+    # In `int_identity_ties`, nodes are paired with themselves, too.
+    nodes = sorted({*sum(pairs, ())})
+    edges = pyarrow.concat_tables([edges, pyarrow.table({"node": nodes, "first_node": nodes})])
     session = open_session(Warehouse(tmp_path))
     try:
-        found = components_by_joins(session, to_spark(session, ties)).toArrow()
+        found = components_by_joins(session, to_spark(session, edges)).toArrow()
     finally:
         drop_rounds(session)
     source = (PROJECT_DIR / "models/intermediate/identity/int_identity_components.py").read_text("utf-8")
     namespace: dict[str, Any] = {}
     exec(source, namespace)
-    assert partition_of(found) == partition_of(namespace["components"](ties))
-    assert found.num_rows == len({*ties.column("node").to_pylist()})
+    assert partition_of(found) == partition_of(namespace["components"](edges))
+    assert found.num_rows == len(nodes)
     assert session.sql("show tables in intermediate").collect() == []
+
+
+def test_replaced_rows_are_dropped_on_spark_once_the_warehouse_has_dropped_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.spark.session import open_session
+    from pipeline.spark.tables import send_raw
+
+    monkeypatch.setenv("SPARK_MASTER", "local[2]")
+    warehouse = Warehouse(tmp_path)
+    session = open_session(warehouse)
+    # Load 2 failed, 3 replaced both; then 4 replaced 3.
+    steps = [
+        ("insert into raw.loads by name select unnest([1, 2, 3]) as load_id, unnest(['loaded', 'failed', 'loaded']) as outcome, "
+         "unnest([1, 0, 1]) as loaded_count, unnest([3, 3, null]) as superseded_by, 'touches' as table_name; "
+         "insert into raw.touches by name select unnest([1, 3]) as load_id", [1, 3]),
+        ("delete from raw.touches where load_id = 1", [3]),
+        ("update raw.loads set superseded_by = 4 where load_id = 3; "
+         "insert into raw.loads by name select 4 as load_id, 'loaded' as outcome, 1 as loaded_count, 'touches' as table_name; "
+         "insert into raw.touches by name select 4 as load_id", [3, 4]),
+        ("delete from raw.touches where load_id = 3", [4]),
+    ]  # fmt: skip
+    with warehouse.locked("test"), warehouse.connected() as connection:
+        for statement, load_ids in steps:
+            connection.execute(statement)
+            send_raw(session, connection)
+            rows = session.sql("select load_id from raw.touches order by load_id").collect()
+            assert [row["load_id"] for row in rows] == load_ids
 
 
 def partition_of(components: pyarrow.Table) -> set[frozenset[int]]:

@@ -117,3 +117,16 @@ def test_an_engine_that_there_is_not_is_reported(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("ENGINE", "sparc")
     with pytest.raises(SettingsError, match="ENGINE = 'sparc': write duckdb or spark"):
         Settings.read()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("SPARK_REMOTE", "sc://host", "SPARK_REMOTE: builds need a session of their own process, not Spark Connect"),
+        ("SPARK_LARGEST_GRAPH", "many", "SPARK_LARGEST_GRAPH = 'many' is no whole number"),
+    ],
+)
+def test_settings_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=message):
+        SparkSettings.read()

@@ -14,49 +14,60 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import pytest
-from processes import PATIENCE_SECONDS, REPOSITORY, TEST_MODULES, Site
+from processes import REPOSITORY, TEST_MODULES, Site
 from test_torture_crashes import write_version
 
-from pipeline.spark.settings import CLUSTER, is_cluster_running
+from pipeline.spark.settings import CLUSTER, CLUSTER_DIR, is_cluster_running
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("pyspark") is None or shutil.which("java") is None,
-    reason="needs Java and `make install-spark`",
-)
+pytestmark = [
+    pytest.mark.skipif(
+        importlib.util.find_spec("pyspark") is None or shutil.which("java") is None,
+        reason="needs Java and `make install-spark`",
+    ),
+    # There is one cluster.
+    pytest.mark.xdist_group("spark"),
+]
 
 KILLS = int(os.environ.get("TORTURE_SPARK_KILLS", "1"))
 WORKERS = int(os.environ.get("TORTURE_SPARK_WORKERS", "1"))
 SEED = int(os.environ.get("TORTURE_SEED", "1"))
-# A load killed before the commit of this number, of all that the process makes in Iceberg's tables.
+LOAD = ("-m", "cli", "load")
+LOAD_SECONDS = 900
+# A load killed before the commit of this number: of Iceberg's tables, and of their copies.
 KILLED_AT_COMMIT = """
 import os, re, signal, sys
 from pyspark.sql import SparkSession
 from pyspark.sql.readwriter import DataFrameWriterV2
+from pipeline.spark import builds, copies
 
 COMMITS = re.compile(r"\\s*(/\\*.*?\\*/)?\\s*(create|insert|delete|alter|call|drop)\\b", re.IGNORECASE | re.DOTALL)
 last, done = int(sys.argv.pop(1)), 0
 
 def deadly(owner, name, commits=lambda *arguments: True):
     real = getattr(owner, name)
-    def call(self, *arguments, **options):
+    def call(*arguments, **options):
         global done
         if commits(*arguments):
             done += 1
             if done == last:
                 os.killpg(0, signal.SIGKILL)
-        return real(self, *arguments, **options)
+        return real(*arguments, **options)
     setattr(owner, name, call)
 
-deadly(SparkSession, "sql", lambda query, *more: COMMITS.match(query))
+deadly(SparkSession, "sql", lambda session, query, *more: COMMITS.match(query))
 deadly(DataFrameWriterV2, "append")
 deadly(DataFrameWriterV2, "createOrReplace")
+deadly(copies, "_create")
+deadly(builds, "end_build")
 
 from cli import app
 sys.argv = ["multichannel", "load"]
@@ -69,13 +80,12 @@ finally:
 
 @dataclass
 class Victim:
-    """A site at a place of its own, as Iceberg writes down where its files are."""
+    """A site that is always at the same place, as Iceberg's metadata holds paths."""
 
     site: Site
     pristine: Path
     digests: list[str]
-    """Of the marts, by version: as DuckDB makes them."""
-    version: int = 0
+    """Of DuckDB's marts, by version."""
 
     def begin(self) -> None:
         """As it was after the first version's load, with the second one's deliveries."""
@@ -83,35 +93,57 @@ class Victim:
         shutil.copytree(self.pristine, self.site.folder, symlinks=True)
         write_version(self.site.landing, 1)
 
-    def load(self, master: str = "local[2]") -> subprocess.Popen[str]:
-        return self.start([sys.executable, "-m", "cli", "load"], master)
+    def assert_whole(self, context: str) -> None:
+        assert digest_of(self.site) in self.digests, context
 
-    def start(self, command: list[str], master: str = "local[2]") -> subprocess.Popen[str]:
-        """In a group of processes of its own: Spark's ends with it."""
-        return subprocess.Popen(
-            command,
+    def assert_repaired(self, context: str) -> None:
+        """One more load, and readers get what DuckDB makes of the same deliveries."""
+        with Load(self.site) as load:
+            assert load.exit_code() == 0, context + load.output()
+        assert digest_of(self.site) == self.digests[1], context
+
+
+class Load:
+    """A process that loads on Spark, in a group of processes that ends with it."""
+
+    def __init__(self, site: Site, command: Sequence[str] = LOAD, master: str = "local[2]") -> None:
+        self.file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 (closed on exit)
+        self.process = subprocess.Popen(
+            [sys.executable, *command],
             cwd=REPOSITORY,
-            env=self.site.environment() | TEST_MODULES | {"ENGINE": "spark", "SPARK_MASTER": master},
+            env=site.environment() | TEST_MODULES | {"ENGINE": "spark", "SPARK_MASTER": master},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=self.file,
             stderr=subprocess.STDOUT,
-            text=True,
             start_new_session=True,
         )
 
-    def assert_whole(self, told: str) -> None:
-        assert digest_of(self.site) in self.digests, told
+    def __enter__(self) -> Self:
+        return self
 
-    def assert_repaired(self, told: str) -> None:
-        """One more load, and readers get what DuckDB makes of the same deliveries."""
-        load = self.load()
-        said, _ = load.communicate(timeout=PATIENCE_SECONDS)
-        assert load.returncode == 0, told + said
-        assert digest_of(self.site) == self.digests[1], told + said
+    def __exit__(self, *error: object) -> None:
+        self.kill()
+        self.file.close()
+
+    @property
+    def is_running(self) -> bool:
+        return self.process.poll() is None
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def exit_code(self) -> int:
+        return self.process.wait(LOAD_SECONDS)
+
+    def output(self) -> str:
+        self.file.seek(0)
+        return self.file.read()
 
 
 def digest_of(site: Site) -> str:
-    # Spark's marts have no order, and neither have lists of them that DuckDB reads here.
+    # Without an order, which Spark's rows don't have.
     return repr(sorted((mart, sorted(map(repr, rows))) for mart, rows in site.marts().items()))
 
 
@@ -121,31 +153,18 @@ def victim(tmp_path_factory: pytest.TempPathFactory) -> Victim:
     for number in range(2):
         site = Site(tmp_path_factory.mktemp(f"duckdb-{number}"))
         write_version(site.landing, number)
-        site.load()
+        outcome = site.run("load", ENGINE="duckdb")
+        assert outcome.exit_code == 0, outcome.progress
         digests.append(digest_of(site))
     assert digests[0] != digests[1], "both versions make the same marts"
     site = Site(tmp_path_factory.mktemp("spark"))
     write_version(site.landing, 0)
     victim = Victim(site, tmp_path_factory.mktemp("pristine") / "site", digests)
-    load = victim.load()
-    said, _ = load.communicate(timeout=PATIENCE_SECONDS)
-    assert load.returncode == 0, said
+    with Load(site) as load:
+        assert load.exit_code() == 0, load.output()
     assert digest_of(site) == digests[0]
     shutil.copytree(site.folder, victim.pristine, symlinks=True)
     return victim
-
-
-def killed(process: subprocess.Popen[str], seconds: float, watch: Callable[[], None]) -> tuple[bool, str]:
-    """Whether a load was killed with all its processes after so many seconds, and what it said. Readers watch it."""
-    until = time.monotonic() + seconds
-    while process.poll() is None and time.monotonic() < until:
-        watch()
-        time.sleep(0.2)
-    is_killed = process.poll() is None
-    if is_killed:
-        os.killpg(process.pid, signal.SIGKILL)
-    said, _ = process.communicate(timeout=PATIENCE_SECONDS)
-    return is_killed, said
 
 
 def test_loads_killed_at_any_instant(victim: Victim) -> None:
@@ -153,11 +172,18 @@ def test_loads_killed_at_any_instant(victim: Victim) -> None:
     seconds = seconds_of_a_load(victim)
     for number in range(KILLS):
         victim.begin()
-        after = dice.uniform(0, seconds)
-        told = f"seed {SEED}, kill {number}, after {after:.2f} of {seconds:.2f} s:\n"
-        _, said = killed(victim.load(), after, lambda: victim.assert_whole(told))  # noqa: B023
-        victim.assert_whole(told + said)
-        victim.assert_repaired(told + said)
+        # Every other one in the second half, in which Spark builds.
+        after = dice.uniform(0.5 if number % 2 == 0 else 0, 1) * seconds
+        context = f"seed {SEED}, kill {number}, after {after:.2f} of {seconds:.2f} s:\n"
+        with Load(victim.site) as load:
+            until = time.monotonic() + after
+            while load.is_running and time.monotonic() < until:
+                victim.assert_whole(context)
+                time.sleep(0.2)
+            load.kill()
+            context += load.output()
+        victim.assert_whole(context)
+        victim.assert_repaired(context)
 
 
 def seconds_of_a_load(victim: Victim) -> float:
@@ -175,19 +201,20 @@ def test_loads_killed_at_a_commit(victim: Victim) -> None:
     for number in sorted(dice.sample(range(1, commits + 1), min(KILLS, commits))):
         victim.begin()
         assert commits_of(victim, number) == -1
-        told = f"killed before commit {number} of {commits}:\n"
-        victim.assert_whole(told)
-        victim.assert_repaired(told)
+        context = f"killed before commit {number} of {commits}:\n"
+        victim.assert_whole(context)
+        victim.assert_repaired(context)
 
 
 def commits_of(victim: Victim, last: int) -> int:
     """How many commits a load makes; -1 if it was killed before the one of that number."""
-    process = victim.start([sys.executable, "-c", KILLED_AT_COMMIT, str(last)])
-    said, _ = process.communicate(timeout=PATIENCE_SECONDS)
-    if process.returncode == -signal.SIGKILL:
+    with Load(victim.site, ("-c", KILLED_AT_COMMIT, str(last))) as load:
+        exit_code = load.exit_code()
+        output = load.output()
+    if exit_code == -signal.SIGKILL:
         return -1
-    counted = re.search(r"^commits: (\d+)$", said, re.MULTILINE)
-    assert process.returncode == 0 and counted, said
+    counted = re.search(r"^commits: (\d+)$", output, re.MULTILINE)
+    assert exit_code == 0 and counted, output
     return int(counted[1])
 
 
@@ -205,29 +232,33 @@ def cluster() -> Iterator[None]:
 
 @pytest.mark.parametrize("number", range(WORKERS))
 def test_builds_that_lose_a_worker(victim: Victim, cluster: None, number: int) -> None:
+    """Or, every other time, only the executor that the worker runs."""
     dice = random.Random(f"{SEED} {number}")
     victim.begin()
-    process = victim.load(CLUSTER)
-    # When executors are there, the build has begun.
-    executors = processes_until(process, "CoarseGrainedExecutorBackend", count=2)
-    time.sleep(dice.uniform(0, 20))
-    lost = dice.choice(executors if number % 2 else processes_until(process, "deploy.worker.Worker", count=2))
-    with suppress(ProcessLookupError):
-        os.kill(lost, signal.SIGKILL)
-    said, _ = process.communicate(timeout=PATIENCE_SECONDS)
-    assert process.returncode == 0, said
-    assert digest_of(victim.site) == victim.digests[1], said
+    with Load(victim.site, master=CLUSTER) as load:
+        executors = executors_of(load)
+        time.sleep(dice.uniform(0, 20))
+        worker = dice.randrange(2)
+        assert load.is_running, f"the load ended before its worker: {load.output()}"
+        os.kill(executors[worker] if number % 2 else worker_processes()[worker], signal.SIGKILL)
+        assert load.exit_code() == 0, load.output()
+    assert digest_of(victim.site) == victim.digests[1]
 
 
-def processes_until(process: subprocess.Popen[str], name: str, count: int) -> list[int]:
-    """So many processes with a name in their command line, waited for while a process runs."""
-    while process.poll() is None:
-        found = []
+def worker_processes() -> list[int]:
+    return [int(file.read_text()) for file in sorted(CLUSTER_DIR.glob("worker-*.pid"))]
+
+
+def executors_of(load: Load) -> list[int]:
+    """The processes of the two executors, in their workers' order. Waits for them: when they are there, the build has begun."""
+    while load.is_running:
+        children: dict[int, int] = {}
         for folder in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
-                if name.encode() in (folder / "cmdline").read_bytes():
-                    found.append(int(folder.name))
-        if len(found) >= count:
-            return found
+                if b"CoarseGrainedExecutorBackend" in (folder / "cmdline").read_bytes():
+                    parent = re.search(r"^PPid:\s+(\d+)$", (folder / "status").read_text(), re.MULTILINE)
+                    children[int(parent[1]) if parent else 0] = int(folder.name)
+        if children.keys() >= {*worker_processes()}:
+            return [children[worker] for worker in worker_processes()]
         time.sleep(0.1)
-    raise AssertionError(f"the load ended before {name} was there: {process.communicate()[0]}")
+    raise AssertionError(f"the load ended before it had executors: {load.output()}")

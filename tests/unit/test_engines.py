@@ -67,7 +67,7 @@ def test_each_engine_says_all_that_is_dispatched(engine: str) -> None:
     assert described == said
 
 
-def test_who_adds_an_engine_is_told_how_many_macros_it_needs() -> None:
+def test_the_documentation_counts_the_macros_that_an_engine_needs() -> None:
     described = re.findall(r"\{% macro (\w+)", DISPATCHED.read_text("utf-8"))
-    text = (PROJECT_DIR / "CONTRIBUTING.md").read_text("utf-8")
-    assert f"for each of the {len(described)} of\n`dispatch.sql`" in text
+    text = " ".join((PROJECT_DIR / "CONTRIBUTING.md").read_text("utf-8").split())
+    assert f"for each of the {len(described)} of `dispatch.sql`" in text
