@@ -72,8 +72,9 @@ def attach(connection: duckdb.DuckDBPyConnection, file: Path, name: str, options
 
 def value(connection: duckdb.DuckDBPyConnection, query: str, parameters: Any = None) -> Any:
     """The first column of the first row; None without rows."""
-    row = connection.execute(query, parameters).fetchone()
-    return row[0] if row else None
+    # All rows, as DuckDB refuses other work while a result is unread.
+    rows = connection.execute(query, parameters).fetchall()
+    return rows[0][0] if rows else None
 
 
 def count(connection: duckdb.DuckDBPyConnection, rows: str) -> int:
