@@ -2,6 +2,7 @@
 
 import importlib.util
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -137,6 +138,15 @@ def test_the_catalog_may_be_in_postgresql(tmp_path: Path) -> None:
             assert wanted["journal"] and given == wanted
         assert int(server.sql("select count(*) from iceberg_tables")) > 50
     assert not list(tmp_path.rglob("catalog.db"))
+
+
+def test_rows_that_builds_replace_by_contact_are_copied_by_contact() -> None:
+    from pipeline.spark.copies import REPLACED_BY_CONTACT
+
+    hook = re.compile(r"drop_affected_contacts\(this, '(\w+)'")
+    files = sorted((PROJECT_DIR / "models").rglob("*.sql"))
+    hooks = {file.stem: columns for file in files if (columns := hook.findall(file.read_text("utf-8")))}
+    assert hooks == {model: [column] for model, column in REPLACED_BY_CONTACT.items()}
 
 
 def write_days(landing: Path, last_day: str) -> None:
