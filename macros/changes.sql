@@ -62,7 +62,7 @@ think that a condition leaves few of them, and begin joins from the wrong side.)
     load_id in (
         select load_id
         from {{ loads }}
-        where outcome = 'loaded' and load_id > (select coalesce(max(load_id), 0) from {{ relation }})
+        where outcome = 'loaded' and load_id > (select coalesce(max(load_id), 0) from {{ being_changed(relation) }})
     )
     {%- else -%}
     true
@@ -72,7 +72,7 @@ think that a condition leaves few of them, and begin joins from the wrong side.)
 {# The loader drops replaced rows once a build that knows the replacement is published. What was derived from them is dropped here. #}
 {% macro drop_replaced_versions(relation, loads, last_publication) -%}
     {%- if is_accumulated() -%}
-    delete from {{ relation }}
+    delete from {{ being_changed(relation) }}
     where load_id in (
         select loads.load_id
         from {{ loads }} as loads
@@ -84,21 +84,21 @@ think that a condition leaves few of them, and begin joins from the wrong side.)
 {# Deletes the rows that this build works out again from an accumulating table; the same transaction inserts them again. #}
 {% macro drop_affected_contacts(relation, contact_id, affected_contacts) -%}
     {%- if is_accumulated() -%}
-    delete from {{ relation }}
+    delete from {{ being_changed(relation) }}
     where {{ contact_id }} in (select contact_id from {{ affected_contacts }})
     {%- endif -%}
 {%- endmacro %}
 
 {% macro drop_changed_records(relation, changed_records) -%}
     {%- if is_accumulated() -%}
-    delete from {{ relation }}
+    delete from {{ being_changed(relation) }}
     where record_key in (select record_key from {{ changed_records }})
     {%- endif -%}
 {%- endmacro %}
 
 {% macro drop_affected_chains(relation, affected_contacts, affected_identities) -%}
     {%- if is_accumulated() -%}
-    delete from {{ relation }}
+    delete from {{ being_changed(relation) }}
     where contact_id in (select contact_id from {{ affected_contacts }})
         or cluster_key in (select identity_key from {{ affected_identities }})
     {%- endif -%}
@@ -107,7 +107,7 @@ think that a condition leaves few of them, and begin joins from the wrong side.)
 {# Deletes the identity edges of whole clusters. #}
 {% macro drop_affected_clusters(relation, affected_edges) -%}
     {%- if is_accumulated() -%}
-    delete from {{ relation }}
+    delete from {{ being_changed(relation) }}
     where cluster_number in (select cluster_number from {{ affected_edges }})
     {%- endif -%}
 {%- endmacro %}

@@ -187,6 +187,9 @@ and counts by group can be compared without grouping again.
 {# The row id: where a row is stored in its table. It holds while nothing changes there. Where an engine has none, the number of the record. #}
 {% macro row_id() -%}{{ adapter.dispatch('row_id', 'multichannel')() }}{%- endmacro %}
 
+{# The name under which a build changes an accumulating table, and reads what it has changed already. #}
+{% macro being_changed(table) -%}{{ adapter.dispatch('being_changed', 'multichannel')(table) }}{%- endmacro %}
+
 {# The bucket of a text, which is the same for equal texts of a build. #}
 {% macro text_bucket(text) -%}{{ adapter.dispatch('text_bucket', 'multichannel')(text) }}{%- endmacro %}
 

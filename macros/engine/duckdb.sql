@@ -260,6 +260,10 @@
     rowid
 {%- endmacro %}
 
+{% macro duckdb__being_changed(table) -%}
+    {{ table }}
+{%- endmacro %}
+
 {% macro duckdb__text_bucket(text) -%}
     hash({{ text }})
 {%- endmacro %}

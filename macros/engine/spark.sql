@@ -277,6 +277,11 @@ as RE2 has them. The session's time zone is UTC. Keys are md5 in hexadecimal dig
     record_number
 {%- endmacro %}
 
+{# A branch of the table, which readers don't see (`spark_builds.sql`). #}
+{% macro spark__being_changed(table) -%}
+    {{ table }}{{ '.branch_changes' if is_incremental() and not table.is_cte }}
+{%- endmacro %}
+
 {% macro spark__text_bucket(text) -%}
     xxhash64({{ text }})
 {%- endmacro %}

@@ -23,7 +23,7 @@ accumulating table before a full build.
         {% call statement('main', language='python') %}{{ spark_python_model(is_appended) }}{% endcall %}
     {% elif is_appended %}
         {% call statement('main') -%}
-        insert into {{ this }} by name
+        insert into {{ being_changed(this) }} by name
         {{ compiled_code }}
         {%- endcall %}
     {% else %}
@@ -38,14 +38,12 @@ accumulating table before a full build.
     {% call statement('command') %}{{ command }}{% endcall %}
 {%- endmacro %}
 
-{# Until they are shown, this session's statements read and write a branch of the table; a killed build may have left one. #}
+{# A killed build may have left the branch. #}
 {% macro spark_begin_changes() -%}
     {% do spark_execute("alter table " ~ this ~ " create or replace branch changes") %}
-    {% do spark_execute("set spark.wap.branch = changes") %}
 {%- endmacro %}
 
 {% macro spark_publish_changes() -%}
-    {% do spark_execute("reset spark.wap.branch") %}
     {% do spark_execute("call system.fast_forward('" ~ this ~ "', 'main', 'changes')") %}
     {% do spark_execute("alter table " ~ this ~ " drop branch changes") %}
 {%- endmacro %}
@@ -77,7 +75,7 @@ accumulating table before a full build.
 
 
 dbt = dbtObj(spark.table)
-write_rows(model(dbt, spark), "{{ this }}", {{ is_appended }})
+write_rows(model(dbt, spark), "{{ being_changed(this) if is_appended else this }}", {{ is_appended }})
 {%- endmacro %}
 
 {# What a contract promises, in Spark's types. #}

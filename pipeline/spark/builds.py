@@ -69,11 +69,7 @@ class Spark:
             send_raw(self.session, connection)
         if is_full:
             send_seeds(self.session)
-        try:
-            outcome = build_of(run_dbt(self.warehouse.folder, arguments, rules, facts, TARGET))
-        finally:
-            # A model that failed may have left it set.
-            self.session.conf.unset("spark.wap.branch")
+        outcome = build_of(run_dbt(self.warehouse.folder, arguments, rules, facts, TARGET))
         if outcome.is_passed:
             self._copy_marts(rules, is_full)
             if is_full:

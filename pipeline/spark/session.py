@@ -73,8 +73,6 @@ def _options(warehouse: Warehouse, settings: SparkSettings, jars: list[Path]) ->
         f"{catalog}.jdbc.schema-version": "V1",  # views need it
         f"{catalog}.uri": settings.catalog_uri or f"jdbc:sqlite:{lake}/catalog.db",
         f"{catalog}.warehouse": lake,
-        # So that what accumulates can be changed on a branch (`macros/engine/spark_builds.sql`).
-        f"{catalog}.table-default.write.wap.enabled": "true",
         f"{catalog}.table-default.write.metadata.delete-after-commit.enabled": "true",
         f"{catalog}.table-default.write.metadata.previous-versions-max": "3",
         "spark.sql.defaultCatalog": CATALOG,
