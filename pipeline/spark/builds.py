@@ -9,7 +9,9 @@ from typing import Any
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 
+from pipeline import sql
 from pipeline.capacity import ResourcesError
+from pipeline.contracts import delivered_tables
 from pipeline.dbt_runner import Build, Model, build_of, models, run_dbt
 from pipeline.ledger import begin_build, end_build
 from pipeline.marts import PUBLISHED_AS
@@ -47,7 +49,9 @@ class Spark:
     @translated()
     def __init__(self, warehouse: Warehouse) -> None:
         self.warehouse = warehouse
-        self.session = open_session(warehouse)
+        with warehouse.connected() as connection:
+            row_count = sum(sql.count(connection, f"raw.{table}") for table in delivered_tables())
+        self.session = open_session(warehouse, row_count)
         submit_here()
 
     @translated()

@@ -16,14 +16,19 @@ from pipeline.warehouse import SCHEMAS, Warehouse
 # Never Spark's own catalog: `spark_catalog` returned stale rows of replaced tables.
 CATALOG = "lake"
 LAKE_FOLDER = "lake"  # in the warehouse's folder, unless SPARK_LAKE names another
+# Up to so many delivered rows, a build's statements run for less time than it takes to compile them: by Spark to Java's code, and by
+# Java for the best possible speed.
+FEW_ROWS = 200_000
+INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+COMPILED_ONCE = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC"
 LOGGING = Path(__file__).with_name("log4j2.properties")
 
 # The session of this process, and the folder of its warehouse.
 _opened: tuple[Path, SparkSession] | None = None
 
 
-def open_session(warehouse: Warehouse) -> SparkSession:
-    """Opens this process's session once. Raises SettingsError."""
+def open_session(warehouse: Warehouse, row_count: int = 0) -> SparkSession:
+    """Opens this process's session once, for a build of so many delivered rows. Raises SettingsError."""
     global _opened
     if _opened is not None:
         folder, session = _opened
@@ -31,12 +36,12 @@ def open_session(warehouse: Warehouse) -> SparkSession:
             return session
         _opened = None
         session.stop()  # its catalog is another warehouse's
-    session = _open(warehouse)
+    session = _open(warehouse, row_count)
     _opened = warehouse.folder, session
     return session
 
 
-def _open(warehouse: Warehouse) -> SparkSession:
+def _open(warehouse: Warehouse, row_count: int) -> SparkSession:
     settings = SparkSettings.read()
     jars = checked_jars(find_java(), settings.jars_dir, settings.repository)
     # Workers compute Python models, with the same Python.
@@ -45,7 +50,7 @@ def _open(warehouse: Warehouse) -> SparkSession:
         # Or Spark's page could be read from other machines.
         os.environ.setdefault("SPARK_LOCAL_IP", CLUSTER_HOST)
     builder = SparkSession.builder
-    for name, value in _options(warehouse, settings, jars).items():
+    for name, value in _options(warehouse, settings, jars, row_count).items():
         builder = builder.config(name, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
@@ -57,7 +62,9 @@ def _open(warehouse: Warehouse) -> SparkSession:
     return session
 
 
-def _options(warehouse: Warehouse, settings: SparkSettings, jars: list[Path]) -> dict[str, str]:
+def _options(warehouse: Warehouse, settings: SparkSettings, jars: list[Path], row_count: int) -> dict[str, str]:
+    is_small = row_count <= FEW_ROWS
+    java_options = "-Duser.timezone=UTC" + (f" {COMPILED_ONCE}" if is_small else "")
     lake = settings.lake or str(warehouse.folder / LAKE_FOLDER)
     if "://" not in lake:
         Path(lake).mkdir(parents=True, exist_ok=True)
@@ -79,10 +86,12 @@ def _options(warehouse: Warehouse, settings: SparkSettings, jars: list[Path]) ->
         "spark.sql.warehouse.dir": str(warehouse.temporary_dir / "spark-warehouse"),
         # R10: instants are shown in no other zone, whatever the machine's is.
         "spark.sql.session.timeZone": "UTC",
-        "spark.driver.extraJavaOptions": f"-Duser.timezone=UTC -Dlog4j2.configurationFile={LOGGING.as_uri()}",
-        "spark.executor.extraJavaOptions": "-Duser.timezone=UTC",
+        "spark.driver.extraJavaOptions": f"{java_options} -Dlog4j2.configurationFile={LOGGING.as_uri()}",
+        "spark.executor.extraJavaOptions": java_options,
         "spark.ui.showConsoleProgress": "false",
     }
+    if is_small:
+        options |= INTERPRETED
     if settings.is_on_this_machine:
         # Spark's default is for many machines: hundreds of tasks, however few the rows are.
         options["spark.sql.shuffle.partitions"] = str(max(2, Settings.read().threads))
