@@ -27,16 +27,21 @@ A valid phone or email address is never a placeholder by its form.
 
 {# R13: one row per record and identifier that it carries. #}
 {% macro identifiers_of(records, columns) -%}
-    {%- for identifier_kind, column in columns.items() %}
+    {%- set kinds = [] -%}
+    {%- for identifier_kind in columns -%}{%- do kinds.append("'" ~ identifier_kind ~ "'") -%}{%- endfor -%}
     select
         record_number,
         cluster_key,
-        '{{ identifier_kind }}' as identifier_kind,
-        {{ column }} as identifier
-    from {{ records }}
-    where {{ column }} is not null
-    {% if not loop.last %}union all{% endif %}
-    {%- endfor -%}
+        identifier_kind,
+        identifier
+    from (
+        select
+            record_number,
+            cluster_key,
+            {{ rows_of({'identifier_kind': list_of(kinds), 'identifier': list_of(columns.values())}) }}
+        from {{ records }}
+    )
+    where identifier is not null
 {%- endmacro %}
 
 {# R13: one row per cluster, kind and identifier, with how many records carry it. #}

@@ -105,9 +105,6 @@ Patterns are those that RE2 and Java read alike: `\z` for the end, no look-aroun
 {# All columns but these. #}
 {% macro all_but(columns, relation=none) -%}{{ adapter.dispatch('all_but', 'multichannel')(columns, relation) }}{%- endmacro %}
 
-{# Whether rows of two relations of the same columns differ in any; null is a value like any other. #}
-{% macro rows_differ(relation, other) -%}{{ adapter.dispatch('rows_differ', 'multichannel')(relation, other) }}{%- endmacro %}
-
 {# Instants, days and numbers #}
 
 {# An ISO 8601 date and time with an offset as an instant; null if there is no such time. #}

@@ -149,10 +149,6 @@
     {{ relation ~ '.' if relation }}* exclude ({{ columns | join(', ') }})
 {%- endmacro %}
 
-{% macro duckdb__rows_differ(relation, other) -%}
-    {{ relation }} is distinct from {{ other }}
-{%- endmacro %}
-
 {# Instants, days and numbers #}
 
 {% macro duckdb__instant_with_offset(text) -%}

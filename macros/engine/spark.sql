@@ -165,10 +165,6 @@ as RE2 has them. The session's time zone is UTC. Keys are md5 in hexadecimal dig
     {{ relation ~ '.' if relation }}* except ({{ columns | join(', ') }})
 {%- endmacro %}
 
-{% macro spark__rows_differ(relation, other) -%}
-    struct({{ relation }}.*) is distinct from struct({{ other }}.*)
-{%- endmacro %}
-
 {# Instants, days and numbers #}
 
 {# An offset needs seconds before it, and minutes in it. #}

@@ -82,6 +82,7 @@ replaced_records as (
 replaced_versions as (
 
     select
+        versions.record_key,
         versions.record_number,
         versions.load_id
     from versions
@@ -105,61 +106,42 @@ contacts as (
 
 ),
 
-previous_touches as (
+-- What the versions before and now say: of a record that was corrected, two rows.
+said_by_touches as (
 
-    select
-        replaced_records.record_key,
+    select distinct
+        replaced_versions.record_key,
         {{ what_a_row_says('touches') }}
-    from replaced_records
-    inner join touches on replaced_records.previous_record_number = touches.record_number
-
-),
-
-current_touches as (
-
-    select
-        replaced_records.record_key,
-        {{ what_a_row_says('touches') }}
-    from replaced_records
-    inner join touches on replaced_records.record_number = touches.record_number
+    from replaced_versions
+    inner join touches on replaced_versions.record_number = touches.record_number
 
 ),
 
 corrected_touches as (
 
-    select current_touches.record_key
-    from current_touches
-    inner join previous_touches on current_touches.record_key = previous_touches.record_key
-    where {{ rows_differ('current_touches', 'previous_touches') }}
+    select record_key
+    from said_by_touches
+    group by record_key
+    having count(*) > 1
 
 ),
 
-previous_contacts as (
+said_by_contacts as (
 
-    select
-        replaced_records.record_key,
+    select distinct
+        replaced_versions.record_key,
         {{ what_a_row_says('contacts') }}
-    from replaced_records
-    inner join contacts on replaced_records.previous_record_number = contacts.record_number
-
-),
-
-current_contacts as (
-
-    select
-        replaced_records.record_key,
-        {{ what_a_row_says('contacts') }}
-    from replaced_records
-    inner join contacts on replaced_records.record_number = contacts.record_number
+    from replaced_versions
+    inner join contacts on replaced_versions.record_number = contacts.record_number
 
 ),
 
 corrected_contacts as (
 
-    select current_contacts.record_key
-    from current_contacts
-    inner join previous_contacts on current_contacts.record_key = previous_contacts.record_key
-    where {{ rows_differ('current_contacts', 'previous_contacts') }}
+    select record_key
+    from said_by_contacts
+    group by record_key
+    having count(*) > 1
 
 )
 
