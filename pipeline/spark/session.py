@@ -92,6 +92,9 @@ def _options(warehouse: Warehouse, settings: SparkSettings, jars: list[Path], ro
     }
     if is_small:
         options |= INTERPRETED
+    if not settings.catalog_uri:
+        # Of dbt's threads, one at a time can commit to SQLite; the others wait so many milliseconds.
+        options[f"{catalog}.jdbc.busy_timeout"] = "60000"
     if settings.is_on_this_machine:
         # Spark's default is for many machines: hundreds of tasks, however few the rows are.
         options["spark.sql.shuffle.partitions"] = str(max(2, Settings.read().threads))

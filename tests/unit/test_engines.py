@@ -1,10 +1,12 @@
 """Models and macros say what; only macros/engine says how an engine says it."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from pipeline.dbt_runner import prepared_manifest
 from pipeline.settings import PROJECT_DIR
 
 ENGINES = ("duckdb", "spark")
@@ -71,3 +73,25 @@ def test_the_documentation_counts_the_macros_that_an_engine_needs() -> None:
     described = re.findall(r"\{% macro (\w+)", DISPATCHED.read_text("utf-8"))
     text = " ".join((PROJECT_DIR / "CONTRIBUTING.md").read_text("utf-8").split())
     assert f"for each of the {len(described)} of `dispatch.sql`" in text
+
+
+def test_whoever_reads_what_the_previous_build_left_runs_before_it_is_replaced() -> None:
+    """Not by luck of the order: with more than one thread, whatever doesn't depend on each other runs at the same time."""
+    parents = json.loads(prepared_manifest().read_text("utf-8"))["parent_map"]
+
+    def all_before(node: str) -> set[str]:
+        found, open_nodes = set(), [node]
+        while open_nodes:
+            new = {*parents[open_nodes.pop()]} - found
+            found |= new
+            open_nodes += new
+        return found
+
+    readers = [
+        (node, f"model.multichannel.{parent.rpartition('.')[2]}")
+        for node in parents
+        for parent in parents[node]
+        if parent.startswith("source.multichannel.previous.")
+    ]
+    assert readers
+    assert [pair for pair in readers if pair[0] not in all_before(pair[1]) | {pair[1]}] == []
