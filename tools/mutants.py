@@ -338,6 +338,8 @@ MUTANTS = (
     # Replaced versions are dropped before a publication knows.
     Mutant("R27", CHANGES, "where loads.superseded_by <= (select last_load_id from {{ last_publication }})", "where loads.superseded_by is not null", HISTORIES),
     # What is delivered again as it was counts as corrected.
+    Mutant("R27", model("int_record_changes"), "from touch_contents\n    group by record_key\n    having count(*) > 1", "from touch_contents\n    group by record_key\n    having count(*) > 0"),
+    Mutant("R27", model("int_record_changes"), "from contact_contents\n    group by record_key\n    having count(*) > 1", "from contact_contents\n    group by record_key\n    having count(*) > 0"),
     Mutant("R27", model("int_record_changes"), "or record_key in (select record_key from corrected_contacts)",
            "or previous_record_number <> record_number"),
     # Of what a change of identifiers may be due to, only what carries all of them still.

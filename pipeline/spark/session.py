@@ -16,11 +16,11 @@ from pipeline.warehouse import SCHEMAS, Warehouse
 # Never Spark's own catalog: `spark_catalog` returned stale rows of replaced tables.
 CATALOG = "lake"
 LAKE_FOLDER = "lake"  # in the warehouse's folder, unless SPARK_LAKE names another
-# Up to so many delivered rows, a build's statements run for less time than it takes to compile them: by Spark to Java's code, and by
-# Java for the best possible speed.
+# Up to so many delivered rows, compiling a build's statements is thought to take longer than running them: Spark doesn't compile them,
+# and Java compiles its own code only once.
 FEW_ROWS = 200_000
 INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
-COMPILED_ONCE = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC"
+COMPILED_ONCE = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"
 LOGGING = Path(__file__).with_name("log4j2.properties")
 
 # The session of this process, and the folder of its warehouse.

@@ -75,8 +75,8 @@ def test_the_documentation_counts_the_macros_that_an_engine_needs() -> None:
     assert f"for each of the {len(described)} of `dispatch.sql`" in text
 
 
-def test_whoever_reads_what_the_previous_build_left_runs_before_it_is_replaced() -> None:
-    """Not by luck of the order: with more than one thread, whatever doesn't depend on each other runs at the same time."""
+def test_readers_of_the_previous_build_run_before_its_tables_are_replaced() -> None:
+    """With several threads, models run at the same time unless one depends on the other."""
     parents = json.loads(prepared_manifest().read_text("utf-8"))["parent_map"]
 
     def all_before(node: str) -> set[str]:

@@ -106,8 +106,8 @@ contacts as (
 
 ),
 
--- What the versions before and now say: of a record that was corrected, two rows.
-said_by_touches as (
+-- What the previous and the current version say: two rows if the record was corrected.
+touch_contents as (
 
     select distinct
         replaced_versions.record_key,
@@ -120,13 +120,13 @@ said_by_touches as (
 corrected_touches as (
 
     select record_key
-    from said_by_touches
+    from touch_contents
     group by record_key
     having count(*) > 1
 
 ),
 
-said_by_contacts as (
+contact_contents as (
 
     select distinct
         replaced_versions.record_key,
@@ -139,7 +139,7 @@ said_by_contacts as (
 corrected_contacts as (
 
     select record_key
-    from said_by_contacts
+    from contact_contents
     group by record_key
     having count(*) > 1
 
