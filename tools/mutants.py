@@ -388,10 +388,10 @@ MUTANTS = (
     Mutant("R28", EVENT_WORDS, "when {{ first }}.precedence < {{ precedence }}", "when {{ first }}.precedence <= {{ precedence }}"),
     Mutant("R28", EVENT_WORDS, "'-moment', id", "'moment', id"),
     Mutant("R28", EVENT_WORDS, "'abs(abs(' ~ first ~ '.nearness) - moment)'", "'0'"),
-    Mutant("R28", model("int_contact_clients"), "    where contact_id not in (select id from left_out_contacts)\n", ""),
+    Mutant("R28", model("int_contact_clients"), "where left_out_contacts.id = contacts.contact_id", "where false"),
     Mutant("R28", model("int_contact_clients"), "    where kind = 'contact'\n", ""),
-    Mutant("R28", model("int_client_touches"), "    where touch_id not in (select id from left_out_touches)\n", ""),
-    Mutant("R28", model("int_chains_delta"), "is_counted and touch_id not in (select id from left_out_touches)", "is_counted"),
+    Mutant("R28", model("int_client_touches"), "where left_out_touches.id = touches.touch_id", "where false"),
+    Mutant("R28", model("int_chains_delta"), "where left_out_touches.id = touches.touch_id", "where false"),
     Mutant("R28", model("client_card"), "    from all_contacts\n", "    from contacts\n"),
     Mutant("R28", model("int_left_out_events"), "    where contact_number = 1\n", ""),
     # What is left out no more stays told.
@@ -462,7 +462,7 @@ MUTANTS = (
     Mutant("Attribution", model("int_path_credits"), "steps.brand_id = removal_effects.brand_id and ", ""),
     Mutant("R27", CHANGES, "\n        or cluster_key in (select identity_key from {{ affected_identities }})", "", HISTORIES),
     # Whose contact is removed is no prospect.
-    Mutant("R27", model("int_touch_values"), "where is_prospect or record_number", "where record_number", ATTRIBUTIONS),
+    Mutant("R27", model("int_touch_values"), "where is_prospect\n        or not exists", "where\n        not exists", ATTRIBUTIONS),
     # Generations that are made of a copy.
     Mutant("R27", REPLACING, '    connection.execute(f"delete from {published} where rowid', '    (f"delete from {published} where rowid', COPIES),
     Mutant("R27", REPLACING, '        {_differing(previous_credits, credits, "contact_date")}\n        union\n', "", COPIES),

@@ -27,8 +27,12 @@ widgets as (
 unknown_sites as (
 
     select distinct widget_id
-    from {{ source('raw', 'touches') }}
-    where widget_id not in (select widget_id from widgets)
+    from {{ source('raw', 'touches') }} as touches
+    where widget_id is not null
+        and not exists (
+            select 1 from widgets
+            where widgets.widget_id = touches.widget_id
+        )
 
 ),
 

@@ -24,10 +24,13 @@ COMMON_FUNCTIONS = words("""
     power round row_number split_part substr sum try_cast upper
 """)
 # What stands before a bracket without being a function of an engine.
-SQL_WORDS = words("and as else from in join on or over select when where")
+SQL_WORDS = words("and as else exists from in join on or over select when where")
 DBT_WORDS = words("config env_var fromjson is_incremental load_cached_relation ref replace return run_query source var")
-# Ways of writing that only some engines know.
-ONE_ENGINE = re.compile(r"::[a-z]+| // |\)\[-?\d|\b(?:lambda|exclude|unnest|rowid|varchar|timestamptz|hugeint)\b")
+# Ways of writing that only some engines know. Because of nulls, Spark compares each row with each for a `not in` of a query, or sends its
+# rows to every worker.
+ONE_ENGINE = re.compile(
+    r"::[a-z]+| // |\)\[-?\d|\b(?:lambda|exclude|unnest|rowid|varchar|timestamptz|hugeint)\b|\bnot in \(\s*select\b"
+)
 
 
 def of_all_engines() -> list[Path]:

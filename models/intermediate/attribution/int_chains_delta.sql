@@ -49,8 +49,12 @@ client_touches as (
 
 prospect_touches as (
 
-    select * from {{ ref('int_prospect_touches') }}
-    where is_counted and touch_id not in (select id from left_out_touches)
+    select * from {{ ref('int_prospect_touches') }} as touches
+    where is_counted
+        and not exists (
+            select 1 from left_out_touches
+            where left_out_touches.id = touches.touch_id
+        )
         and {{ is_in_part(hash_bucket('cluster_key')) }}
 
 ),

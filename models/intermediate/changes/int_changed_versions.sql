@@ -24,9 +24,12 @@ changed_prefixes as (
 rows_of_changed_prefixes as (
 
     select row_id
-    from {{ ref('int_record_keys') }}
+    from {{ ref('int_record_keys') }} as keys
     where record_key_prefix in (select record_key_prefix from changed_prefixes)
-        and load_id not in (select load_id from changed_loads)
+        and not exists (
+            select 1 from changed_loads
+            where changed_loads.load_id = keys.load_id
+        )
 
 )
 
@@ -49,7 +52,10 @@ select
     record_date,
     identity_key,
     identifier_keys
-from {{ ref('int_record_keys') }}
+from {{ ref('int_record_keys') }} as keys
 where row_id in (select row_id from rows_of_changed_prefixes)
     and record_key in (select record_key from changed_records)
-    and load_id not in (select load_id from changed_loads)
+    and not exists (
+        select 1 from changed_loads
+        where changed_loads.load_id = keys.load_id
+    )

@@ -75,7 +75,11 @@ newest_versions as (
         identity_key,
         identifier_keys
     from only_versions
-    where record_number not in (select record_number from repeated_versions)
+    where
+        not exists (
+            select 1 from repeated_versions
+            where repeated_versions.record_number = only_versions.record_number
+        )
     union all
     select
         record_kind,
@@ -85,7 +89,11 @@ newest_versions as (
         identity_key,
         identifier_keys
     from unidentified_versions
-    where record_number not in (select record_number from repeated_versions)
+    where
+        not exists (
+            select 1 from repeated_versions
+            where repeated_versions.record_number = unidentified_versions.record_number
+        )
 
 ),
 

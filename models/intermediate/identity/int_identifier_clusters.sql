@@ -49,7 +49,11 @@ clusters as (
         identifier_key,
         record_number as cluster_number
     from {{ ref('int_identity_edges') }} as edges
-    where record_number not in (select record_number from tied_identities)
+    where
+        not exists (
+            select 1 from tied_identities
+            where tied_identities.record_number = edges.record_number
+        )
 
 )
 

@@ -52,7 +52,11 @@ identifiers as (
         coalesce(identity_clusters.cluster_key, edges.smallest_identifier_key) as cluster_key
     from {{ ref('int_identity_edges') }} as edges
     left join identity_clusters on edges.record_number = identity_clusters.record_number
-    where edges.identifier_key not in (select identifier_key from shared_identifiers)
+    where
+        not exists (
+            select 1 from shared_identifiers
+            where shared_identifiers.identifier_key = edges.identifier_key
+        )
     union all
     select
         shared_identifiers.identifier_key,

@@ -11,8 +11,12 @@ left_out_touches as (
 
 touches as (
 
-    select * from {{ ref('int_touches') }}
-    where touch_id not in (select id from left_out_touches)
+    select * from {{ ref('int_touches') }} as touches
+    where
+        not exists (
+            select 1 from left_out_touches
+            where left_out_touches.id = touches.touch_id
+        )
 
 ),
 

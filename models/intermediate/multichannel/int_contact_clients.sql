@@ -11,8 +11,12 @@ left_out_contacts as (
 
 contacts as (
 
-    select * from {{ ref('int_contacts') }}
-    where contact_id not in (select id from left_out_contacts)
+    select * from {{ ref('int_contacts') }} as contacts
+    where
+        not exists (
+            select 1 from left_out_contacts
+            where left_out_contacts.id = contacts.contact_id
+        )
 
 ),
 

@@ -30,7 +30,11 @@ untyped_touches as (
 
     select *
     from affected_touches
-    where is_prospect or record_number not in (select record_number from typed_touches)
+    where is_prospect
+        or not exists (
+            select 1 from typed_touches
+            where typed_touches.record_number = affected_touches.record_number
+        )
 
 ),
 
