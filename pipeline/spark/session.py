@@ -54,6 +54,8 @@ def _open(warehouse: Warehouse, row_count: int) -> SparkSession:
         builder = builder.config(name, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
+    if settings.is_on_this_machine and "://" not in _lake(warehouse, settings):
+        _drop_defaults_of_hadoop(session)
     # It adds hundreds of lines to errors that are reported anyway.
     logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
     _register_functions(session)
@@ -65,7 +67,7 @@ def _open(warehouse: Warehouse, row_count: int) -> SparkSession:
 def _options(warehouse: Warehouse, settings: SparkSettings, jars: list[Path], row_count: int) -> dict[str, str]:
     is_small = row_count <= FEW_ROWS
     java_options = "-Duser.timezone=UTC" + (f" {COMPILED_ONCE}" if is_small else "")
-    lake = settings.lake or str(warehouse.folder / LAKE_FOLDER)
+    lake = _lake(warehouse, settings)
     if "://" not in lake:
         Path(lake).mkdir(parents=True, exist_ok=True)
     catalog = f"spark.sql.catalog.{CATALOG}"
@@ -102,6 +104,20 @@ def _options(warehouse: Warehouse, settings: SparkSettings, jars: list[Path], ro
         # Spark's default would leave half of it to others.
         options["spark.executor.memory"] = WORKER_MEMORY
     return options
+
+
+def _lake(warehouse: Warehouse, settings: SparkSettings) -> str:
+    return settings.lake or str(warehouse.folder / LAKE_FOLDER)
+
+
+def _drop_defaults_of_hadoop(session: SparkSession) -> None:
+    """A local folder needs none of them, and each reading of a table would send the workers all thousand."""
+    context = session.sparkContext
+    hadoop = context._jsc.hadoopConfiguration()
+    hadoop.clear()
+    for name, value in context.getConf().getAll():
+        if name.startswith("spark.hadoop."):
+            hadoop.set(name.removeprefix("spark.hadoop."), value)
 
 
 def _register_functions(session: SparkSession) -> None:
