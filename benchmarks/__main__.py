@@ -486,8 +486,11 @@ def cluster(
             site.deliver(home / "deliveries", delivered)
             outcome = measured_load(site, environment=environment)
             add_result(table, f"{name}, {load}", outcome["phases"] | {"peak_bytes": outcome["peak_bytes"]})
+            # All of it takes an hour.
+            console.print(f"{name}, {load}: {outcome['phases']}")
             if log_folder:
                 figures = figures_of(log_folder)
+                console.print(figures)
                 spark_table.add_row(
                     f"{name}, {load}",
                     *(f"{figures[figure]:,.1f} s" for figure in ("executor_seconds", "executor_cpu_seconds")),

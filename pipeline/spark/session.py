@@ -21,6 +21,8 @@ LAKE_FOLDER = "lake"  # in the warehouse's folder, unless SPARK_LAKE names anoth
 FEW_ROWS = 200_000
 INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 COMPILED_ONCE = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"
+# So many fit the memory of a small worker. Spark joins tasks that turn out small.
+ROWS_OF_A_TASK = 250_000
 LOGGING = Path(__file__).with_name("log4j2.properties")
 
 # The session of this process, and the folder of its warehouse.
@@ -99,7 +101,7 @@ def _options(warehouse: Warehouse, settings: SparkSettings, jars: list[Path], ro
         options[f"{catalog}.jdbc.busy_timeout"] = "60000"
     if settings.is_on_this_machine:
         # Spark's default is for many machines: hundreds of tasks, however few the rows are.
-        options["spark.sql.shuffle.partitions"] = str(max(2, Settings.read().threads))
+        options["spark.sql.shuffle.partitions"] = str(max(2, Settings.read().threads, row_count // ROWS_OF_A_TASK))
     if settings.master == CLUSTER:
         # Spark's default would leave half of it to others.
         options["spark.executor.memory"] = WORKER_MEMORY
