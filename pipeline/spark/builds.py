@@ -13,13 +13,13 @@ from pipeline import sql
 from pipeline.capacity import ResourcesError
 from pipeline.contracts import delivered_tables
 from pipeline.dbt_runner import Build, Model, build_of, models, run_dbt
-from pipeline.ledger import begin_build, end_build
+from pipeline.ledger import begin_build, end_build, last_build
 from pipeline.marts import PUBLISHED_AS
 from pipeline.settings import Rules
 from pipeline.spark.copies import AFFECTED, copy_tables
 from pipeline.spark.python_models import submit_here
 from pipeline.spark.session import open_session
-from pipeline.spark.tables import drop_raw, expire_snapshots, matches_ledger, send_raw, send_seeds
+from pipeline.spark.tables import drop_raw, drop_strays, expire_snapshots, matches_ledger, send_raw, send_seeds
 from pipeline.warehouse import Warehouse, first_line
 
 log = logging.getLogger("multichannel")
@@ -69,6 +69,7 @@ class Spark:
         with self.warehouse.connected() as connection:
             if not matches_ledger(self.session, connection):
                 drop_raw(self.session)
+            last = last_build(connection)
             begin_build(connection, build_id, is_full, facts)
             send_raw(self.session, connection)
         if is_full:
@@ -85,8 +86,10 @@ class Spark:
         if outcome.is_passed:
             try:
                 expire_snapshots(self.session)
+                if last and last["outcome"] in ("running", "failed"):
+                    drop_strays(self.session)
             except (PySparkException, Py4JError) as error:
-                log.warning("old snapshots are kept: %s", first_line(error))
+                log.warning("old files are kept: %s", first_line(error))
         return outcome
 
     def _copy_marts(self, rules: Rules, is_full: bool) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import duckdb
 import pyarrow
@@ -138,10 +139,25 @@ def send_seeds(session: SparkSession) -> None:
 
 def expire_snapshots(session: SparkSession) -> None:
     """Expires snapshots but the current ones, with the files that only they needed, once no query should read them any more."""
-    java = session._jvm
-    before = int((time.time() - KEPT_HOURS * 3600) * 1000)
+    before = _milliseconds(time.time() - KEPT_HOURS * 3600)
+    for table in _tables(session):
+        table.expireSnapshots().expireOlderThan(before).retainLast(1).cleanExpiredFiles(True).commit()
+
+
+def drop_strays(session: SparkSession) -> None:
+    """Drops files of no snapshot, which a build left that died. Needs the lock: nothing else may be writing."""
+    actions = session._jvm.org.apache.iceberg.spark.actions.SparkActions.get()
+    for table in _tables(session):
+        actions.deleteOrphanFiles(table).olderThan(_milliseconds(time.time())).execute()
+
+
+def _tables(session: SparkSession) -> Iterator[Any]:
+    """Iceberg's own objects of the tables, which can do more than Spark's SQL."""
+    load = session._jvm.org.apache.iceberg.spark.Spark3Util.loadIcebergTable
     for schema in SCHEMAS:
         for row in session.sql(f"show tables in {schema}").collect():
-            name = f"{CATALOG}.{schema}.{row['tableName']}"
-            table = java.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(session._jsparkSession, name)
-            table.expireSnapshots().expireOlderThan(before).retainLast(1).cleanExpiredFiles(True).commit()
+            yield load(session._jsparkSession, f"{CATALOG}.{schema}.{row['tableName']}")
+
+
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000)

@@ -218,6 +218,49 @@ def test_replaced_rows_are_dropped_on_spark_once_the_warehouse_has_dropped_them(
             assert [row["load_id"] for row in rows] == load_ids
 
 
+def test_tables_take_no_more_space_however_often_they_are_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.spark import tables
+    from pipeline.spark.session import open_session
+
+    monkeypatch.setenv("SPARK_MASTER", "local[2]")
+    monkeypatch.setattr(tables, "KEPT_HOURS", 0)
+    warehouse = Warehouse(tmp_path)
+    session = open_session(warehouse)
+    lake = tmp_path / "lake"
+    # What a build does with a table that it replaces, and with one that accumulates (`macros/engine/spark_builds.sql`).
+    build = [
+        "create or replace table marts.replaced using iceberg as select * from range(1000)",
+        "create table if not exists marts.accumulating using iceberg as select * from range(1000)",
+        "alter table marts.accumulating create or replace branch changes",
+        "delete from marts.accumulating.branch_changes where id < 500",
+        "insert into marts.accumulating.branch_changes select * from range(500)",
+        "call system.fast_forward('marts.accumulating', 'main', 'changes')",
+        "alter table marts.accumulating drop branch changes",
+    ]
+    counts = []
+    with warehouse.locked("test"), warehouse.connected() as connection:
+        for _ in range(12):
+            for statement in build:
+                session.sql(statement)
+            tables.send_ledger(session, connection, "builds")
+            tables.expire_snapshots(session)
+            counts.append(len(files_below(lake)))
+        # After some builds, there are as many old files of metadata as are kept.
+        assert counts[6:] == counts[6:7] * 6
+        stray = next(lake.glob("marts/replaced/data")) / "of-a-build-that-died.parquet"
+        stray.write_bytes(b"rows")
+        before = files_below(lake)
+        tables.drop_strays(session)
+    assert before - files_below(lake) == {stray}
+    assert session.table("marts.accumulating").count() == session.table("marts.replaced").count() == 1000
+
+
+def files_below(folder: Path) -> set[Path]:
+    return {file for file in folder.rglob("*") if file.is_file()}
+
+
 def partition_of(components: pyarrow.Table) -> set[frozenset[int]]:
     """The nodes of each component: numbers of components mean nothing."""
     parts: dict[int, set[int]] = {}
