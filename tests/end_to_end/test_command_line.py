@@ -492,6 +492,7 @@ def test_status_makes_nothing_where_nothing_is(tmp_path: Path) -> None:
     project = copied_project(tmp_path / "project")
     before = everything_in(project)
     environment = {name: value for name, value in ENVIRONMENT.items() if name not in ("LANDING_DIR", "WAREHOUSE_DIR")}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"  # or Python would make folders of its own
     process = subprocess.run(
         [sys.executable, "-m", "cli", "status"], cwd=project, env=environment, capture_output=True, text=True
     )
