@@ -436,7 +436,7 @@ MUTANTS = (
     Mutant("Attribution", model("int_chains_delta"), "where touch_count > 1\n", "where touch_count > 2\n"),
     Mutant("Attribution", "macros/changes.sql", "count(*) as change", "1 as change"),
     Mutant("Attribution", model("int_chains_delta"), "max(contacts.counting_ends_at)", "min(contacts.counting_ends_at)"),
-    Mutant("Attribution", model("int_chains_delta"), "where is_counted and touch_id", "where touch_id"),
+    Mutant("Attribution", model("int_chains_delta"), "where is_counted\n        and not exists", "where\n        not exists"),
     Mutant("R11", model("int_prospect_touches"), "{{ lower_case('source') }} as source", "source"),
     Mutant("R11", "macros/urls.sql", "=[A-Za-z0-9])[A-Za-z0-9_-]*", "=[A-Za-z0-9])[^&]*", CHANNELS),
     Mutant("Attribution", model("int_chains_delta"), "            or touch_number = touch_count - {{ var('history_touch_limit') }} + 1\n", ""),
