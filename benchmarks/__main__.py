@@ -305,7 +305,8 @@ def growth(
     table.add_column("clients affected", justify="right")
     table.add_column("whole command", justify="right")
     preparations = results_table("The histories themselves, loaded in one go", "history")
-    sites, outcomes = {}, {size: [] for size in sizes}
+    sites = {}
+    outcomes: dict[int, list[dict[str, Any]]] = {size: [] for size in sizes}
     for size in sizes:
         history, preparation = prepared_history(home, volume, days_until(last_day.date(), size))
         add_result(preparations, f"{size:,} days", preparation["phases"] | {"peak_bytes": preparation["peak_bytes"]})
@@ -439,12 +440,12 @@ def crowds(
         shutil.rmtree(site.folder)
     for position, table in enumerate(tables):
         console.print(table)
-        for name, crowd, other in (
+        for name, tied, apart in (
             ("one client to many", "bot", "bot-rows"),
             ("one number to many clients", "number", "hub-rows"),
             ("one Metrica id to many clients", "kiosk", "hub-rows"),
         ):
-            console.print(ratios(name, [results[crowd][position]], [results[other][position]]))
+            console.print(ratios(name, [results[tied][position]], [results[apart][position]]))
 
 
 @app.command()

@@ -6,7 +6,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import date, timedelta
 from functools import partial
 from importlib.metadata import version
@@ -64,19 +64,21 @@ def compared(
             measured[what].append(run())
     return [
         Row(
-            what,
-            touches,
-            contacts,
-            file_format,
-            *(round(median(getattr(cost, name) for cost in of_command), 2) for name in Cost.__dataclass_fields__),
-            round(
+            what=what,
+            touches=touches,
+            contacts=contacts,
+            format=file_format,
+            **{
+                field.name: round(median(getattr(cost, field.name) for cost in of_command), 2) for field in fields(Cost)
+            },
+            ratio_to_floor=round(
                 median(
                     cost.cpu_seconds / of_floor.cpu_seconds
                     for cost, of_floor in zip(of_command, measured[floor], strict=True)
                 ),
                 2,
             ),
-            runs,
+            runs=runs,
         )
         for what, of_command in measured.items()
     ]
