@@ -1,5 +1,5 @@
--- One row per day, widget, source, medium and campaign with a cost, and the channel of touches that are tagged so (R11,
--- Performance).
+-- One row per day, widget, source, medium, campaign, key word, content and advertisement with a cost, and the channel of touches that are
+-- tagged so (R11, Performance).
 {{ config(materialized='view', tags='static_view') }}
 
 with
@@ -23,10 +23,13 @@ select
     costs.source,
     costs.medium,
     costs.campaign,
+    costs.term,
+    costs.content,
+    costs.ad_id,
     costs.amount,
     costs.impressions,
     costs.clicks
 from costs
 left join channel_names
     on costs.source = channel_names.source and costs.medium = channel_names.medium
-order by costs.cost_date, channel, costs.campaign, costs.widget_id, costs.source, costs.medium
+order by costs.cost_date, channel, costs.campaign, costs.widget_id, costs.source, costs.medium, costs.term, costs.content, costs.ad_id

@@ -1,5 +1,5 @@
--- One row per day, source, medium, campaign and widget with a cost (Deliveries, R11), up to the last loaded day (R9). The latest
--- load day that names a cost says all of it.
+-- One row per day, source, medium, campaign, widget, key word, content and advertisement with a cost (Deliveries, R11), up to the last
+-- loaded day (R9). The latest load day that names a cost, by the first five, says all of it, however it divides it.
 {{ config(tags=([] if target.type == 'spark' else ['static_view'])) }}
 
 with
@@ -32,6 +32,9 @@ costs as (
         {{ lower_case(one_form('delivered_costs.medium')) }} as medium,
         {{ one_form('delivered_costs.campaign') }} as campaign,
         delivered_costs.widget_id,
+        {{ one_form('delivered_costs.term') }} as term,
+        {{ one_form('delivered_costs.content') }} as content,
+        delivered_costs.ad_id,
         {{ money('delivered_costs.amount') }} as amount,
         {{ whole_number('delivered_costs.impressions') }} as impressions,
         {{ whole_number('delivered_costs.clicks') }} as clicks
@@ -49,11 +52,14 @@ summed_costs as (
         medium,
         campaign,
         widget_id,
+        term,
+        content,
+        ad_id,
         cast(sum(amount) as decimal(38, 2)) as amount,
         {{ whole_sum('impressions') }} as impressions,
         {{ whole_sum('clicks') }} as clicks
     from costs
-    group by load_day, cost_date, source, medium, campaign, widget_id
+    group by load_day, cost_date, source, medium, campaign, widget_id, term, content, ad_id
 
 ),
 
@@ -61,7 +67,7 @@ versions as (
 
     select
         *,
-        row_number() over (
+        rank() over (
             partition by cost_date, source, medium, campaign, widget_id
             order by load_day desc
         ) as version_rank
@@ -75,6 +81,9 @@ select
     versions.medium,
     versions.campaign,
     versions.widget_id,
+    versions.term,
+    versions.content,
+    versions.ad_id,
     versions.amount,
     versions.impressions,
     versions.clicks

@@ -42,6 +42,7 @@ from reference_origins import named_source_and_medium, tags_of
 
 GOLDEN_SEEDS = Seeds(placeholders=frozenset({"-", "нет", "undefined"}))
 DAY = date(2026, 3, 1)
+UNDIVIDED = (None, None, None)  # term, content and ad_id of a cost
 VARIANTS = {
     "default": Settings(),
     "since_previous_contact": Settings(history_scope="since_previous_contact"),
@@ -353,13 +354,19 @@ def test_costs_are_summed_within_the_latest_load_day_that_has_their_key() -> Non
     }
     first = Delivery("costs", DAY, files)
     assert rows_after(first) == [
-        ("vk", "cpc", None, None, Decimal("19.50"), None, 5),
-        ("vk", "cpc", "Весна", None, Decimal("10.00"), None, None),
+        ("vk", "cpc", None, None, *UNDIVIDED, Decimal("19.50"), None, 5),
+        ("vk", "cpc", "Весна", None, *UNDIVIDED, Decimal("10.00"), None, None),
     ]
     later = Delivery("costs", date(2026, 3, 2), {"a.csv": [cost(amount="1", impressions="7")]})
-    newest = ("vk", "cpc", None, None, Decimal("1.00"), 7, None)
-    assert rows_after(later, first) == [newest, ("vk", "cpc", "Весна", None, Decimal("10.00"), None, None)]
+    newest = ("vk", "cpc", None, None, *UNDIVIDED, Decimal("1.00"), 7, None)
+    assert rows_after(later, first) == [newest, ("vk", "cpc", "Весна", None, *UNDIVIDED, Decimal("10.00"), None, None)]
     assert rows_after(later, first, Delivery("costs", DAY, {"a.csv": []})) == [newest]
+    parts = [cost(term="окна", amount="1"), cost(term="окна", amount="2"), cost(term="окна", ad_id="7", amount="4")]
+    divided = Delivery("costs", date(2026, 3, 3), {"a.csv": parts})
+    assert rows_after(later, divided) == [
+        ("vk", "cpc", None, None, "окна", None, None, Decimal("3.00"), None, None),
+        ("vk", "cpc", None, None, "окна", None, "7", Decimal("4.00"), None, None),
+    ]
 
 
 def test_r25_first_reason_of_a_cost() -> None:

@@ -97,8 +97,8 @@ CONTRACT = {
         last_contact_date date
     """,
     "channel_costs": """
-        cost_date date, widget_id text, channel text, source text, medium text, campaign text, amount decimal(38;2),
-        impressions bigint, clicks bigint
+        cost_date date, widget_id text, channel text, source text, medium text, campaign text, term text, content text,
+        ad_id text, amount decimal(38;2), impressions bigint, clicks bigint
     """,
     "channel_performance": """
         performance_date date, channel text, campaign text, model text, match text, spend decimal(38;2),

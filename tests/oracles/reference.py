@@ -63,7 +63,7 @@ COLUMNS = {
         *("client_name", "location", "final_group", "is_unique", "call_page", "duration", "value", "delivered_by"),
     ),
     "costs": (
-        *("cost_date", "source", "medium", "campaign", "widget_id"),
+        *("cost_date", "source", "medium", "campaign", "widget_id", "term", "content", "ad_id"),
         *("amount", "currency", "impressions", "clicks"),
     ),
 }
@@ -477,15 +477,15 @@ def last_loaded_day(accepted: Accepted) -> date:
 
 
 def costs_of(accepted: Accepted) -> list[MartRow]:
-    """What was spent, by key, as the latest load day says that has the key; of days that have come."""
-    found: dict[tuple[Any, ...], MartRow] = {}
+    """What was spent, by key, and how it divides, as the latest load day says that has the key; of days that have come."""
+    found: dict[tuple[Any, ...], list[MartRow]] = {}
     for (table, _), delivery in sorted(accepted.items()):  # the latest day is the last to be written down
         if table == "costs":
             found |= costs_of_day([record for _, _, record in delivery.records])
-    return [row for row in found.values() if row["cost_date"] <= last_loaded_day(accepted)]
+    return [row for rows in found.values() for row in rows if row["cost_date"] <= last_loaded_day(accepted)]
 
 
-def costs_of_day(records: Iterable[Record]) -> dict[tuple[Any, ...], MartRow]:
+def costs_of_day(records: Iterable[Record]) -> dict[tuple[Any, ...], list[MartRow]]:
     found: dict[tuple[Any, ...], MartRow] = {}
     for record in records:
         key = {
@@ -494,6 +494,9 @@ def costs_of_day(records: Iterable[Record]) -> dict[tuple[Any, ...], MartRow]:
             "medium": one_form(record["medium"]).lower(),
             "campaign": one_form(record.get("campaign")),
             "widget_id": record.get("widget_id"),
+            "term": one_form(record.get("term")),
+            "content": one_form(record.get("content")),
+            "ad_id": record.get("ad_id"),
         }
         row = found.setdefault(tuple(key.values()), {**key, "amount": Decimal(0), "impressions": None, "clicks": None})
         row["amount"] += read_money(record["amount"])
@@ -501,9 +504,11 @@ def costs_of_day(records: Iterable[Record]) -> dict[tuple[Any, ...], MartRow]:
             number = read_whole_number(record.get(count))
             if number is not None:
                 row[count] = (row[count] or 0) + number
-    for row in found.values():
+    costs: dict[tuple[Any, ...], list[MartRow]] = {}
+    for key, row in found.items():
         row |= {count: None for count in ("impressions", "clicks") if (row[count] or 0) >= 2**63}
-    return found
+        costs.setdefault(key[:5], []).append(row)
+    return costs
 
 
 # Values

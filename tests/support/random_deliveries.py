@@ -82,7 +82,13 @@ SECONDS_APART = (
 CORRECTED_COLUMNS: dict[str, tuple[Sequence[str], ...]] = {
     "touches": (("touched_at",), ("widget_id",), COOKIE_KINDS, (*TAGS, "landing_page", "referrer")),
     "contacts": (("contacted_at",), ("widget_id",), IDENTIFIER_KINDS, ("contact_type",)),
-    "costs": (("amount", "currency"), ("impressions", "clicks"), ("source", "medium"), ("campaign", "widget_id")),
+    "costs": (
+        ("amount", "currency"),
+        ("impressions", "clicks"),
+        ("source", "medium"),
+        ("campaign", "widget_id"),
+        ("term", "content", "ad_id"),
+    ),
 }
 
 # Every setting at some other value, alone and together.
@@ -649,6 +655,10 @@ class RowMaker:
         }
         if self.chance(0.02):
             row |= {"amount": "9999999999999999.99", "impressions": str(2**63 - 1), "clicks": pick((str(2**63), "0"))}
+        is_divided = self.chance(0.4)
+        row["term"] = pick((None, "двери", "двери недорого", "Двери")) if is_divided else None
+        row["content"] = pick((None, None, "баннер 1")) if is_divided else None
+        row["ad_id"] = pick((None, None, "11", "12")) if is_divided else None
         if self.chance(0.3):
             row["placement"] = pick((None, "search", "network"))
         return row

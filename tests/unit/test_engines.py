@@ -21,7 +21,7 @@ def words(text: str) -> frozenset[str]:
 # Functions that give the same on every engine, for what they are given here.
 COMMON_FUNCTIONS = words("""
     abs cast chr coalesce concat concat_ws contains count decimal first_value greatest lag lead least length max median min nullif
-    power round row_number split_part substr sum try_cast upper
+    power rank round row_number split_part substr sum try_cast upper
 """)
 # What stands before a bracket without being a function of an engine.
 SQL_WORDS = words("and as else exists from in join on or over select when where")
