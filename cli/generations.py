@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.markup import escape
@@ -16,14 +16,18 @@ from pipeline.settings import Rules, Settings
 from pipeline.warehouse import Warehouse
 
 
-def verify() -> None:
+def verify(
+    engine: Annotated[
+        Literal["duckdb", "spark"] | None, typer.Option(help="The engine of the rebuild; by default ENGINE.")
+    ] = None,
+) -> None:
     """Compare the marts, row by row, with a full rebuild beside them. Changes nothing."""
     from pipeline.verifying import verify as compare
 
     warehouse = Warehouse(Settings.read().warehouse_dir)
     show_progress()
     with translate_errors(warehouse), warehouse.locked("verify"):
-        differences = compare(warehouse, Rules.read())
+        differences = compare(warehouse, Rules.read(), engine)
     if differences:
         raise Problem(
             "\n".join(map(str, differences))

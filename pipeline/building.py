@@ -10,7 +10,7 @@ import duckdb
 
 from pipeline import sql
 from pipeline.capacity import explanation, is_full_disk, is_out_of_memory
-from pipeline.dbt_runner import Build, build_of, run_dbt
+from pipeline.dbt_runner import Build
 from pipeline.engines import Engine, engine_of
 from pipeline.fingerprints import fingerprint
 from pipeline.last_update import record_update, recorded_failure
@@ -84,11 +84,11 @@ def _build_due(warehouse: Warehouse, rules: Rules, select: Sequence[str], full_r
     return outcome
 
 
-def build_verification(rebuilt: Warehouse, live: Warehouse, rules: Rules) -> Build:
-    """Builds and tests everything in a warehouse that shares another's raw tables. Needs the other's lock."""
+def build_verification(engine: Engine, live: Warehouse, rules: Rules) -> Build:
+    """Builds and tests everything in a second warehouse, from the raw rows of the live one. Needs that one's lock."""
     with live.connected() as connection:
-        facts = {"LIVE_WAREHOUSE_DIR": str(live.folder), "BUILD_PARTS": json.dumps(parts(connection))}
-    return build_of(run_dbt(rebuilt.folder, [*BUILD, "--full-refresh"], rules, facts, "verification"))
+        facts = _facts(rules, "", "verification") | {"BUILD_PARTS": json.dumps(parts(connection))}
+    return engine.run_dbt(rules, [*BUILD, "--full-refresh"], facts, is_full=True)
 
 
 def _is_only_tests(outcome: Build) -> bool:
@@ -164,13 +164,8 @@ def _build(
     if reason:
         log.info("rebuilding everything: %s", reason)
     arguments = [*BUILD, *(["--full-refresh"] if reason else ["--select", *select] if select else OF_CHANGES)]
-    # The hooks that keep raw.builds read these.
-    facts = {
-        # A partial build may leave inconsistent tables, so the next one is a full build.
-        "BUILD_FINGERPRINT": "" if select else current,
-        "BUILD_SETTINGS": json.dumps(rules.as_vars()),
-        "BUILD_REASON": reason or "",
-    }
+    # A partial build may leave inconsistent tables, so the next one is a full build.
+    facts = _facts(rules, "" if select else current, reason or "")
     if memory:
         facts["BUILD_MEMORY"] = f"{memory}B"
     if reason:
@@ -185,6 +180,15 @@ def _build(
     if reason:
         engine.drop_all_but({(node.schema, node.name) for node in outcome.nodes})
     return replace(outcome, affected_clients=_note_affected(warehouse, engine, outcome))
+
+
+def _facts(rules: Rules, build_fingerprint: str, reason: str) -> dict[str, str]:
+    """For the hooks that keep raw.builds."""
+    return {
+        "BUILD_FINGERPRINT": build_fingerprint,
+        "BUILD_SETTINGS": json.dumps(rules.as_vars()),
+        "BUILD_REASON": reason,
+    }
 
 
 def _with_broken_rules(engine: Engine, outcome: Build) -> Build:

@@ -13,9 +13,10 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
@@ -104,16 +105,20 @@ def run_dbt(
     rules: Rules,
     facts: Mapping[str, str] | None = None,
     target: str = WAREHOUSE,
+    on_node: Callable[[str], None] | None = None,
 ) -> dbtRunnerResult:
     """Runs a dbt command on a target of profiles.yml, then closes the private file; `facts` go into the environment.
 
-    Needs the lock.
+    Calls `on_node` with the name of each node, in its thread, before it runs. Needs the lock.
     """
     is_parsing = arguments[0] == "parse"
     manifest = None if is_parsing else _manifest(rules, target)
+    callbacks: list[Callable[[EventMsg], None]] = [_log_progress]
+    if on_node:
+        callbacks.append(partial(_report_node, on_node))
     with _environment(Warehouse(warehouse_dir), facts or {}), gc_frozen():
         try:
-            return dbtRunner(manifest=manifest, callbacks=[_log_progress]).invoke(
+            return dbtRunner(manifest=manifest, callbacks=callbacks).invoke(
                 [
                     *arguments,
                     *([] if is_parsing else ["--no-write-json"]),
@@ -164,6 +169,13 @@ def _log_progress(event: EventMsg) -> None:
         details.info("%s (%s, %.1f s)", event.data.description, event.data.status, event.data.execution_time)
     elif event.info.name == "LogTestResult" and event.data.status not in ("pass", "warn"):
         log.error("test %s: %s, %s", event.data.name, event.data.status, counted(event.data.num_failures or 0, "row"))
+
+
+def _report_node(on_node: Callable[[str], None], event: EventMsg) -> None:
+    if event.info.name == "NodeStart":
+        # dbt would wait for ever for a node whose thread ends here.
+        with suppress(Exception):
+            on_node(event.data.node_info.node_name)
 
 
 def prepared_manifest(target: str = WAREHOUSE) -> Path:

@@ -1,11 +1,16 @@
 """What builds: DuckDB in the warehouse's own file, or Spark (`pipeline/spark`)."""
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
+import duckdb
+
+from pipeline import sql
+from pipeline.contracts import raw_columns
 from pipeline.dbt_runner import Build, build_of, run_dbt
 from pipeline.settings import Rules, Settings, SettingsError
-from pipeline.warehouse import Warehouse
+from pipeline.warehouse import SCHEMAS, Warehouse
 
 
 class Engine(Protocol):
@@ -23,16 +28,26 @@ class Engine(Protocol):
     def drop_all_but(self, made: Collection[tuple[str, str]]) -> None:
         """Drops tables and views of models' schemas that a full build hasn't made: those of earlier versions."""
 
+    def discard(self) -> None:
+        """Deletes what a second warehouse keeps outside its folder."""
+
 
 class DuckDB:
-    def __init__(self, warehouse: Warehouse) -> None:
+    def __init__(self, warehouse: Warehouse, live: Warehouse | None = None) -> None:
         self.warehouse = warehouse
+        self.live = live
+        if live is not None:
+            _share_raw(warehouse, live)
 
     def run_dbt(self, rules: Rules, arguments: Sequence[str], facts: Mapping[str, str], is_full: bool) -> Build:
-        return build_of(run_dbt(self.warehouse.folder, arguments, rules, {**facts, "BUILD_OF_OTHER_ENGINE": ""}))
+        facts = {**facts, "BUILD_OF_OTHER_ENGINE": ""}
+        if self.live is None:
+            return build_of(run_dbt(self.warehouse.folder, arguments, rules, facts))
+        facts["LIVE_WAREHOUSE_DIR"] = str(self.live.folder)
+        return build_of(run_dbt(self.warehouse.folder, arguments, rules, facts, "verification"))
 
     def reason_for_full_build(self) -> str | None:
-        return None  # it is kept in the same file as the ledger
+        return None  # tables and ledger are in one file
 
     def rows(self, query: str) -> Sequence[Any]:
         with self.warehouse.connected() as connection:
@@ -49,17 +64,37 @@ class DuckDB:
                     if (schema, name) not in made:
                         connection.execute(f'drop {kind} "{schema}"."{name}"')
 
+    def discard(self) -> None:
+        pass  # there is nothing but the folder
 
-def engine_of(warehouse: Warehouse) -> Engine:
-    """The engine that ENGINE names. Raises SettingsError if it isn't installed."""
-    if Settings.read().engine == "duckdb":
-        return DuckDB(warehouse)
+
+def _share_raw(warehouse: Warehouse, live: Warehouse) -> None:
+    """Gives a warehouse the other's raw tables instead of its own rows; only the ledger of builds is separate."""
+    with duckdb.connect(str(warehouse.file), config=warehouse.resources()) as connection:
+        os.chmod(warehouse.file, 0o600)
+        sql.attach(connection, live.file, "live")
+        for schema in SCHEMAS:
+            connection.execute(f"create schema if not exists {schema}")
+        for table in raw_columns():
+            if table == "builds":
+                connection.execute("create table raw.builds as select * from live.raw.builds where false")
+            else:
+                connection.execute(f"create view raw.{table} as select * from live.raw.{table}")
+
+
+def engine_of(warehouse: Warehouse, *, name: str | None = None, live: Warehouse | None = None) -> Engine:
+    """The engine called `name`, by default the one that ENGINE names. With `live`, it builds a second warehouse from that one's raw rows.
+
+    Raises SettingsError if it isn't installed.
+    """
+    if (name or Settings.read().engine) == "duckdb":
+        return DuckDB(warehouse, live)
     try:
         from pipeline.spark.builds import Spark
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith(("pyspark", "py4j", "dbt.adapters.spark")):
             raise
         raise SettingsError(
-            f"ENGINE = spark: {error.name} isn't installed. `make install-spark` installs what Spark needs."
+            f"Spark: {error.name} isn't installed. `make install-spark` installs what Spark needs."
         ) from None
-    return Spark(warehouse)
+    return Spark(warehouse, live)

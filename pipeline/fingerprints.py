@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.settings import PROJECT_DIR, Rules, Settings
+from pipeline.settings import PROJECT_DIR, Rules, Settings, SettingsError
 
 # What builds depend on beside the data: all that dbt reads, and the packages that affect values.
 BUILT_FROM = ("dbt_project.yml", "models", "macros", "seeds", "data_tests")
@@ -60,4 +60,10 @@ def _digest_of_project() -> "hashlib._Hash":
 
 def _add_packages(digest: "hashlib._Hash", packages: Sequence[str]) -> None:
     for package in packages:
-        digest.update(f"{package} {importlib.metadata.version(package)}\0".encode())
+        try:
+            version = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            raise SettingsError(
+                f"{package} isn't installed. `make install` installs what the project needs, `make install-spark` what Spark needs."
+            ) from None
+        digest.update(f"{package} {version}\0".encode())

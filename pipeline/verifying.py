@@ -1,8 +1,8 @@
 """Compares the incrementally updated warehouse with a full rebuild from the same raw rows."""
 
 import json
-import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +11,12 @@ import duckdb
 from pipeline import sql
 from pipeline.building import build_verification
 from pipeline.capacity import check_verification
-from pipeline.contracts import raw_columns
-from pipeline.dbt_runner import Build
+from pipeline.engines import engine_of
 from pipeline.fingerprints import fingerprint
 from pipeline.marts import MARTS
 from pipeline.publishing import PublicationError, Publications
 from pipeline.settings import Rules, Settings
-from pipeline.warehouse import SCHEMAS, Warehouse
+from pipeline.warehouse import Warehouse
 
 SHOWN_DIFFERENCES = 5
 # State that later builds rely on, as far as it is comparable: only rows of live loads where tables grow with every load.
@@ -54,10 +53,11 @@ class Difference:
         return "\n".join([counts, *(f"  {example}" for example in self.examples)])
 
 
-def verify(warehouse: Warehouse, rules: Rules) -> list[Difference]:
+def verify(warehouse: Warehouse, rules: Rules, engine_name: str | None = None) -> list[Difference]:
     """Rebuilds and tests everything beside the warehouse, and compares it with the private and the published marts.
 
-    Changes nothing. Needs the lock, and room for a second warehouse. Raises VerificationError and ResourcesError.
+    Rebuilds with the engine that ENGINE names, or with another. Changes nothing. Needs the lock, and room for a second
+    warehouse. Raises VerificationError, ResourcesError and SettingsError.
     """
     publications = Publications(warehouse)
     if not publications.is_up_to_date(fingerprint(rules)):
@@ -69,37 +69,31 @@ def verify(warehouse: Warehouse, rules: Rules) -> list[Difference]:
     shutil.rmtree(rebuilt.folder, ignore_errors=True)
     rebuilt.folder.mkdir()
     try:
-        _share_raw(rebuilt, warehouse)
-        outcome = build_verification(rebuilt, warehouse, rules)
-        return _compare(rebuilt, warehouse, publications.file(publications.numbers()[-1]), outcome)
+        engine = engine_of(rebuilt, name=engine_name, live=warehouse)
+        try:
+            with rebuilt.locked("verify"):
+                outcome = build_verification(engine, warehouse, rules)
+        finally:
+            engine.discard()
+        if not outcome.is_passed:
+            raise VerificationError(
+                f"The full rebuild failed, so there is nothing to compare with:\n{outcome.explain()}"
+            )
+        # Only DuckDB keeps its state in the warehouse's file.
+        live_engine = Settings.read().engine
+        kept = KEPT if live_engine == (engine_name or live_engine) == "duckdb" else {}
+        return _compare(rebuilt, warehouse, publications.file(publications.numbers()[-1]), kept)
     finally:
         shutil.rmtree(rebuilt.folder, ignore_errors=True)
 
 
-def _share_raw(rebuilt: Warehouse, warehouse: Warehouse) -> None:
-    """Gives a warehouse the other's raw tables instead of its own rows; only the ledger of builds is separate."""
-    with duckdb.connect(str(rebuilt.file), config=rebuilt.resources()) as connection:
-        os.chmod(rebuilt.file, 0o600)
-        sql.attach(connection, warehouse.file, "live")
-        for schema in SCHEMAS:
-            connection.execute(f"create schema if not exists {schema}")
-        for table in raw_columns():
-            if table == "builds":
-                connection.execute("create table raw.builds as select * from live.raw.builds where false")
-            else:
-                connection.execute(f"create view raw.{table} as select * from live.raw.{table}")
-
-
-def _compare(rebuilt: Warehouse, warehouse: Warehouse, published: Path, outcome: Build) -> list[Difference]:
-    if not outcome.is_passed:
-        raise VerificationError(f"The full rebuild failed, so there is nothing to compare with:\n{outcome.explain()}")
+def _compare(rebuilt: Warehouse, warehouse: Warehouse, published: Path, kept: Mapping[str, str]) -> list[Difference]:
     differences = []
     with duckdb.connect(config=warehouse.resources()) as connection:
         connection.execute("set TimeZone = 'UTC'")
         for name, file in {"rebuilt": rebuilt.file, "live": warehouse.file, "published": published}.items():
             sql.attach(connection, file, name)
-        # Another engine keeps its state elsewhere.
-        for table, comparable in KEPT.items() if Settings.read().engine == "duckdb" else ():
+        for table, comparable in kept.items():
             differences.append(_difference(connection, f"rebuilt.{table}", f"live.{table}", table, comparable))
         for mart in MARTS:
             differences.append(_difference(connection, f"rebuilt.marts.{mart}", f"live.marts.{mart}", f"marts.{mart}"))

@@ -1,4 +1,4 @@
-"""A build on Spark: sends it what was loaded, runs dbt there, and brings what is published into the warehouse's own file."""
+"""A build on Spark: sends new raw rows, runs dbt, and copies the marts into the warehouse's own file."""
 
 import logging
 import uuid
@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from py4j.protocol import Py4JError
+from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.errors import PySparkException
 
 from pipeline import sql
@@ -18,8 +18,18 @@ from pipeline.marts import PUBLISHED_AS
 from pipeline.settings import Rules
 from pipeline.spark.copies import AFFECTED, copy_tables
 from pipeline.spark.python_models import submit_here
-from pipeline.spark.session import open_session
-from pipeline.spark.tables import drop_raw, drop_strays, expire_snapshots, matches_ledger, send_raw, send_seeds
+from pipeline.spark.session import close_session, lake_of, open_session
+from pipeline.spark.settings import SparkSettings
+from pipeline.spark.tables import (
+    drop_raw,
+    drop_strays,
+    expire_snapshots,
+    matches_ledger,
+    remove_folder,
+    send_ledger,
+    send_raw,
+    send_seeds,
+)
 from pipeline.warehouse import Warehouse, first_line
 
 log = logging.getLogger("multichannel")
@@ -34,34 +44,61 @@ MART_VIEWS = (
 COPIED = (*PUBLISHED_AS, AFFECTED, "int_contact_changes", "stg_data_through")
 
 
+# What Spark's calls raise, the last where Java has died.
+ERRORS = (PySparkException, Py4JError, ConnectionError)
+
+
 @contextmanager
-def translated() -> Iterator[None]:
+def translate_spark_errors() -> Iterator[None]:
     """Reports Spark's errors in one line each. Raises ResourcesError."""
     try:
         yield
-    except (PySparkException, Py4JError) as error:
-        raise ResourcesError(f"Spark: {first_line(error)}. Readers keep what is published.") from error
+    except ERRORS as error:
+        raise ResourcesError(f"Spark: {_first_line_of(error)}. Readers keep what is published.") from error
+
+
+def _first_line_of(error: Exception) -> str:
+    """The first line; for Java's errors Java's own, as Python's only names the method that was called."""
+    if isinstance(error, Py4JJavaError):
+        return str(error.java_exception.toString()).splitlines()[0]
+    return first_line(error)
 
 
 class Spark:
     """Builds on Spark; what is published is copied into the warehouse's own file. The ledger of builds stays there."""
 
-    @translated()
-    def __init__(self, warehouse: Warehouse) -> None:
+    @translate_spark_errors()
+    def __init__(self, warehouse: Warehouse, live: Warehouse | None = None) -> None:
         self.warehouse = warehouse
-        with warehouse.connected() as connection:
+        self.live = live
+        with self._source.connected() as connection:
             row_count = sum(sql.count(connection, f"raw.{table}") for table in delivered_tables())
-        self.session = open_session(warehouse, row_count)
+        settings = SparkSettings.read()
+        if live is not None:
+            settings = settings.for_verification(warehouse.folder)
+        self.lake = lake_of(warehouse, settings)
+        self.session = open_session(warehouse, row_count, settings)
         submit_here()
+        if live is not None:
+            try:
+                remove_folder(self.session, self.lake)  # of a second warehouse whose process was killed
+            except ERRORS:
+                close_session()
+                raise
 
-    @translated()
+    @property
+    def _source(self) -> Warehouse:
+        """Where the raw rows and the ledger of loads come from."""
+        return self.live or self.warehouse
+
+    @translate_spark_errors()
     def reason_for_full_build(self) -> str | None:
         with self.warehouse.connected() as connection:
             if matches_ledger(self.session, connection):
                 return None
         return "Spark's tables don't match this warehouse's last build"
 
-    @translated()
+    @translate_spark_errors()
     def run_dbt(self, rules: Rules, arguments: Sequence[str], facts: Mapping[str, str], is_full: bool) -> Build:
         """If the process dies, the ledger's entry stays open and the next build repeats the work."""
         build_id = str(uuid.uuid4())
@@ -71,10 +108,15 @@ class Spark:
                 drop_raw(self.session)
             last = last_build(connection)
             begin_build(connection, build_id, is_full, facts)
+            # First: whatever else is there is this warehouse's then.
+            send_ledger(self.session, connection, "builds")
+        with self._source.connected() as connection:
             send_raw(self.session, connection)
         if is_full:
             send_seeds(self.session)
-        outcome = build_of(run_dbt(self.warehouse.folder, arguments, rules, facts, TARGET))
+        # So that Spark's page names models and tests.
+        describe = self.session.sparkContext.setJobDescription
+        outcome = build_of(run_dbt(self.warehouse.folder, arguments, rules, facts, TARGET, describe))
         if outcome.is_passed:
             self._copy_marts(rules, is_full)
             if is_full:
@@ -88,25 +130,34 @@ class Spark:
                 expire_snapshots(self.session)
                 if last and last["outcome"] in ("running", "failed"):
                     drop_strays(self.session)
-            except (PySparkException, Py4JError) as error:
-                log.warning("old files are kept: %s", first_line(error))
+            except ERRORS as error:
+                log.warning("old files are kept: %s", _first_line_of(error))
         return outcome
 
     def _copy_marts(self, rules: Rules, is_full: bool) -> None:
         with self.warehouse.connected() as connection:
             copy_tables(self.session, connection, copied_models(models(rules, TARGET)), is_full)
 
-    @translated()
+    @translate_spark_errors()
     def rows(self, query: str) -> Sequence[Any]:
         return [tuple(row) for row in self.session.sql(query).collect()]
 
-    @translated()
+    @translate_spark_errors()
     def drop_all_but(self, made: Collection[tuple[str, str]]) -> None:
         for schema in ("staging", "intermediate", "marts"):
             for kind, column in (("table", "tableName"), ("view", "viewName")):
                 for row in self.session.sql(f"show {kind}s in {schema}").collect():
                     if (schema, row[column]) not in made:
                         self.session.sql(f"drop {kind} {schema}.{row[column]}{' purge' if kind == 'table' else ''}")
+
+    def discard(self) -> None:
+        if self.live is None:
+            raise ValueError("only a second warehouse may be discarded")
+        try:
+            remove_folder(self.session, self.lake)
+        except ERRORS as error:
+            log.warning("%s is kept: %s", self.lake, _first_line_of(error))
+        close_session()
 
 
 def copied_models(described: Mapping[str, Model]) -> list[Model]:

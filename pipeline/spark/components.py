@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 # Where a round writes its edges: a table is still there if a worker dies, and its plan doesn't grow with the rounds.
 ROUNDS = ("intermediate.components_even", "intermediate.components_odd")
 
-# Each node's larger neighbours are tied to its smallest one instead, or to itself if it is the smallest.
+# Each node's larger neighbours are linked to its smallest one instead, or to itself if it is the smallest.
 LARGE_STAR = """
     with neighbours as (
         select larger as node, smaller as neighbour from {edges}
@@ -24,7 +24,7 @@ LARGE_STAR = """
     inner join smallest on neighbours.node = smallest.node
     where neighbours.neighbour > neighbours.node
 """
-# Each node and its smaller neighbours are tied to the smallest of them.
+# Each node and its smaller neighbours are linked to the smallest of them.
 SMALL_STAR = """
     with smallest as (
         select larger as node, min(smaller) as smallest from {edges} group by larger

@@ -79,7 +79,7 @@ def _fetch(jar: Jar, java: str, folder: Path, repository: str | None) -> None:
         ]
         if repository:
             settings = Path(temporary) / "settings.xml"
-            settings.write_text(_repository_settings(repository), "utf-8")
+            settings.write_text(repository_settings(repository), "utf-8")
             command += ["-settings", str(settings)]
         try:
             run = subprocess.run(command, capture_output=True, text=True, timeout=RESOLVE_SECONDS, check=False)
@@ -101,7 +101,7 @@ def _fetch(jar: Jar, java: str, folder: Path, repository: str | None) -> None:
         os.replace(fetched, folder / jar.file_name)
 
 
-def _repository_settings(repository: str) -> str:
+def repository_settings(repository: str) -> str:
     """Ivy's settings for one repository only."""
     root = quoteattr(repository.rstrip("/") + "/")
     return (

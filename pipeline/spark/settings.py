@@ -1,11 +1,12 @@
 """Settings of Spark, beside those that Spark reads itself (`spark-defaults.conf` in SPARK_CONF_DIR)."""
 
+import hashlib
 import os
 import re
 import shutil
 import socket
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +18,7 @@ CLUSTER_HOST, CLUSTER_PORT = "127.0.0.1", 7077
 CLUSTER = f"spark://{CLUSTER_HOST}:{CLUSTER_PORT}"
 WORKER_MEMORY = "2g"
 LOCAL = "local[*]"
+SQLITE = "jdbc:sqlite:"
 
 # The driver holds 16 bytes of each pair, several times over.
 LARGEST_GRAPH = 10_000_000
@@ -27,7 +29,7 @@ GET_JAVA = f"install a Java runtime, version {LEAST_JAVA} or later (Debian: apt-
 @dataclass(frozen=True)
 class SparkSettings:
     master: str
-    catalog_uri: str | None  # of a database with the catalog, by JDBC; None: a file of the warehouse's own
+    catalog_uri: str | None  # of a database with the catalog, or of a REST server; None: a file of the warehouse's own
     lake: str | None  # the address of the folder with the tables' files; None: a folder of the warehouse's own
     jars_dir: Path
     repository: str | None  # of Maven; None: its own
@@ -38,9 +40,23 @@ class SparkSettings:
         return self.master.startswith("local") or self.master == CLUSTER
 
     @property
+    def has_rest_catalog(self) -> bool:
+        return (self.catalog_uri or "").lower().startswith(("http://", "https://"))
+
+    @property
     def is_shared(self) -> bool:
         """Whether the tables are in a place that other warehouses may be given, too."""
         return bool(self.lake or self.catalog_uri)
+
+    def for_verification(self, folder: Path) -> Self:
+        """For a second lake, inside SPARK_LAKE if that is set. Its catalog is a file in `folder`."""
+        # In the same database or server, a catalog of the same name would be the live one.
+        if self.has_rest_catalog and not self.lake and not self.is_on_this_machine:
+            raise SettingsError("verify: set SPARK_LAKE to a folder that all workers see, for the second lake.")
+        # Others may have folders there, too.
+        name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:12]
+        lake = f"{self.lake.rstrip('/')}/verification-{name}" if self.lake else None
+        return replace(self, lake=lake, catalog_uri=f"{SQLITE}{folder}/catalog.db")
 
     @classmethod
     def read(cls) -> Self:
@@ -55,8 +71,8 @@ class SparkSettings:
             lake = str(PROJECT_DIR / lake)
         elif lake and not catalog_uri:
             raise SettingsError(
-                f"SPARK_LAKE = {lake!r}: the catalog can't be a file there; set SPARK_CATALOG_URI to a database, "
-                "like jdbc:postgresql://host/lake."
+                f"SPARK_LAKE = {lake!r}: the catalog can't be a file there; set SPARK_CATALOG_URI to a database "
+                "or a REST server, like jdbc:postgresql://host/lake or https://host/catalog."
             )
         largest_graph = os.environ.get("SPARK_LARGEST_GRAPH") or str(LARGEST_GRAPH)
         if not largest_graph.isdecimal():
@@ -87,11 +103,9 @@ def find_java() -> str:
     home = os.environ.get("JAVA_HOME")
     command = shutil.which("java", path=str(Path(home) / "bin")) if home else shutil.which("java")
     if command is None:
-        raise SettingsError(f"ENGINE = spark: there is no Java{f' in JAVA_HOME = {home}' if home else ''}: {GET_JAVA}")
+        raise SettingsError(f"Spark: there is no Java{f' in JAVA_HOME = {home}' if home else ''}: {GET_JAVA}")
     output = subprocess.run([command, "-version"], capture_output=True, text=True, check=False).stderr
     found = re.search(r'version "(?:1\.)?(\d+)', output)
     if found is None or int(found[1]) < LEAST_JAVA:
-        raise SettingsError(
-            f"ENGINE = spark: {command} is Java {found[1] if found else 'of no known version'}: {GET_JAVA}"
-        )
+        raise SettingsError(f"Spark: {command} is Java {found[1] if found else 'of no known version'}: {GET_JAVA}")
     return command

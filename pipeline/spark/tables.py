@@ -19,8 +19,7 @@ from pipeline.warehouse import SCHEMAS
 
 # Rows that go to Spark at once, as Arrow in memory.
 ROWS_AT_ONCE = 500_000
-LEDGERS = ("loads", "builds")
-# The property of a raw table with the number of a load: rows that earlier loads replaced, or this one, are dropped already.
+# The property of a raw table with the last load whose replaced rows it has dropped.
 DROPPED = "multichannel.dropped-up-to"
 # How long a query of another tool may read what a build has replaced.
 KEPT_HOURS = 24
@@ -31,13 +30,19 @@ def matches_ledger(session: SparkSession, connection: duckdb.DuckDBPyConnection)
 
     Raises SettingsError if they are another warehouse's.
     """
+    known = {build_id for (build_id,) in connection.execute("select build_id from raw.builds").fetchall()}
+    is_shared = SparkSettings.read().is_shared
     if not session.catalog.tableExists("raw.builds"):
-        return connection.execute("select 1 from raw.builds limit 1").fetchall() == []
+        if is_shared and (others := _names(session)):
+            raise SettingsError(
+                f"The catalog that SPARK_CATALOG_URI or SPARK_LAKE names has {others[0]}, which no warehouse has written: "
+                "builds would drop it. Name a catalog for this warehouse alone."
+            )
+        return not known
     builds = session.sql("select build_id from raw.builds order by started_at desc").collect()
     if not builds:
-        return True
-    known = {build_id for (build_id,) in connection.execute("select build_id from raw.builds").fetchall()}
-    if SparkSettings.read().is_shared and not any(build["build_id"] in known for build in builds):
+        return not known
+    if is_shared and not any(build["build_id"] in known for build in builds):
         raise SettingsError(
             "SPARK_LAKE and SPARK_CATALOG_URI lead to tables of another warehouse, or of this one before it was removed: "
             "set others, or drop these tables."
@@ -53,12 +58,16 @@ def matches_ledger(session: SparkSession, connection: duckdb.DuckDBPyConnection)
 
 
 def drop_raw(session: SparkSession) -> None:
+    """All but an empty ledger of builds, which says that the tables are a warehouse's."""
     for row in session.sql("show tables in raw").collect():
-        session.sql(f"drop table raw.{row['tableName']} purge")
+        if row["tableName"] == "builds":
+            session.sql("delete from raw.builds")
+        else:
+            session.sql(f"drop table raw.{row['tableName']} purge")
 
 
 def send_raw(session: SparkSession, connection: duckdb.DuckDBPyConnection) -> None:
-    """Appends what was loaded since, drops what was dropped, and replaces the ledgers. Loads are there as a whole or not at all."""
+    """Appends rows of new loads, deletes what the warehouse has dropped, and replaces the ledger of loads. A load arrives whole or not at all."""
     for table in delivered_tables():
         name = f"raw.{table}"
         empty = to_spark(session, connection.sql(f"{_columns(table)} from {name} limit 0").to_arrow_table())
@@ -69,8 +78,7 @@ def send_raw(session: SparkSession, connection: duckdb.DuckDBPyConnection) -> No
         last = session.sql(f"select coalesce(max(load_id), 0) from {name}").first()[0]
         for rows in _batches_of_loads(connection, table, last):
             to_spark(session, rows).writeTo(name).append()
-    for table in LEDGERS:
-        send_ledger(session, connection, table)
+    send_ledger(session, connection, "loads")
 
 
 def send_ledger(session: SparkSession, connection: duckdb.DuckDBPyConnection, table: str) -> None:
@@ -138,7 +146,7 @@ def send_seeds(session: SparkSession) -> None:
 
 
 def expire_snapshots(session: SparkSession) -> None:
-    """Expires snapshots but the current ones, with the files that only they needed, once no query should read them any more."""
+    """Expires all but the current snapshots after KEPT_HOURS, and deletes the files that only they need."""
     before = _milliseconds(time.time() - KEPT_HOURS * 3600)
     for table in _tables(session):
         table.expireSnapshots().expireOlderThan(before).retainLast(1).cleanExpiredFiles(True).commit()
@@ -151,12 +159,26 @@ def drop_strays(session: SparkSession) -> None:
         actions.deleteOrphanFiles(table).olderThan(_milliseconds(time.time())).execute()
 
 
+def remove_folder(session: SparkSession, address: str) -> None:
+    """Removes a folder of the lake, if it is there."""
+    path = session._jvm.org.apache.hadoop.fs.Path(address)
+    path.getFileSystem(session.sparkContext._jsc.hadoopConfiguration()).delete(path, True)
+
+
 def _tables(session: SparkSession) -> Iterator[Any]:
     """Iceberg's own objects of the tables, which can do more than Spark's SQL."""
     load = session._jvm.org.apache.iceberg.spark.Spark3Util.loadIcebergTable
-    for schema in SCHEMAS:
-        for row in session.sql(f"show tables in {schema}").collect():
-            yield load(session._jsparkSession, f"{CATALOG}.{schema}.{row['tableName']}")
+    for name in _names(session):
+        yield load(session._jsparkSession, f"{CATALOG}.{name}")
+
+
+def _names(session: SparkSession) -> list[str]:
+    """Of all tables, with their schemas."""
+    return [
+        f"{schema}.{row['tableName']}"
+        for schema in SCHEMAS
+        for row in session.sql(f"show tables in {schema}").collect()
+    ]
 
 
 def _milliseconds(seconds: float) -> int:

@@ -21,9 +21,10 @@ from processes import Site, finished
 from random_deliveries import read_deliveries, write_delivery
 from reference import Delivery, Row
 
-from pipeline.settings import PROJECT_DIR, Rules
+from pipeline.settings import PROJECT_DIR, Rules, SettingsError
 from pipeline.spark.jars import Jar, checked_jars
 from pipeline.spark.settings import CLUSTER, SparkSettings, find_java, is_cluster_running
+from pipeline.verifying import verify
 from pipeline.warehouse import Warehouse
 
 pytestmark = pytest.mark.skipif(
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.skipif(
     reason="needs Java and `make install-spark`",
 )
 
-# Whoever has the catalog in PostgreSQL adds its driver.
+# Users with a catalog in PostgreSQL add this driver themselves.
 POSTGRESQL_DRIVER = Jar(
     "org.postgresql", "postgresql", "42.7.14", "73914527305a40cce504b0d3d90b23caf565136912d607ae8ae7c5895512332c"
 )
@@ -67,7 +68,8 @@ def marts_of(place: Place, rules: Rules) -> list[Marts]:
 def cost(day: date, amount: str) -> Row:
     campaign = "весна" if amount == "3" else "лето"
     return {
-        "cost_date": str(day), "source": "vk", "medium": "cpc", "campaign": campaign, "amount": amount, "currency": "RUB"
+        "cost_date": str(day), "source": "vk", "medium": "cpc", "campaign": campaign, "term": f"двери {amount}", "amount": amount,
+        "currency": "RUB",
     }  # fmt: skip
 
 
@@ -85,28 +87,62 @@ def cluster() -> Iterator[str]:
             assert not is_cluster_running()
 
 
-@pytest.mark.parametrize(
-    ("name", "is_on_cluster"),
-    [(name, name == "expected_lookback_1_day") for name in golden_marts.CHANGED_SETTINGS],
-)
-def test_the_worked_cases_are_the_same_on_both_engines(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, name: str, is_on_cluster: bool
-) -> None:
-    rules = Rules.read(golden_marts.CHANGED_SETTINGS[name])
+@pytest.fixture
+def rest_catalog(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    from rest_catalog import a_rest_catalog  # imports pyspark
+
+    with a_rest_catalog(tmp_path / "rest") as address_and_lake:
+        yield address_and_lake
+
+
+def build_on_both_engines(folder: Path, monkeypatch: pytest.MonkeyPatch, setting: str) -> Place:
+    """Builds the worked cases with DuckDB, then on Spark; asserts that the marts are equal. Returns Spark's place."""
+    rules = Rules.read(golden_marts.CHANGED_SETTINGS[setting])
     monkeypatch.setenv("ENGINE", "duckdb")
-    expected = marts_of(Place(tmp_path / "duckdb"), rules)
+    expected = marts_of(Place(folder / "duckdb"), rules)
     monkeypatch.setenv("ENGINE", "spark")
-    monkeypatch.setenv("SPARK_MASTER", request.getfixturevalue("cluster") if is_on_cluster else "local[2]")
-    if is_on_cluster:
-        # As if the rows and pairs were very many.
-        monkeypatch.setattr("pipeline.spark.copies.ROWS_AT_ONCE", 50)
-        monkeypatch.setattr("pipeline.spark.copies.FEW_CONTACTS", 0)
-        monkeypatch.setenv("SPARK_LARGEST_GRAPH", "0")
-    given = marts_of(Place(tmp_path / "spark"), rules)
+    place = Place(folder / "spark")
+    given = marts_of(place, rules)
     for step in range(2):
         assert expected[step]["journal"] and expected[step]["channel_costs"]
         for mart, rows in expected[step].items():
             assert in_order(given[step][mart]) == in_order(rows), f"{mart} after build {step + 1}"
+    return place
+
+
+def test_the_worked_cases_are_the_same_on_both_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then `verify` rebuilds on Spark, and reports only the row that was changed by hand."""
+    monkeypatch.setenv("SPARK_MASTER", "local[2]")
+    place = build_on_both_engines(tmp_path, monkeypatch, "expected")
+    changed = place.private("select min(contact_id) as contact_id from marts.journal")[0]["contact_id"]
+    place.private(f"update marts.journal set call_page = 'elsewhere' where contact_id = '{changed}'")
+    with place.warehouse.locked("test"):
+        [difference] = verify(place.warehouse, Rules.read(golden_marts.CHANGED_SETTINGS["expected"]))
+    assert (difference.table, difference.missing_count, difference.unexpected_count) == ("marts.journal", 1, 1)
+    assert changed in difference.examples[0]
+    assert not (place.warehouse.folder / "verification").exists()
+
+
+def test_the_worked_cases_are_the_same_on_a_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: str
+) -> None:
+    monkeypatch.setenv("SPARK_MASTER", cluster)
+    # As if the rows and pairs were very many.
+    monkeypatch.setattr("pipeline.spark.copies.ROWS_AT_ONCE", 50)
+    monkeypatch.setattr("pipeline.spark.copies.FEW_CONTACTS", 0)
+    monkeypatch.setenv("SPARK_LARGEST_GRAPH", "0")
+    build_on_both_engines(tmp_path, monkeypatch, "expected_lookback_1_day")
+
+
+def test_the_worked_cases_are_the_same_with_a_catalog_behind_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rest_catalog: tuple[str, Path]
+) -> None:
+    address, lake = rest_catalog
+    monkeypatch.setenv("SPARK_MASTER", "local[2]")
+    monkeypatch.setenv("SPARK_CATALOG_URI", address)
+    place = build_on_both_engines(tmp_path, monkeypatch, "expected_since_previous_contact")
+    assert list(lake.glob("marts/journal/metadata/*.json"))
+    assert not (place.warehouse.folder / "lake").exists()
 
 
 def test_the_catalog_may_be_in_postgresql(tmp_path: Path) -> None:
@@ -216,6 +252,32 @@ def test_replaced_rows_are_dropped_on_spark_once_the_warehouse_has_dropped_them(
             send_raw(session, connection)
             rows = session.sql("select load_id from raw.touches order by load_id").collect()
             assert [row["load_id"] for row in rows] == load_ids
+
+
+def test_a_catalog_with_tables_of_others_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.spark import tables
+    from pipeline.spark.session import open_session
+
+    monkeypatch.setenv("SPARK_MASTER", "local[2]")
+    monkeypatch.setenv("SPARK_LAKE", str(tmp_path / "shared"))
+    warehouse = Warehouse(tmp_path / "warehouse")
+    session = open_session(warehouse)
+    ledger = "insert into raw.builds by name select 'a' as build_id, now() as started_at, 'passed' as outcome"
+    with warehouse.locked("test"), warehouse.connected() as connection:
+        assert tables.matches_ledger(session, connection), "a new warehouse, and no tables"
+        session.range(3).writeTo("marts.of_others").using("iceberg").create()
+        with pytest.raises(SettingsError, match=r"has marts\.of_others, which no warehouse has written"):
+            tables.matches_ledger(session, connection)
+        assert session.table("marts.of_others").count() == 3
+        session.sql("drop table marts.of_others purge")
+        connection.execute(ledger)
+        assert not tables.matches_ledger(session, connection), "a warehouse whose tables are lost"
+        tables.send_ledger(session, connection, "builds")
+        assert tables.matches_ledger(session, connection)
+        tables.send_raw(session, connection)
+        tables.drop_raw(session)
+        assert [row["tableName"] for row in session.sql("show tables in raw").collect()] == ["builds"]
+        assert not tables.matches_ledger(session, connection), "killed before the raw rows were sent again"
 
 
 def test_tables_take_no_more_space_however_often_they_are_built(

@@ -113,6 +113,20 @@ def test_an_object_store_needs_a_catalog_elsewhere(monkeypatch: pytest.MonkeyPat
         SparkSettings.read()
 
 
+def test_the_second_lake_of_a_verification_is_its_own_and_needs_a_place_that_workers_see(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPARK_CATALOG_URI", "https://host/catalog")
+    monkeypatch.setenv("SPARK_MASTER", "spark://host:7077")
+    with pytest.raises(SettingsError, match="verify: set SPARK_LAKE to a folder that all workers see"):
+        SparkSettings.read().for_verification(tmp_path)
+    monkeypatch.setenv("SPARK_LAKE", "s3a://bucket/lake/")
+    second, another = (SparkSettings.read().for_verification(tmp_path / name) for name in ("a", "b"))
+    assert second.lake and second.lake.startswith("s3a://bucket/lake/verification-")
+    assert second.lake != another.lake
+    assert second.catalog_uri == f"jdbc:sqlite:{tmp_path}/a/catalog.db"
+
+
 def test_an_engine_that_there_is_not_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENGINE", "sparc")
     with pytest.raises(SettingsError, match="ENGINE = 'sparc': write duckdb or spark"):
