@@ -440,12 +440,12 @@ def crowds(
         shutil.rmtree(site.folder)
     for position, table in enumerate(tables):
         console.print(table)
-        for name, tied, apart in (
+        for name, connected, separate in (
             ("one client to many", "bot", "bot-rows"),
             ("one number to many clients", "number", "hub-rows"),
             ("one Metrica id to many clients", "kiosk", "hub-rows"),
         ):
-            console.print(ratios(name, [results[tied][position]], [results[apart][position]]))
+            console.print(ratios(name, [results[connected][position]], [results[separate][position]]))
 
 
 @app.command()
@@ -500,7 +500,7 @@ def cluster(
                         for figure in ("shuffled_bytes", "spilled_bytes", "largest_execution_bytes")
                     ),
                     f"{figures['longest_task_seconds']:,.1f} s",
-                    f"{figures['longest_to_median'] or 0:,.1f} ({figures['uneven_task_seconds'] or 0:,.1f} s)",
+                    f"{figures['longest_to_median'] or 0:,.1f} ({figures['uneven_task_seconds'] or 0:,.1f} s, {figures['uneven_node']})",
                 )
         shutil.rmtree(site.folder)
 

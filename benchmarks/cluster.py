@@ -16,7 +16,16 @@ from pipeline.spark.settings import CLUSTER, is_cluster_running
 COMMAND = [sys.executable, "-m", "pipeline.spark.cluster"]
 # Of each stage, its longest task beside its median one. Tasks of less than a second say nothing.
 FIGURES = """
-    with tasks as (
+    with events as (
+        from read_json(
+            $events, format = 'newline_delimited', maximum_object_size = 100000000,
+            columns = {
+                'Event': 'varchar', 'Stage ID': 'bigint', 'Stage IDs': 'bigint[]', 'Properties': 'json', 'Task Info': 'json',
+                'Task Metrics': 'json'
+            }
+        )
+    ),
+    tasks as (
         select
             "Stage ID" as stage,
             cast("Task Info" ->> 'Finish Time' as bigint) - cast("Task Info" ->> 'Launch Time' as bigint) as milliseconds,
@@ -25,21 +34,27 @@ FIGURES = """
             cast("Task Metrics" ->> 'Peak Execution Memory' as bigint) as execution_bytes,
             cast("Task Metrics" ->> 'Disk Bytes Spilled' as bigint) as spilled_bytes,
             cast("Task Metrics" -> 'Shuffle Write Metrics' ->> 'Shuffle Bytes Written' as bigint) as shuffled_bytes
-        from read_json(
-            $events, format = 'newline_delimited', maximum_object_size = 100000000,
-            columns = {'Event': 'varchar', 'Stage ID': 'bigint', 'Task Info': 'json', 'Task Metrics': 'json'}
-        )
+        from events
         where Event = 'SparkListenerTaskEnd' and "Task Metrics" is not null
     ),
+    nodes as (
+        select unnest("Stage IDs") as stage, any_value(Properties ->> '$."spark.job.description"') as node
+        from events
+        where Event = 'SparkListenerJobStart'
+        group by stage
+    ),
     stages as (
-        select stage, count(*) as task_count, max(milliseconds) as longest, median(milliseconds) as middle
+        select stage, any_value(node) as node, count(*) as task_count, max(milliseconds) as longest, median(milliseconds) as middle
         from tasks
+        left join nodes using (stage)
         group by stage
     ),
     uneven as (
-        select max(longest / greatest(middle, 1)) as ratio, arg_max(longest, longest / greatest(middle, 1)) as longest
+        select longest / greatest(middle, 1) as ratio, longest, node
         from stages
         where task_count > 1 and longest >= 1000
+        order by ratio desc
+        limit 1
     )
     select
         sum(run_milliseconds) / 1e3 as executor_seconds,
@@ -49,7 +64,8 @@ FIGURES = """
         max(execution_bytes) as largest_execution_bytes,
         (select max(longest) / 1e3 from stages) as longest_task_seconds,
         (select ratio from uneven) as longest_to_median,
-        (select longest / 1e3 from uneven) as uneven_task_seconds
+        (select longest / 1e3 from uneven) as uneven_task_seconds,
+        (select node from uneven) as uneven_node
     from tasks
 """
 
