@@ -18,7 +18,7 @@ from pipeline.warehouse import Warehouse
 
 def verify(
     engine: Annotated[
-        Literal["duckdb", "spark"] | None, typer.Option(help="The engine of the rebuild; by default ENGINE.")
+        Literal["duckdb", "spark"] | None, typer.Option(help="The engine that rebuilds; by default the one in ENGINE.")
     ] = None,
 ) -> None:
     """Compare the marts, row by row, with a full rebuild beside them. Changes nothing."""

@@ -109,7 +109,7 @@ def run_dbt(
 ) -> dbtRunnerResult:
     """Runs a dbt command on a target of profiles.yml, then closes the private file; `facts` go into the environment.
 
-    Calls `on_node` with the name of each node, in its thread, before it runs. Needs the lock.
+    Before a node runs, calls `on_node` with its name, in the node's thread. Needs the lock.
     """
     is_parsing = arguments[0] == "parse"
     manifest = None if is_parsing else _manifest(rules, target)
@@ -173,7 +173,7 @@ def _log_progress(event: EventMsg) -> None:
 
 def _report_node(on_node: Callable[[str], None], event: EventMsg) -> None:
     if event.info.name == "NodeStart":
-        # dbt would wait for ever for a node whose thread ends here.
+        # An exception would end the node's thread, and dbt would wait for it forever.
         with suppress(Exception):
             on_node(event.data.node_info.node_name)
 

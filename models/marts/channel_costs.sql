@@ -1,4 +1,4 @@
--- One row per day, widget, source, medium, campaign, key word, content and advertisement with a cost, and the channel of touches that are
+-- One row per day, widget, source, medium, campaign, keyword, content and advertisement with a cost, and the channel of touches that are
 -- tagged so (R11, Performance).
 {{ config(materialized='view', tags='static_view') }}
 

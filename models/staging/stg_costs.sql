@@ -1,5 +1,5 @@
--- One row per day, source, medium, campaign, widget, key word, content and advertisement with a cost (Deliveries, R11), up to the last
--- loaded day (R9). The latest load day that names a cost, by the first five, says all of it, however it divides it.
+-- One row per day, source, medium, campaign, widget, keyword, content and advertisement with a cost (Deliveries, R11), up to the last
+-- loaded day (R9). The first five identify a cost. Only rows of the latest load day that holds it count, however they divide it.
 {{ config(tags=([] if target.type == 'spark' else ['static_view'])) }}
 
 with

@@ -477,7 +477,7 @@ def last_loaded_day(accepted: Accepted) -> date:
 
 
 def costs_of(accepted: Accepted) -> list[MartRow]:
-    """What was spent, by key, and how it divides, as the latest load day says that has the key; of days that have come."""
+    """The rows of each cost, from the latest load day that holds it. Costs after the last loaded day are left out."""
     found: dict[tuple[Any, ...], list[MartRow]] = {}
     for (table, _), delivery in sorted(accepted.items()):  # the latest day is the last to be written down
         if table == "costs":
