@@ -85,7 +85,7 @@ def _build_due(warehouse: Warehouse, rules: Rules, select: Sequence[str], full_r
 
 
 def build_verification(engine: Engine, live: Warehouse, rules: Rules) -> Build:
-    """Builds and tests everything in a second warehouse, from the raw rows of the live one. Needs that one's lock."""
+    """Builds and tests everything in a second warehouse, from the raw rows of the live one. Needs the live warehouse's lock."""
     with live.connected() as connection:
         facts = _facts(rules, "", "verification") | {"BUILD_PARTS": json.dumps(parts(connection))}
     return engine.run_dbt(rules, [*BUILD, "--full-refresh"], facts, is_full=True)
@@ -95,7 +95,8 @@ def _is_only_tests(outcome: Build) -> bool:
     failed, message = outcome.failed_nodes(), outcome.explain()
     return (
         bool(failed)
-        and all(node.resource_type == "test" or node.is_skipped for node in failed)
+        # A test that could not be run says nothing about the tables.
+        and all((node.resource_type == "test" and node.failures) or node.is_skipped for node in failed)
         and not is_out_of_memory(message)
         and not is_full_disk(message)
     )
@@ -183,7 +184,7 @@ def _build(
 
 
 def _facts(rules: Rules, build_fingerprint: str, reason: str) -> dict[str, str]:
-    """For the hooks that keep raw.builds."""
+    """What the hooks write into raw.builds, as environment variables."""
     return {
         "BUILD_FINGERPRINT": build_fingerprint,
         "BUILD_SETTINGS": json.dumps(rules.as_vars()),
