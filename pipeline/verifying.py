@@ -16,7 +16,7 @@ from pipeline.fingerprints import fingerprint
 from pipeline.marts import MARTS
 from pipeline.publishing import PublicationError, Publications
 from pipeline.settings import Rules, Settings
-from pipeline.warehouse import Warehouse
+from pipeline.warehouse import VERIFICATION, Warehouse
 
 SHOWN_DIFFERENCES = 5
 # State that later builds rely on, as far as it is comparable: only rows of live loads where tables grow with every load.
@@ -65,7 +65,7 @@ def verify(warehouse: Warehouse, rules: Rules, engine_name: str | None = None) -
             "Not everything that is loaded is built and published as it would be now: run `load` first."
         )
     check_verification(warehouse)
-    rebuilt = Warehouse(warehouse.folder / "verification")
+    rebuilt = Warehouse(warehouse.folder / VERIFICATION)
     shutil.rmtree(rebuilt.folder, ignore_errors=True)
     rebuilt.folder.mkdir()
     try:

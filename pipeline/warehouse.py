@@ -25,6 +25,8 @@ from pipeline.settings import Settings, SettingsError
 log = logging.getLogger("multichannel")
 
 Resources = dict[str, str | bool | int | float | list[str]]  # options of DuckDB
+# The folder of the second warehouse with which a verification compares.
+VERIFICATION = "verification"
 SCHEMAS = ("raw", "staging", "intermediate", "marts")
 NAMELESS_SECONDS = 10  # how long a new holder may take to write its name
 

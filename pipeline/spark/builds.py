@@ -3,7 +3,7 @@
 import logging
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from py4j.protocol import Py4JError, Py4JJavaError
@@ -15,7 +15,7 @@ from pipeline.contracts import delivered_tables
 from pipeline.dbt_runner import Build, Model, build_of, models, run_dbt
 from pipeline.ledger import begin_build, end_build, last_build
 from pipeline.marts import PUBLISHED_AS
-from pipeline.settings import Rules
+from pipeline.settings import Rules, SettingsError
 from pipeline.spark.copies import AFFECTED, copy_tables
 from pipeline.spark.python_models import submit_here
 from pipeline.spark.session import close_session, lake_of, open_session
@@ -25,12 +25,13 @@ from pipeline.spark.tables import (
     drop_strays,
     expire_snapshots,
     matches_ledger,
+    newest_build,
     remove_folder,
     send_ledger,
     send_raw,
     send_seeds,
 )
-from pipeline.warehouse import Warehouse, first_line
+from pipeline.warehouse import VERIFICATION, Warehouse, first_line, transaction
 
 log = logging.getLogger("multichannel")
 
@@ -44,8 +45,8 @@ MART_VIEWS = (
 COPIED = (*PUBLISHED_AS, AFFECTED, "int_contact_changes", "stg_data_through")
 
 
-# What Spark's calls raise, the last where Java has died.
-ERRORS = (PySparkException, Py4JError, ConnectionError)
+# Raised by calls to Spark; ConnectionError if Java has died.
+SPARK_ERRORS = (PySparkException, Py4JError, ConnectionError)
 
 
 @contextmanager
@@ -53,14 +54,15 @@ def translate_spark_errors() -> Iterator[None]:
     """Reports Spark's errors in one line each. Raises ResourcesError."""
     try:
         yield
-    except ERRORS as error:
+    except SPARK_ERRORS as error:
         raise ResourcesError(f"Spark: {_first_line_of(error)}. Readers keep what is published.") from error
 
 
 def _first_line_of(error: Exception) -> str:
     """The first line; for Java's errors Java's own, as Python's only names the method that was called."""
     if isinstance(error, Py4JJavaError):
-        return str(error.java_exception.toString()).splitlines()[0]
+        with suppress(Py4JError, ConnectionError):  # Java has died since
+            return str(error.java_exception.toString()).splitlines()[0]
     return first_line(error)
 
 
@@ -74,15 +76,19 @@ class Spark:
         with self._source.connected() as connection:
             row_count = sum(sql.count(connection, f"raw.{table}") for table in delivered_tables())
         settings = SparkSettings.read()
+        second_lake = None
         if live is not None:
             settings = settings.for_verification(warehouse.folder)
+            second_lake = lake_of(warehouse, settings)
+        elif settings.lake:
+            second_lake = settings.for_verification(warehouse.folder / VERIFICATION).lake
         self.lake = lake_of(warehouse, settings)
         self.session = open_session(warehouse, row_count, settings)
         submit_here()
-        if live is not None:
+        if second_lake:
             try:
-                remove_folder(self.session, self.lake)  # of a second warehouse whose process was killed
-            except ERRORS:
+                remove_folder(self.session, second_lake)  # of a verification that was killed
+            except SPARK_ERRORS:
                 close_session()
                 raise
 
@@ -108,7 +114,7 @@ class Spark:
                 drop_raw(self.session)
             last = last_build(connection)
             begin_build(connection, build_id, is_full, facts)
-            # First: whatever else is there is this warehouse's then.
+            # Before any other table: the ledger marks the catalog as this warehouse's, even if the build dies.
             send_ledger(self.session, connection, "builds")
         with self._source.connected() as connection:
             send_raw(self.session, connection)
@@ -118,19 +124,26 @@ class Spark:
         describe = self.session.sparkContext.setJobDescription
         outcome = build_of(run_dbt(self.warehouse.folder, arguments, rules, facts, TARGET, describe))
         if outcome.is_passed:
+            if newest_build(self.session) != build_id:
+                raise SettingsError(
+                    "Another warehouse was built in the same catalog meanwhile: give every warehouse its own."
+                )
             self._copy_marts(rules, is_full)
             if is_full:
                 views = build_of(run_dbt(self.warehouse.folder, MART_VIEWS, rules, facts))
                 outcome = outcome if views.is_passed else views
         is_whole = "--select" not in arguments
-        with self.warehouse.connected() as connection:
+        with self.warehouse.connected() as connection, transaction(connection):
             end_build(connection, build_id, ("passed" if is_whole else "partial") if outcome.is_passed else "failed")
+            if outcome.is_passed:
+                # Before the commit: if only this ledger had the pass, Spark's tables would look like an old copy.
+                send_ledger(self.session, connection, "builds")
         if outcome.is_passed:
             try:
                 expire_snapshots(self.session)
-                if last and last["outcome"] in ("running", "failed"):
+                if last and (is_full or last["outcome"] in ("running", "failed")):
                     drop_strays(self.session)
-            except ERRORS as error:
+            except SPARK_ERRORS as error:
                 log.warning("old files are kept: %s", _first_line_of(error))
         return outcome
 
@@ -155,8 +168,8 @@ class Spark:
             raise ValueError("only a second warehouse may be discarded")
         try:
             remove_folder(self.session, self.lake)
-        except ERRORS as error:
-            log.warning("%s is kept: %s", self.lake, _first_line_of(error))
+        except SPARK_ERRORS as error:
+            log.warning("remove %s, which holds personal data: %s", self.lake, _first_line_of(error))
         close_session()
 
 

@@ -9,7 +9,6 @@ from pyspark.sql import DataFrame, SparkSession
 from pipeline import sql
 from pipeline.dbt_runner import Model
 from pipeline.marts import CONTACT_COLUMNS
-from pipeline.spark.tables import ROWS_AT_ONCE
 from pipeline.warehouse import transaction
 
 # Keys are numbers of 128 bits there, and hexadecimal digits on Spark.
@@ -21,6 +20,8 @@ REPLACED_BY_CONTACT = CONTACT_COLUMNS | {
     "int_left_out_events": "first_contact_id",
     "int_oversized_clients": "first_contact_id",
 }
+# What the driver fetches at once.
+ROWS_AT_ONCE = 250_000
 # Below so many affected contacts, their rows are fetched without being counted.
 FEW_CONTACTS = 5_000
 

@@ -2,34 +2,43 @@
 
 import logging
 import os
+import shutil
+import sqlite3
 import sys
 import unicodedata
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from py4j.protocol import Py4JError
 from pyspark.sql import SparkSession
 
-from pipeline.settings import Settings
+from pipeline.settings import Settings, SettingsError
 from pipeline.spark.jars import checked_jars
 from pipeline.spark.settings import CLUSTER, CLUSTER_HOST, SQLITE, WORKER_MEMORY, SparkSettings, find_java
 from pipeline.warehouse import SCHEMAS, Warehouse
 
 # Never Spark's own catalog: `spark_catalog` returned stale rows of replaced tables.
 CATALOG = "lake"
+CATALOG_FILE = "catalog.db"
 LAKE_FOLDER = "lake"  # in the warehouse's folder, unless SPARK_LAKE names another
-# Up to so many delivered rows, compiling a build's statements takes longer (estimated) than running them: Spark doesn't compile them,
-# and Java compiles its own code only once.
+# Up to this many delivered rows (an estimate), compiling a build's statements takes longer than running them. So Spark doesn't
+# compile them, and Java compiles its own code only once.
 FEW_ROWS = 200_000
 INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+# Java never compiles a longer method, and most of our statements would become one: their parts are compiled instead.
+LONGEST_METHOD = {"spark.sql.codegen.hugeMethodLimit": "8000"}
 COMPILED_ONCE = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"
+# The driver's heap if everything runs on this machine.
+DRIVER_MEMORY = "2g"
 # So many fit the memory of a small worker. Spark joins tasks that turn out small.
 ROWS_OF_A_TASK = 250_000
 HADOOP = "org.apache.iceberg.hadoop.HadoopFileIO"
+log = logging.getLogger("multichannel")
 LOGGING = Path(__file__).with_name("log4j2.properties")
 
 # The session of this process, and the folder of its warehouse.
 _opened: tuple[Path, SparkSession] | None = None
+_option_names: list[str] = []
 
 
 def open_session(warehouse: Warehouse, row_count: int = 0, settings: SparkSettings | None = None) -> SparkSession:
@@ -50,25 +59,39 @@ def close_session() -> None:
     if _opened is not None:
         _, session = _opened
         _opened = None
-        with suppress(Py4JError, ConnectionError):  # Java has died
-            session.stop()
+        _stop(session)
+
+
+def _stop(session: SparkSession) -> None:
+    with suppress(Py4JError, ConnectionError):  # Java has died
+        system = session._jvm.java.lang.System
+        session.stop()
+        # Java keeps the first session's options as properties, with which the next one would begin.
+        for name in _option_names:
+            system.clearProperty(name)
 
 
 def _open(warehouse: Warehouse, row_count: int, settings: SparkSettings) -> SparkSession:
+    if not settings.is_shared:
+        _drop_unusable(Path(lake_of(warehouse, settings)))
     jars = checked_jars(find_java(), settings.jars_dir, settings.repository)
     # Workers compute Python models, with the same Python.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     if settings.is_on_this_machine:
         # Or Spark's page could be read from other machines.
         os.environ.setdefault("SPARK_LOCAL_IP", CLUSTER_HOST)
+        # Java takes no more than it needs. A setting of `spark-defaults.conf` takes precedence.
+        os.environ.setdefault("SPARK_DRIVER_MEMORY", DRIVER_MEMORY)
     builder = SparkSession.builder
-    for name, value in _options(warehouse, settings, jars, row_count).items():
+    options = _options(warehouse, settings, jars, row_count)
+    _option_names[:] = options
+    for name, value in options.items():
         builder = builder.config(name, value)
     session = builder.getOrCreate()
     try:
         _prepare(session, warehouse, settings)
     except BaseException:
-        session.stop()  # or the next one would have its catalog
+        _stop(session)  # or the next one would have its catalog
         raise
     return session
 
@@ -99,7 +122,7 @@ def _options(warehouse: Warehouse, settings: SparkSettings, jars: list[Path], ro
         f"{catalog}.table-default.write.metadata.previous-versions-max": "3",
         "spark.sql.defaultCatalog": CATALOG,
         "spark.sql.warehouse.dir": str(warehouse.temporary_dir / "spark-warehouse"),
-        # What decides values, whatever `spark-defaults.conf` says.
+        # These change results, so `spark-defaults.conf` must not override them.
         "spark.sql.ansi.enabled": "true",
         "spark.sql.timestampType": "TIMESTAMP_LTZ",
         "spark.sql.parser.escapedStringLiterals": "false",
@@ -111,8 +134,7 @@ def _options(warehouse: Warehouse, settings: SparkSettings, jars: list[Path], ro
         "spark.ui.showConsoleProgress": "false",
     }
     options |= {f"{catalog}.{name}": value for name, value in _catalog_options(warehouse, settings).items()}
-    if is_small:
-        options |= INTERPRETED
+    options |= INTERPRETED if is_small else LONGEST_METHOD
     if settings.is_on_this_machine:
         # Spark's default is for many machines: hundreds of tasks, however few the rows are.
         options["spark.sql.shuffle.partitions"] = str(max(2, Settings.read().threads, row_count // ROWS_OF_A_TASK))
@@ -127,8 +149,13 @@ def _catalog_options(warehouse: Warehouse, settings: SparkSettings) -> dict[str,
         return {"type": "rest", "uri": settings.catalog_uri}  # its server says where the tables' files are
     lake = lake_of(warehouse, settings)
     if "://" not in lake:
-        Path(lake).mkdir(parents=True, exist_ok=True)
-    uri = settings.catalog_uri or f"{SQLITE}{lake}/catalog.db"
+        try:
+            Path(lake).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(
+                f"The folder {lake} can't be made ({error.strerror}): set SPARK_LAKE to one that this user may write to."
+            ) from None
+    uri = settings.catalog_uri or f"{SQLITE}{lake}/{CATALOG_FILE}"
     # Of dbt's threads, one at a time can commit to SQLite; the others wait so many milliseconds.
     of_sqlite = {"jdbc.busy_timeout": "60000", "io-impl": HADOOP} if uri.startswith(SQLITE) else {}
     # Views need the schema's version.
@@ -138,6 +165,35 @@ def _catalog_options(warehouse: Warehouse, settings: SparkSettings) -> dict[str,
 def lake_of(warehouse: Warehouse, settings: SparkSettings) -> str:
     """The lake's folder: a path or an address. A REST server chooses its own."""
     return settings.lake or str(warehouse.folder / LAKE_FOLDER)
+
+
+def _drop_unusable(lake: Path) -> None:
+    """Removes a warehouse's own lake if not all of its tables are there, as after a copy, a move or a loss.
+
+    The next build then builds everything.
+    """
+    if (lake / CATALOG_FILE).exists() and (fault := _fault_of(lake)):
+        log.warning("removing %s, to rebuild it: %s", lake, fault)
+        shutil.rmtree(lake)
+
+
+def _fault_of(lake: Path) -> str | None:
+    catalog = lake / CATALOG_FILE
+    try:
+        with closing(sqlite3.connect(catalog)) as connection:
+            tables = [Path(file) for (file,) in connection.execute("select metadata_location from iceberg_tables")]
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):
+            return None  # killed before the catalog's tables were created
+        raise SettingsError(f"{catalog} can't be read: {error}.") from None
+    except sqlite3.DatabaseError as error:
+        return f"{catalog.name}: {error}"
+    lost = (
+        table
+        for table in tables
+        if not table.resolve().is_relative_to(lake.resolve()) or not table.is_file() or not table.stat().st_size
+    )
+    return next((f"{table} is missing, empty or outside this folder" for table in lost), None)
 
 
 def _drop_defaults_of_hadoop(session: SparkSession) -> None:

@@ -50,12 +50,13 @@ class SparkSettings:
 
     def for_verification(self, folder: Path) -> Self:
         """For a second lake, inside SPARK_LAKE if that is set. Its catalog is a file in `folder`."""
-        # In the same database or server, a catalog of the same name would be the live one.
+        # Workers on other machines don't see the default folder.
         if self.has_rest_catalog and not self.lake and not self.is_on_this_machine:
             raise SettingsError("verify: set SPARK_LAKE to a folder that all workers see, for the second lake.")
-        # Others may have folders there, too.
+        # Several warehouses may share SPARK_LAKE for this.
         name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:12]
         lake = f"{self.lake.rstrip('/')}/verification-{name}" if self.lake else None
+        # Always a SQLite catalog: in the live database or server, the rebuild would overwrite the live tables.
         return replace(self, lake=lake, catalog_uri=f"{SQLITE}{folder}/catalog.db")
 
     @classmethod
@@ -67,6 +68,8 @@ class SparkSettings:
                 "SPARK_REMOTE: builds need a session of their own process, not Spark Connect: set SPARK_MASTER."
             )
         lake, catalog_uri = os.environ.get("SPARK_LAKE"), os.environ.get("SPARK_CATALOG_URI")
+        if lake and re.match(r"[a-z][a-z0-9+.-]*:(?!//)", lake, re.IGNORECASE):
+            raise SettingsError(f"SPARK_LAKE = {lake!r}: write an address as scheme://…, or a path.")
         if lake and "://" not in lake:
             lake = str(PROJECT_DIR / lake)
         elif lake and not catalog_uri:
@@ -74,6 +77,13 @@ class SparkSettings:
                 f"SPARK_LAKE = {lake!r}: the catalog can't be a file there; set SPARK_CATALOG_URI to a database "
                 "or a REST server, like jdbc:postgresql://host/lake or https://host/catalog."
             )
+        if catalog_uri and re.search(r"[?&;]password=|//[^/@]*:[^/@]*@", catalog_uri, re.IGNORECASE):
+            raise SettingsError(
+                "SPARK_CATALOG_URI has a password, which every user of the machine could read from Java's command line. "
+                "Put user and password into spark-defaults.conf (docs/cluster.md)."
+            )
+        if catalog_uri and re.match(f"{SQLITE}(?!/)", catalog_uri, re.IGNORECASE):
+            raise SettingsError(f"SPARK_CATALOG_URI = {catalog_uri!r}: write the file's whole path.")
         largest_graph = os.environ.get("SPARK_LARGEST_GRAPH") or str(LARGEST_GRAPH)
         if not largest_graph.isdecimal():
             raise SettingsError(f"SPARK_LARGEST_GRAPH = {largest_graph!r} is no whole number.")

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import duckdb
@@ -17,9 +18,12 @@ from pipeline.spark.session import CATALOG
 from pipeline.spark.settings import SparkSettings
 from pipeline.warehouse import SCHEMAS
 
-# Rows that go to Spark at once, as Arrow in memory.
-ROWS_AT_ONCE = 500_000
-# The property of a raw table with the last load whose replaced rows it has dropped.
+# What goes to Spark at once, as Arrow: Java holds it two or three times.
+BYTES_AT_ONCE = 100_000_000
+ROWS_OF_BATCH = 25_000
+# A commit takes whole loads until it has this many rows.
+ROWS_OF_COMMIT = 500_000
+# Table property: the last load whose superseded rows are deleted from the table.
 DROPPED = "multichannel.dropped-up-to"
 # How long a query of another tool may read what a build has replaced.
 KEPT_HOURS = 24
@@ -33,32 +37,37 @@ def matches_ledger(session: SparkSession, connection: duckdb.DuckDBPyConnection)
     known = {build_id for (build_id,) in connection.execute("select build_id from raw.builds").fetchall()}
     is_shared = SparkSettings.read().is_shared
     if not session.catalog.tableExists("raw.builds"):
-        if is_shared and (others := _names(session)):
+        if is_shared and (others := _names(session) + _names(session, "view")):
             raise SettingsError(
-                f"The catalog that SPARK_CATALOG_URI or SPARK_LAKE names has {others[0]}, which no warehouse has written: "
-                "builds would drop it. Name a catalog for this warehouse alone."
+                f"The catalog in SPARK_CATALOG_URI or SPARK_LAKE contains {others[0]}, which this project didn't write; a build "
+                "would drop it. Use a catalog that holds nothing else."
             )
         return not known
-    builds = session.sql("select build_id from raw.builds order by started_at desc").collect()
+    builds = session.sql("select build_id, outcome from raw.builds order by started_at desc").collect()
     if not builds:
-        return not known
+        return False  # `drop_raw` has begun
     if is_shared and not any(build["build_id"] in known for build in builds):
         raise SettingsError(
             "SPARK_LAKE and SPARK_CATALOG_URI lead to tables of another warehouse, or of this one before it was removed: "
             "set others, or drop these tables."
         )
-    # A build that died early may be in the ledger only.
+    # A build that died early may be only in the warehouse's ledger. If the warehouse says `passed` and Spark doesn't, Spark's
+    # tables were copied during that build.
     query = """
         select count(*) > 0 from raw.builds as last_build
-        where build_id = ? and not exists (
+        where build_id = ? and outcome in ('running', 'failed', ?) and not exists (
             select 1 from raw.builds where outcome = 'passed' and started_at > last_build.started_at
         )
     """
-    return connection.execute(query, [builds[0]["build_id"]]).fetchall() == [(True,)]
+    return connection.execute(query, [builds[0]["build_id"], builds[0]["outcome"]]).fetchall() == [(True,)]
+
+
+def newest_build(session: SparkSession) -> str:
+    return str(session.sql("select max_by(build_id, started_at) from raw.builds").first()[0])
 
 
 def drop_raw(session: SparkSession) -> None:
-    """All but an empty ledger of builds, which says that the tables are a warehouse's."""
+    """Drops all raw tables but the ledger of builds, which it empties: the ledger marks the catalog as a warehouse's."""
     for row in session.sql("show tables in raw").collect():
         if row["tableName"] == "builds":
             session.sql("delete from raw.builds")
@@ -67,7 +76,10 @@ def drop_raw(session: SparkSession) -> None:
 
 
 def send_raw(session: SparkSession, connection: duckdb.DuckDBPyConnection) -> None:
-    """Appends rows of new loads, deletes what the warehouse has dropped, and replaces the ledger of loads. A load arrives whole or not at all."""
+    """Appends rows of new loads, deletes what the warehouse has dropped, and replaces the ledger of loads.
+
+    A load arrives whole or not at all.
+    """
     for table in delivered_tables():
         name = f"raw.{table}"
         empty = to_spark(session, connection.sql(f"{_columns(table)} from {name} limit 0").to_arrow_table())
@@ -76,8 +88,8 @@ def send_raw(session: SparkSession, connection: duckdb.DuckDBPyConnection) -> No
             empty.writeTo(name).using("iceberg").createOrReplace()
         _drop_loads(session, connection, table)
         last = session.sql(f"select coalesce(max(load_id), 0) from {name}").first()[0]
-        for rows in _batches_of_loads(connection, table, last):
-            to_spark(session, rows).writeTo(name).append()
+        for loads in _load_ranges(connection, table, last):
+            _append(session, name, _parts_of_loads(connection, table, *loads))
     send_ledger(session, connection, "loads")
 
 
@@ -112,8 +124,8 @@ def _drop_loads(session: SparkSession, connection: duckdb.DuckDBPyConnection, ta
         session.sql(f"alter table raw.{table} set tblproperties ('{DROPPED}' = '{last}')")
 
 
-def _batches_of_loads(connection: duckdb.DuckDBPyConnection, table: str, last: int) -> Iterator[pyarrow.Table]:
-    """The rows of later loads, several whole loads at a time."""
+def _load_ranges(connection: duckdb.DuckDBPyConnection, table: str, last: int) -> Iterator[tuple[int, int]]:
+    """Yields ranges of later loads (first, last), each of at least ROWS_OF_COMMIT rows while there are so many."""
     loads = connection.execute(
         f"select load_id, count(*) from raw.{table} where load_id > ? group by load_id order by load_id", [last]
     ).fetchall()
@@ -121,11 +133,37 @@ def _batches_of_loads(connection: duckdb.DuckDBPyConnection, table: str, last: i
     for position, (load_id, load_count) in enumerate(loads):
         first = load_id if first is None else first
         count += load_count
-        if count >= ROWS_AT_ONCE or position == len(loads) - 1:
-            yield connection.sql(
-                f"{_columns(table)} from raw.{table} where load_id between {first} and {load_id}"
-            ).to_arrow_table()
+        if count >= ROWS_OF_COMMIT or position == len(loads) - 1:
+            yield first, load_id
             first, count = None, 0
+
+
+def _parts_of_loads(
+    connection: duckdb.DuckDBPyConnection, table: str, first: int, last: int
+) -> Iterator[pyarrow.Table]:
+    """Yields the rows of these loads in parts that fit the memory of Spark's driver."""
+    batches: list[pyarrow.RecordBatch] = []
+    query = f"{_columns(table)} from raw.{table} where load_id between {first} and {last}"
+    for batch in connection.sql(query).to_arrow_reader(ROWS_OF_BATCH):
+        if batches and sum(held.nbytes for held in batches) + batch.nbytes > BYTES_AT_ONCE:
+            yield pyarrow.Table.from_batches(batches)
+            batches = []
+        batches.append(batch)
+    if batches:
+        yield pyarrow.Table.from_batches(batches)
+
+
+def _append(session: SparkSession, name: str, parts: Iterator[pyarrow.Table]) -> None:
+    """Appends rows in one visible commit; several parts on a branch, as models do (`macros/engine/spark_builds.sql`)."""
+    first, second = next(parts), next(parts, None)
+    if second is None:
+        to_spark(session, first).writeTo(name).append()
+        return
+    session.sql(f"alter table {name} create or replace branch changes")
+    for part in chain((first, second), parts):
+        to_spark(session, part).writeTo(f"{name}.branch_changes").append()
+    session.sql(f"call system.fast_forward('{name}', 'main', 'changes')")
+    session.sql(f"alter table {name} drop branch changes")
 
 
 def send_seeds(session: SparkSession) -> None:
@@ -172,12 +210,12 @@ def _tables(session: SparkSession) -> Iterator[Any]:
         yield load(session._jsparkSession, f"{CATALOG}.{name}")
 
 
-def _names(session: SparkSession) -> list[str]:
-    """Of all tables, with their schemas."""
+def _names(session: SparkSession, kind: str = "table") -> list[str]:
+    """Names of all tables, or of all views, with their schemas."""
     return [
-        f"{schema}.{row['tableName']}"
+        f"{schema}.{row[f'{kind}Name']}"
         for schema in SCHEMAS
-        for row in session.sql(f"show tables in {schema}").collect()
+        for row in session.sql(f"show {kind}s in {schema}").collect()
     ]
 
 

@@ -127,14 +127,16 @@ def test_the_worked_cases_are_the_same_on_a_cluster(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: str
 ) -> None:
     monkeypatch.setenv("SPARK_MASTER", cluster)
-    # As if the rows and pairs were very many.
+    # What large data would take.
+    monkeypatch.setattr("pipeline.spark.tables.ROWS_OF_BATCH", 200)
+    monkeypatch.setattr("pipeline.spark.tables.BYTES_AT_ONCE", 1)
     monkeypatch.setattr("pipeline.spark.copies.ROWS_AT_ONCE", 50)
     monkeypatch.setattr("pipeline.spark.copies.FEW_CONTACTS", 0)
     monkeypatch.setenv("SPARK_LARGEST_GRAPH", "0")
     build_on_both_engines(tmp_path, monkeypatch, "expected_lookback_1_day")
 
 
-def test_the_worked_cases_are_the_same_with_a_catalog_behind_rest(
+def test_the_worked_cases_are_the_same_with_a_rest_catalog(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rest_catalog: tuple[str, Path]
 ) -> None:
     address, lake = rest_catalog
@@ -266,18 +268,51 @@ def test_a_catalog_with_tables_of_others_is_left_alone(tmp_path: Path, monkeypat
     with warehouse.locked("test"), warehouse.connected() as connection:
         assert tables.matches_ledger(session, connection), "a new warehouse, and no tables"
         session.range(3).writeTo("marts.of_others").using("iceberg").create()
-        with pytest.raises(SettingsError, match=r"has marts\.of_others, which no warehouse has written"):
+        with pytest.raises(SettingsError, match=r"contains marts\.of_others, which this project didn't write"):
             tables.matches_ledger(session, connection)
         assert session.table("marts.of_others").count() == 3
         session.sql("drop table marts.of_others purge")
         connection.execute(ledger)
         assert not tables.matches_ledger(session, connection), "a warehouse whose tables are lost"
+        connection.execute("update raw.builds set outcome = 'running'")
+        tables.send_ledger(session, connection, "builds")
+        assert tables.matches_ledger(session, connection), "a build that died: the next one repeats it"
+        connection.execute("update raw.builds set outcome = 'passed'")
+        assert not tables.matches_ledger(session, connection), "a copy from the middle of a build that has passed since"
         tables.send_ledger(session, connection, "builds")
         assert tables.matches_ledger(session, connection)
         tables.send_raw(session, connection)
         tables.drop_raw(session)
         assert [row["tableName"] for row in session.sql("show tables in raw").collect()] == ["builds"]
         assert not tables.matches_ledger(session, connection), "killed before the raw rows were sent again"
+        connection.execute("delete from raw.builds")
+        assert not tables.matches_ledger(session, connection), "the same, in a warehouse that has never built"
+
+
+def test_a_lake_that_was_copied_or_is_damaged_is_rebuilt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.spark.session import close_session, open_session
+
+    monkeypatch.setenv("SPARK_MASTER", "local[2]")
+    original, copy = (Warehouse(tmp_path / name) for name in ("original", "copy"))
+
+    def tables_of(warehouse: Warehouse) -> list[str]:
+        session = open_session(warehouse)
+        return [row["tableName"] for row in session.sql("show tables in marts").collect()]
+
+    assert tables_of(original) == []
+    open_session(original).range(3).writeTo("marts.ids").using("iceberg").create()
+    close_session()
+    assert tables_of(original) == ["ids"]
+    files = files_below(original.folder / "lake")
+    shutil.copytree(original.folder, copy.folder)
+    assert tables_of(copy) == []
+    assert files_below(original.folder / "lake") == files
+    # Emptied, as by a loss of power.
+    next((original.folder / "lake/marts/ids/metadata").glob("*.metadata.json")).write_bytes(b"")
+    assert tables_of(original) == []
+    close_session()
+    (original.folder / "lake/catalog.db").write_bytes(b"no database")
+    assert tables_of(original) == []
 
 
 def test_tables_take_no_more_space_however_often_they_are_built(

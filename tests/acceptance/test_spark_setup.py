@@ -113,9 +113,7 @@ def test_an_object_store_needs_a_catalog_elsewhere(monkeypatch: pytest.MonkeyPat
         SparkSettings.read()
 
 
-def test_the_second_lake_of_a_verification_is_its_own_and_needs_a_place_that_workers_see(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_verify_uses_a_separate_lake_that_workers_can_see(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARK_CATALOG_URI", "https://host/catalog")
     monkeypatch.setenv("SPARK_MASTER", "spark://host:7077")
     with pytest.raises(SettingsError, match="verify: set SPARK_LAKE to a folder that all workers see"):
@@ -138,6 +136,14 @@ def test_an_engine_that_there_is_not_is_reported(monkeypatch: pytest.MonkeyPatch
     [
         ("SPARK_REMOTE", "sc://host", "SPARK_REMOTE: builds need a session of their own process, not Spark Connect"),
         ("SPARK_LARGEST_GRAPH", "many", "SPARK_LARGEST_GRAPH = 'many' is no whole number"),
+        ("SPARK_LAKE", "file:/mnt/lake", "SPARK_LAKE = 'file:/mnt/lake': write an address as scheme://…, or a path"),
+        (
+            "SPARK_CATALOG_URI",
+            "jdbc:sqlite:lake.db",
+            "SPARK_CATALOG_URI = 'jdbc:sqlite:lake.db': write the file's whole path",
+        ),
+        ("SPARK_CATALOG_URI", "jdbc:postgresql://host/lake?user=a&password=b", "SPARK_CATALOG_URI has a password"),
+        ("SPARK_CATALOG_URI", "https://a:b@host/catalog", "SPARK_CATALOG_URI has a password"),
     ],
 )
 def test_settings_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str) -> None:

@@ -4,6 +4,7 @@ From the environment:
 
 TORTURE_SPARK_KILLS     loads killed at random instants
 TORTURE_SPARK_COMMITS   loads killed before a commit
+TORTURE_SPARK_JAVA      loads whose Java is killed
 TORTURE_SPARK_WORKERS   builds on a cluster that lose a worker
 """
 
@@ -41,6 +42,7 @@ pytestmark = [
 KILLS = int(os.environ.get("TORTURE_SPARK_KILLS", "1"))
 # Each takes minutes.
 COMMITS = int(os.environ.get("TORTURE_SPARK_COMMITS", "0"))
+JAVA = int(os.environ.get("TORTURE_SPARK_JAVA", "0"))
 WORKERS = int(os.environ.get("TORTURE_SPARK_WORKERS", "0"))
 SEED = int(os.environ.get("TORTURE_SEED", "1"))
 LOAD = ("-m", "cli", "load")
@@ -218,6 +220,37 @@ def commits_of(victim: Victim, last: int) -> int:
     return int(counted[1])
 
 
+@pytest.mark.parametrize("number", range(JAVA))
+def test_loads_fail_in_one_line_if_java_dies(victim: Victim, number: int) -> None:
+    """And the next one repairs all."""
+    dice = random.Random(f"{SEED} {number}")
+    victim.begin()
+    after = dice.uniform(0, 0.7) * victim.seconds
+    context = f"seed {SEED}, Java {number}, after {after:.2f} s:\n"
+    with Load(victim.site) as load:
+        java = java_of(load)
+        time.sleep(after)
+        assert load.is_running, f"{context}the load ended before its Java: {load.output()}"
+        os.kill(java, signal.SIGKILL)
+        exit_code = load.exit_code()
+        context += load.output()
+    assert exit_code == 1, context
+    assert "Readers keep what is published." in context, context
+    assert "Traceback" not in context, context
+    victim.assert_whole(context)
+    victim.assert_repaired(context)
+
+
+def java_of(load: Load) -> int:
+    """The process of Spark's driver. Waits for it."""
+    while load.is_running:
+        for process, parent, command in java_processes():
+            if b"org.apache.spark.deploy.SparkSubmit" in command and parent == load.process.pid:
+                return process
+        time.sleep(0.1)
+    raise AssertionError(f"the load ended before it had Java: {load.output()}")
+
+
 @pytest.fixture
 def cluster() -> Iterator[None]:
     if is_cluster_running():
@@ -252,13 +285,22 @@ def worker_processes() -> list[int]:
 def executors_of(load: Load) -> list[int]:
     """The processes of the two executors, in their workers' order. Waits for them: when they are there, the build has begun."""
     while load.is_running:
-        children: dict[int, int] = {}
-        for folder in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                if b"CoarseGrainedExecutorBackend" in (folder / "cmdline").read_bytes():
-                    parent = re.search(r"^PPid:\s+(\d+)$", (folder / "status").read_text(), re.MULTILINE)
-                    children[int(parent[1]) if parent else 0] = int(folder.name)
+        children = {
+            parent: process
+            for process, parent, command in java_processes()
+            if b"CoarseGrainedExecutorBackend" in command
+        }
         if children.keys() >= {*worker_processes()}:
             return [children[worker] for worker in worker_processes()]
         time.sleep(0.1)
     raise AssertionError(f"the load ended before it had executors: {load.output()}")
+
+
+def java_processes() -> Iterator[tuple[int, int, bytes]]:
+    """Process id, parent's id and command line of each Java process."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            command = (folder / "cmdline").read_bytes()
+            parent = re.search(r"^PPid:\s+(\d+)$", (folder / "status").read_text(), re.MULTILINE)
+            if parent and b"java" in command.partition(b"\0")[0]:
+                yield int(folder.name), int(parent[1]), command
