@@ -120,7 +120,7 @@ class Spark:
             send_raw(self.session, connection)
         if is_full:
             send_seeds(self.session)
-        # So that Spark's page names models and tests.
+        # Spark's page then names models and tests.
         describe = self.session.sparkContext.setJobDescription
         outcome = build_of(run_dbt(self.warehouse.folder, arguments, rules, facts, TARGET, describe))
         if outcome.is_passed:

@@ -34,6 +34,7 @@ def copy_tables(
         # The affected contacts come first, as they say which rows of other tables to replace.
         for model in sorted(models, key=lambda model: model.name != AFFECTED):
             name = f"{model.schema}.{model.name}"
+            session.sparkContext.setJobDescription(f"copy {name}")
             contact = None if is_full else REPLACED_BY_CONTACT.get(model.name)
             rows = session.table(name)
             if contact is None:

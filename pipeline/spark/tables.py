@@ -82,6 +82,7 @@ def send_raw(session: SparkSession, connection: duckdb.DuckDBPyConnection) -> No
     """
     for table in delivered_tables():
         name = f"raw.{table}"
+        session.sparkContext.setJobDescription(f"send {name}")
         empty = to_spark(session, connection.sql(f"{_columns(table)} from {name} limit 0").to_arrow_table())
         # A later version of the project may have more columns: then all rows are sent again.
         if not session.catalog.tableExists(name) or session.table(name).columns != empty.columns:
@@ -170,6 +171,7 @@ def send_seeds(session: SparkSession) -> None:
     """Writes the seeds, read in the dialect in which they were checked."""
     with duckdb.connect() as connection:
         for name, contract in contracts().items():
+            session.sparkContext.setJobDescription(f"send {name}")
             file = PROJECT_DIR / "seeds" / f"{name}.csv"
             columns = ", ".join(
                 f"{sql.literal(column)}: {sql.literal(kind)}" for column, kind in contract.types.items()
