@@ -255,7 +255,7 @@ def reason_for_full_build(connection: duckdb.DuckDBPyConnection, rules: Rules, c
         ]
         if changed:
             return f"settings have changed ({'; '.join(changed)})"
-        return "models, macros, seeds or the packages that decide values have changed"
+        return "models, macros, seeds, ENGINE or the packages that decide values have changed"
     since = connection.execute(
         """
         select

@@ -44,6 +44,8 @@ def column_lineage(build: Build) -> dict[str, Origins]:
     if unread:
         from sqlglot import MappingSchema
 
+        # What it can't read has no origins. Its warnings look like errors of the build.
+        logging.getLogger("sqlglot").setLevel(logging.ERROR)
         project = json.loads(manifest.read_text("utf-8"))
         tables = project["sources"] | project["nodes"]
         schema = MappingSchema(dialect=engine)

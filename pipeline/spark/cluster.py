@@ -130,7 +130,9 @@ def main() -> None:
             case ["start", workers] if workers.isdecimal() and int(workers):
                 start(int(workers))
             case ["stop"]:
+                was_running = is_cluster_running()
                 stop()
+                print("The cluster is stopped." if was_running else "No cluster was running.")
             case _:
                 raise SystemExit("Write start, start with a number of workers, or stop.")
     except SettingsError as error:
