@@ -18,7 +18,7 @@ from pipeline.marts import PUBLISHED_AS
 from pipeline.settings import Rules, SettingsError
 from pipeline.spark.copies import AFFECTED, copy_tables
 from pipeline.spark.python_models import submit_here
-from pipeline.spark.session import close_session, lake_of, open_session
+from pipeline.spark.session import close_session, death_of_java, lake_of, open_session
 from pipeline.spark.settings import SparkSettings
 from pipeline.spark.tables import (
     drop_raw,
@@ -60,6 +60,8 @@ def translate_spark_errors() -> Iterator[None]:
 
 def _first_line_of(error: Exception) -> str:
     """The first line; for Java's errors Java's own, as Python's only names the method that was called."""
+    if death := death_of_java():
+        return death
     if isinstance(error, Py4JJavaError):
         with suppress(Py4JError, ConnectionError):  # Java has died since
             return str(error.java_exception.toString()).splitlines()[0]
@@ -123,6 +125,8 @@ class Spark:
         # Spark's page then names models and tests.
         describe = self.session.sparkContext.setJobDescription
         outcome = build_of(run_dbt(self.warehouse.folder, arguments, rules, facts, TARGET, describe))
+        if not outcome.is_passed and (death := death_of_java()):
+            raise ConnectionError(death)  # rather than a line for every model and test
         if outcome.is_passed:
             if newest_build(self.session) != build_id:
                 raise SettingsError(

@@ -3,13 +3,16 @@
 import logging
 import os
 import shutil
+import signal
 import sqlite3
+import subprocess
 import sys
 import unicodedata
 from contextlib import closing, suppress
 from pathlib import Path
 
 from py4j.protocol import Py4JError
+from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
 from pipeline.settings import Settings, SettingsError
@@ -71,6 +74,21 @@ def _stop(session: SparkSession) -> None:
             system.clearProperty(name)
 
 
+def death_of_java() -> str | None:
+    """How Java, in which Spark runs, ended; None if it runs, or never did."""
+    gateway = SparkContext._gateway
+    if gateway is None:
+        return None
+    try:
+        # Its connections end shortly before it does.
+        exit_code = gateway.proc.wait(1)
+    except subprocess.TimeoutExpired:
+        return None
+    if exit_code == -signal.SIGKILL:
+        return "its Java was killed, as the system does when memory runs out"
+    return f"its Java ended with exit code {exit_code}"
+
+
 def _open(warehouse: Warehouse, row_count: int, settings: SparkSettings) -> SparkSession:
     if not settings.is_shared:
         _drop_unusable(Path(lake_of(warehouse, settings)))
@@ -100,8 +118,7 @@ def _prepare(session: SparkSession, warehouse: Warehouse, settings: SparkSetting
     session.sparkContext.setLogLevel("ERROR")
     if settings.is_on_this_machine and not settings.has_rest_catalog and "://" not in lake_of(warehouse, settings):
         _drop_defaults_of_hadoop(session)
-    # It adds hundreds of lines to errors that are reported anyway.
-    logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
+    _silence_python(session)
     _register_functions(session)
     for schema in SCHEMAS:
         session.sql(f"create namespace if not exists {schema}")
@@ -204,6 +221,17 @@ def _drop_defaults_of_hadoop(session: SparkSession) -> None:
     for name, value in context.getConf().getAll():
         if name.startswith("spark.hadoop."):
             hadoop.set(name.removeprefix("spark.hadoop."), value)
+
+
+def _silence_python(session: SparkSession) -> None:
+    """Spark's Python writes tracebacks of errors that are reported anyway."""
+    logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
+    logging.getLogger().addFilter(_is_not_of_py4j)
+    session.sparkContext._accumulatorServer.handle_error = lambda request, client_address: None
+
+
+def _is_not_of_py4j(record: logging.LogRecord) -> bool:
+    return record.module != "java_gateway"
 
 
 def _register_functions(session: SparkSession) -> None:

@@ -36,6 +36,25 @@ pytestmark = pytest.mark.skipif(
 POSTGRESQL_DRIVER = Jar(
     "org.postgresql", "postgresql", "42.7.14", "73914527305a40cce504b0d3d90b23caf565136912d607ae8ae7c5895512332c"
 )
+LOSES_JAVA = """
+import sys
+from pathlib import Path
+from pyspark import SparkContext
+from pipeline.capacity import ResourcesError
+from pipeline.spark.builds import translate_spark_errors
+from pipeline.spark.session import close_session, open_session
+from pipeline.warehouse import Warehouse
+
+session = open_session(Warehouse(Path(sys.argv[1])))
+session.sql("select nfc(cast(id as string)) from range(1)").collect()
+SparkContext._gateway.proc.kill()
+try:
+    with translate_spark_errors():
+        session.sql("select 1").collect()
+except ResourcesError as error:
+    print(error)
+close_session()
+"""
 Marts = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
@@ -352,6 +371,16 @@ def test_tables_take_no_more_space_however_often_they_are_built(
         tables.drop_strays(session)
     assert before - files_below(lake) == {stray}
     assert session.table("marts.accumulating").count() == session.table("marts.replaced").count() == 1000
+
+
+def test_a_death_of_java_is_reported_in_one_line(tmp_path: Path) -> None:
+    outcome = subprocess.run(
+        [sys.executable, "-c", LOSES_JAVA, str(tmp_path)], capture_output=True, cwd=PROJECT_DIR, text=True, timeout=120
+    )
+    assert outcome.stdout == (
+        "Spark: its Java was killed, as the system does when memory runs out. Readers keep what is published.\n"
+    )
+    assert outcome.returncode == 0 and "Traceback" not in outcome.stderr, outcome.stderr
 
 
 def files_below(folder: Path) -> set[Path]:
