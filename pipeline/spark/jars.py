@@ -114,6 +114,8 @@ def repository_settings(repository: str) -> str:
 def _reason(output: str) -> str:
     """The line of Ivy's output that says most of what went wrong."""
     lines = [line.strip(" \t:") for line in output.splitlines() if line.strip(" \t:")]
+    if "ERRORS" in lines[:-1]:
+        return lines[lines.index("ERRORS") + 1]  # what can't be reached; before, what therefore isn't found
     error_lines = [line for line in lines if "Exception" in line or "error" in line.lower() or "not found" in line]
     return (error_lines or lines or ["no output"])[0]
 

@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import importlib.util
 import shutil
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -77,6 +78,15 @@ def test_a_library_that_cannot_be_had_is_reported_with_what_to_do(tmp_path: Path
     assert message.startswith("org.example:library:2.0 can't be fetched (")
     assert f"Set MAVEN_REPOSITORY to a mirror, or put library-2.0.jar into {tmp_path}" in message
     assert "\n" not in message
+
+
+@needs_spark
+def test_a_mirror_that_cannot_be_reached_is_the_reason(tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # nobody listens
+        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        with pytest.raises(SettingsError, match=r"can't be fetched \(.*Connection refused"):
+            checked_jars(find_java(), tmp_path, address, [JAR])
 
 
 @pytest.mark.parametrize(
