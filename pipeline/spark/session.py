@@ -23,6 +23,8 @@ from pipeline.warehouse import SCHEMAS, Warehouse
 # Never Spark's own catalog: `spark_catalog` returned stale rows of replaced tables.
 CATALOG = "lake"
 CATALOG_FILE = "catalog.db"
+# In a lake that SPARK_LAKE names: which catalog its tables are in.
+CLAIM = "catalog.txt"
 LAKE_FOLDER = "lake"  # in the warehouse's folder, unless SPARK_LAKE names another
 # Up to this many delivered rows (an estimate), compiling a build's statements takes longer than running them. So Spark doesn't
 # compile them, and Java compiles its own code only once.
@@ -119,6 +121,8 @@ def _prepare(session: SparkSession, warehouse: Warehouse, settings: SparkSetting
     if settings.is_on_this_machine and not settings.has_rest_catalog and "://" not in lake_of(warehouse, settings):
         _drop_defaults_of_hadoop(session)
     _silence_python(session)
+    if settings.lake and not settings.has_rest_catalog:
+        _claim_lake(session, settings.lake, settings.catalog_uri or CATALOG_FILE)
     _register_functions(session)
     for schema in SCHEMAS:
         session.sql(f"create namespace if not exists {schema}")
@@ -221,6 +225,27 @@ def _drop_defaults_of_hadoop(session: SparkSession) -> None:
     for name, value in context.getConf().getAll():
         if name.startswith("spark.hadoop."):
             hadoop.set(name.removeprefix("spark.hadoop."), value)
+
+
+def _claim_lake(session: SparkSession, lake: str, catalog: str) -> None:
+    """Leaves the catalog's address in a lake: tables of two catalogs would be in the same folders, and drop each other's files.
+
+    Raises SettingsError if the lake is another catalog's.
+    """
+    path = session._jvm.org.apache.hadoop.fs.Path(f"{lake.rstrip('/')}/{CLAIM}")
+    files = path.getFileSystem(session.sparkContext._jsc.hadoopConfiguration())
+    claimed = ""
+    if files.exists(path):
+        with closing(files.open(path)) as stream:
+            claimed = session._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8")
+    if not claimed:  # or killed while it was written
+        with closing(files.create(path, True)) as stream:
+            stream.write(catalog.encode())
+    elif claimed != catalog:
+        raise SettingsError(
+            f"SPARK_LAKE = {lake!r} holds tables of another catalog, {claimed}: give every warehouse its own. If the catalog "
+            f"only has a new address, remove {CLAIM} there."
+        )
 
 
 def _silence_python(session: SparkSession) -> None:

@@ -308,6 +308,28 @@ def test_a_catalog_with_tables_of_others_is_left_alone(tmp_path: Path, monkeypat
         assert not tables.matches_ledger(session, connection), "the same, in a warehouse that has never built"
 
 
+def test_a_lake_is_of_one_catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.spark.session import close_session, open_session
+
+    monkeypatch.setenv("SPARK_MASTER", "local[2]")
+    monkeypatch.setenv("SPARK_LAKE", str(tmp_path / "shared"))
+    first, second = (Warehouse(tmp_path / name) for name in ("first", "second"))
+    for catalog in ("first.db", "first.db", ""):
+        monkeypatch.setenv("SPARK_CATALOG_URI", catalog and f"jdbc:sqlite:{tmp_path}/{catalog}")
+        if catalog:
+            open_session(first)
+        else:
+            with pytest.raises(
+                SettingsError, match=r"of another catalog, jdbc:sqlite:.*/first\.db: give every warehouse"
+            ):
+                open_session(second)
+        close_session()
+    (tmp_path / "shared" / "catalog.txt").write_text("")
+    open_session(second)
+    close_session()
+    assert (tmp_path / "shared" / "catalog.txt").read_text() == "catalog.db"
+
+
 def test_a_lake_that_was_copied_or_is_damaged_is_rebuilt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipeline.spark.session import close_session, open_session
 
