@@ -79,7 +79,7 @@ def _stop(session: SparkSession) -> None:
 def death_of_java() -> str | None:
     """How Java, in which Spark runs, ended; None if it runs, or never did."""
     gateway = SparkContext._gateway
-    if gateway is None:
+    if gateway is None or gateway.proc is None:  # or another process has started it
         return None
     try:
         # Its connections end shortly before it does.
